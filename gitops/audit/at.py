@@ -1,0 +1,221 @@
+"""Answers from the trail: what served on an endpoint when, trained from which commit, judged how, approved by whom.
+
+It reads `rollout.applied`, `rollout.succeeded` and `rollout.rolled_back` (traffic moves at the first and the last;
+`serving` in their evidence names the version that serves from then on), `training.succeeded`, and every `promotion.*`
+entry whose evidence names `merged_by`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitops.audit.entry import Entry
+from gitops.errors import InputError
+
+_ROLLED_BACK = "rollout.rolled_back"
+_SERVING = {"rollout.applied", "rollout.succeeded", _ROLLED_BACK}
+_TRAINED = "training.succeeded"
+_PROMOTION = "promotion."
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time in which one version, or none, served on an endpoint.
+
+    Args:
+        endpoint: the endpoint's name.
+        model: the registered model.
+        version: its version; empty when nothing served.
+        env: the environment the endpoint belongs to.
+        start: when traffic went to it.
+        end: when traffic left it; None while it serves.
+        kind: the entry that began it.
+    """
+
+    endpoint: str
+    model: str
+    version: str
+    env: str
+    start: datetime
+    end: datetime | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the trail says about an endpoint at a time; facts that no entry states are empty.
+
+    Args:
+        known: False before the first record of the endpoint.
+        message: the whole answer for a person.
+        endpoint: the endpoint asked about.
+        time: the time asked about.
+        model: the registered model.
+        version: the version that served; empty when nothing did.
+        since: when it began to serve.
+        env: the environment.
+        repo: the model repository it was trained from.
+        sha: the commit it was trained from.
+        training_id: the training.
+        verdict: `pass`, or what the judging said.
+        gates: one sentence for each gate.
+        approved_by: the login that merged it.
+        merge_sha: the merge's commit in the deploy repository.
+    """
+
+    known: bool
+    message: str
+    endpoint: str
+    time: datetime
+    model: str = ""
+    version: str = ""
+    since: datetime | None = None
+    env: str = ""
+    repo: str = ""
+    sha: str = ""
+    training_id: str = ""
+    verdict: str = ""
+    gates: tuple[str, ...] = ()
+    approved_by: str = ""
+    merge_sha: str = ""
+
+
+def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> Answer:
+    """Tell what served on an endpoint at a time.
+
+    Args:
+        entries: the trail in tree order, verified by the caller.
+        endpoint: the endpoint's name.
+        time: an aware datetime; after the last entry it means "as of the last entry".
+
+    Raises:
+        InputError: a time without its zone.
+    """
+    if time.tzinfo is None:
+        raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example")
+    relevant = [entry for entry in entries if _is_relevant(entry)]
+    spans = serving_spans(relevant, endpoint)
+    if not spans:
+        return Answer(known=False, message=f"not known: no record of endpoint {endpoint}", endpoint=endpoint, time=time)
+    if time < spans[0].start:
+        first = spans[0].start.isoformat()
+        return Answer(known=False, message=f"not known before {first}", endpoint=endpoint, time=time)
+    span = next(span for span in reversed(spans) if span.start <= time)
+    trained = _find_training(relevant, span, time)
+    merged = _find_merge(relevant, span, time)
+    return _compose(span, time, trained, merged)
+
+
+def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
+    """Return what served on an endpoint, oldest first, each span ending where the next begins.
+
+    Args:
+        entries: the trail in tree order.
+        endpoint: the endpoint's name.
+    """
+    moves = sorted(
+        (entry for entry in entries if entry.kind in _SERVING and entry.subject.endpoint == endpoint),
+        key=lambda entry: entry.ts,
+    )
+    begun: list[Entry] = []
+    for entry in moves:
+        if not begun or _served(entry) != _served(begun[-1]):
+            begun.append(entry)
+    ends: list[datetime | None] = [*(entry.time for entry in begun[1:]), None]
+    return tuple(_span(entry, end) for entry, end in zip(begun, ends, strict=False))
+
+
+def _span(entry: Entry, end: datetime | None) -> Span:
+    model, version = _served(entry)
+    return Span(entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind)
+
+
+def _served(entry: Entry) -> tuple[str, str]:
+    """Return the model and version that traffic goes to from this entry on.
+
+    A rollback's subject is the version that failed, so without `serving` in its evidence nothing serves.
+    """
+    unstated = "" if entry.kind == _ROLLED_BACK else entry.subject.version
+    serving = entry.evidence.get("serving", unstated)
+    return entry.subject.model, serving if isinstance(serving, str) else unstated
+
+
+def _is_relevant(entry: Entry) -> bool:
+    return entry.kind in _SERVING or entry.kind == _TRAINED or _is_merge(entry)
+
+
+def _is_merge(entry: Entry) -> bool:
+    return entry.kind.startswith(_PROMOTION) and "merged_by" in entry.evidence
+
+
+def _is_about(entry: Entry, span: Span) -> bool:
+    return entry.subject.version == span.version and entry.subject.model == span.model
+
+
+def _find_training(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
+    found = [entry for entry in entries if entry.kind == _TRAINED and _is_about(entry, span) and entry.time <= time]
+    return found[-1] if found and span.version else None
+
+
+def _find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
+    """Return the merge that led to the span: the last before it, else the first that was recorded late."""
+    found = [
+        entry
+        for entry in entries
+        if _is_merge(entry) and _is_about(entry, span) and entry.subject.env == span.env and entry.time <= time
+    ]
+    before = [entry for entry in found if entry.time <= span.start]
+    candidates = before[-1:] or found[:1]
+    return candidates[0] if candidates and span.version else None
+
+
+def _compose(span: Span, time: datetime, trained: Entry | None, merged: Entry | None) -> Answer:
+    verdict = _text(trained, "verdict")
+    sha = trained.subject.sha if trained else ""
+    approved_by = _text(merged, "merged_by")
+    parts = [f"{span.model} v{span.version} has served on {span.endpoint} since {span.start.isoformat()}"]
+    if span.version:
+        parts.append(f"trained from {sha}" if sha else "no training on record")
+        parts.append(f"judged {verdict}" if verdict else "no verdict on record")
+        parts.append(f"approved by {approved_by}" if approved_by else "no approval on record")
+    else:
+        parts = [f"nothing has served on {span.endpoint} since {span.start.isoformat()}"]
+    return Answer(
+        known=True,
+        message=", ".join(parts),
+        endpoint=span.endpoint,
+        time=time,
+        model=span.model,
+        version=span.version,
+        since=span.start,
+        env=span.env,
+        repo=trained.subject.repo if trained else "",
+        sha=sha,
+        training_id=trained.subject.training_id if trained else "",
+        verdict=verdict,
+        gates=_gates(trained),
+        approved_by=approved_by,
+        merge_sha=_text(merged, "merge_sha"),
+    )
+
+
+def _text(entry: Entry | None, name: str) -> str:
+    value = entry.evidence.get(name) if entry else None
+    return value if isinstance(value, str) else ""
+
+
+def _gates(entry: Entry | None) -> tuple[str, ...]:
+    """Return a line for each gate, whether it was recorded as a sentence or as an object."""
+    gates = entry.evidence.get("gates") if entry else None
+    if not isinstance(gates, (list, tuple)):
+        return ()
+    return tuple(_gate_line(gate) for gate in gates)
+
+
+def _gate_line(gate: object) -> str:
+    if not isinstance(gate, Mapping):
+        return str(gate)
+    if "message" in gate:
+        return str(gate["message"])
+    known = (str(gate[name]) for name in ("metric", "value", "operator", "threshold", "outcome") if name in gate)
+    return " ".join(known)

@@ -1,0 +1,54 @@
+"""What the stories ask of the outside, in our own types: one Protocol for each kind of outside, and their bundle.
+
+No vendor's type passes here. Every implementation runs the contract tests of its port.
+"""
+
+from gitops.ports.audit import AuditLog, AuditNote, AuditRow
+from gitops.ports.deps import Deps, Service
+from gitops.ports.forge import Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
+from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Store
+from gitops.ports.target import Answer, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness, Target
+from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
+
+__all__ = [
+    "Answer",
+    "AuditLog",
+    "AuditNote",
+    "AuditRow",
+    "BuiltEnvironment",
+    "Check",
+    "CheckState",
+    "Claim",
+    "Commit",
+    "Configuration",
+    "ConfigurationState",
+    "Deps",
+    "Effects",
+    "End",
+    "Endpoint",
+    "EndpointStatus",
+    "Environments",
+    "Exit",
+    "Forge",
+    "ForgeRepository",
+    "JobView",
+    "Lease",
+    "Lock",
+    "LoggedModel",
+    "Mirror",
+    "Pull",
+    "QueueDepth",
+    "Readiness",
+    "Received",
+    "RegisteredVersion",
+    "Registry",
+    "Run",
+    "RunRef",
+    "Service",
+    "Store",
+    "Target",
+    "Trainer",
+    "TrainingEnd",
+    "TrainingSpec",
+]

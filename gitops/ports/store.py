@@ -1,0 +1,284 @@
+"""The truth: records, jobs, leases and effects, behind one Protocol."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from gitops.records import (
+    Command,
+    Delivery,
+    Environment,
+    Frozen,
+    Hold,
+    Promotion,
+    Record,
+    Repository,
+    Rollout,
+    Training,
+    Version,
+    WatchedRef,
+)
+from gitops.steps import Outcome, Queue
+
+E = TypeVar("E", bound=Frozen)
+
+
+class Received(StrEnum):
+    """What became of a delivery at the door."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that is ours until its lease ends.
+
+    Args:
+        job: the job's number.
+        epoch: rises with every claim; every later write is conditional on it.
+        attempts: how often a step of this job has raised since the last progress.
+        lost: how often a worker was lost while it held this job since the last progress.
+    """
+
+    job: int
+    kind: str
+    subject: str
+    queue: Queue
+    epoch: int
+    attempts: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a claim ends: everything the one transaction must write.
+
+    Neither outcome nor error: with a record the job only moves to `queue`, ready now; without one it is over.
+
+    Args:
+        record: the record as the step saw it; None for a job about something that is gone.
+        outcome: what the step answered.
+        step: the step that ran.
+        event: what its audit entry is called, `<kind>.<event>`.
+        next_step: the step to run next, empty when the story is over.
+        queue: where the next step runs.
+        error: set when the step raised: the cause shown to people while it is tried again.
+        retry_after: seconds until the next try after an error.
+        recurring: the job never ends; it only waits.
+    """
+
+    record: Record | None
+    outcome: Outcome | None
+    step: str = ""
+    event: str = ""
+    next_step: str = ""
+    queue: Queue = Queue.CONTROL
+    error: str = ""
+    retry_after: float = 0.0
+    recurring: bool = False
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """Ready jobs of one queue: how many, the oldest one's age in seconds, and some of their numbers, oldest first."""
+
+    queue: Queue
+    ready: int
+    oldest: float
+    jobs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as people see it: what it waits for, and when it is tried next."""
+
+    job: int
+    kind: str
+    subject: str
+    queue: str
+    state: str
+    not_before: datetime
+    attempts: int
+    reason: str
+    message: str
+
+
+class Effects(Protocol):
+    """Calls to the outside, each a row: intent before, result after."""
+
+    def once(self, name: str, key: str, *, look: Callable[[], E | None], act: Callable[[], E], result: type[E]) -> E:
+        """Make the effect happen exactly once over all attempts.
+
+        Args:
+            name: the failpoint's name, `open_pull_request` for example.
+            key: deterministic and unique over all effects, `pull:<promotion id>` for example.
+            look: finds the effect where an earlier attempt may have left it; asked only when an intent was found.
+            act: makes the effect.
+            result: the type that the recorded result is read back as.
+        """
+        ...
+
+
+class Lease(Protocol):
+    """Whether this worker still holds the job; long steps must ask."""
+
+    @property
+    def lost(self) -> int:
+        """Return how often a worker was lost while it held this job since the last progress."""
+        ...
+
+    def is_held(self) -> bool:
+        """Return False once the lease was lost or the step's deadline has passed."""
+        ...
+
+
+class Store(Protocol):
+    """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
+
+    def now(self) -> datetime:
+        """Return the database's clock, in UTC."""
+        ...
+
+    def save_delivery(self, delivery: Delivery) -> Received:
+        """Store a delivery and its job durably, or say that its GUID is known with the same or another body."""
+        ...
+
+    def save_command(self, command: Command) -> Command:
+        """Store a command and its job, or return the one that has the same idempotency key."""
+        ...
+
+    def claim(self, queue: Queue, *, owner: str, lease: timedelta) -> Claim | None:
+        """Take the oldest ready job of a queue, or one whose lease ran out."""
+        ...
+
+    def renew(self, claim: Claim, *, lease: timedelta) -> bool:
+        """Prolong a lease; False when somebody else holds the job."""
+        ...
+
+    def finish(self, claim: Claim, end: Exit) -> None:
+        """Write how a claim ended, with facts, further writes and audit entries, and release the job.
+
+        Raises:
+            StaleEpochError: when somebody else holds the job; nothing was written.
+        """
+        ...
+
+    def wake(self, kind: str, subject: str, *, queue: Queue = Queue.CONTROL, after: timedelta | None = None) -> int:
+        """Make a job ready now; with `after`, only make sure that it exists, due then. Returns the job's number."""
+        ...
+
+    def depth(self) -> Sequence[QueueDepth]:
+        """Return the ready jobs of each queue."""
+        ...
+
+    def next_due(self) -> float | None:
+        """Return the seconds until the next job becomes ready or a lease ends; None when there is none."""
+        ...
+
+    def has_changed(self) -> bool:
+        """Return whether anybody wrote since the last call (cheap; used by the relay to wake up)."""
+        ...
+
+    def intend(self, claim: Claim, key: str, name: str) -> tuple[bool, str | None]:
+        """Record the intent of an effect; returns whether an intent was there already, and the result if observed.
+
+        Raises:
+            StaleEpochError: when somebody else holds the job.
+        """
+        ...
+
+    def observe(self, claim: Claim, key: str, result: str) -> None:
+        """Record the result of an effect (JSON text).
+
+        Raises:
+            StaleEpochError: when somebody else holds the job.
+        """
+        ...
+
+    def delivery(self, guid: str) -> Delivery | None:
+        """Return a delivery with its body."""
+        ...
+
+    def training(self, training_id: str) -> Training | None:
+        """Return a training."""
+        ...
+
+    def promotion(self, promotion_id: str) -> Promotion | None:
+        """Return a promotion."""
+        ...
+
+    def rollout(self, rollout_id: str) -> Rollout | None:
+        """Return a rollout."""
+        ...
+
+    def command(self, command_id: str) -> Command | None:
+        """Return a command."""
+        ...
+
+    def repository(self, repository_id: int) -> Repository | None:
+        """Return a connected repository by its numeric id."""
+        ...
+
+    def repositories(self) -> Sequence[Repository]:
+        """Return all connected repositories, by name."""
+        ...
+
+    def watched_ref(self, repository_id: int, ref: str) -> WatchedRef | None:
+        """Return how far a ref was considered."""
+        ...
+
+    def environment(self, repository_id: int, path: str) -> Environment | None:
+        """Return what is known of an environment."""
+        ...
+
+    def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
+        """Return the environments, of one repository or model where asked for."""
+        ...
+
+    def version(self, model: str, version: str) -> Version | None:
+        """Return our verdict on a version; None when we have none."""
+        ...
+
+    def versions(self, model: str, *, limit: int = 50) -> Sequence[Version]:
+        """Return the versions of a model that have a verdict of ours, newest first."""
+        ...
+
+    def champion(self, model: str) -> Version | None:
+        """Return the version recorded as serving in the model's champion environment."""
+        ...
+
+    def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
+        """Return the open holds, of one environment where asked for."""
+        ...
+
+    def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:
+        """Return whether a person closed this version's pull request there."""
+        ...
+
+    def open_promotions(self, repository_id: int, *, environment: str | None = None) -> Sequence[Promotion]:
+        """Return the promotions of a deploy repository that are not over."""
+        ...
+
+    def promotion_of(self, repository_id: int, environment: str, model: str, version: str) -> Promotion | None:
+        """Return the newest promotion of this version there, over or not."""
+        ...
+
+    def active_rollouts(self, *, target: str, host: str, endpoint: str) -> Sequence[Rollout]:
+        """Return the rollouts of an endpoint that are not over, oldest first."""
+        ...
+
+    def newest_rollout(self, repository_id: int, path: str) -> Rollout | None:
+        """Return the last rollout begun for an environment, over or not."""
+        ...
+
+    def recent(self, kind: str, *, limit: int = 20) -> Sequence[Record]:
+        """Return the newest records of a kind (`training`, `promotion`, `rollout`, `delivery`, `command`)."""
+        ...
+
+    def jobs(self, *, limit: int = 200) -> Sequence[JobView]:
+        """Return the jobs that are not over, the next due first."""
+        ...

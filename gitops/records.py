@@ -1,0 +1,384 @@
+"""The rows that stories read and write, as frozen values. No behaviour beyond reading a row.
+
+A record is what a job is about. Its `facts` are what the steps have learned so far; every field is optional because a
+step may not have run yet.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from gitops.steps import Phase
+
+
+class Frozen(BaseModel):
+    """A value that cannot change after it was made, and knows every field it has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    """What a connected repository is for."""
+
+    MODEL = "model"
+    DEPLOY = "deploy"
+
+
+class Sync(StrEnum):
+    """Whether the endpoint runs what Git pins."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNPINNED = "Unpinned"
+
+
+class Health(StrEnum):
+    """How the endpoint does."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    UNKNOWN = "Unknown"
+
+
+class MergeMode(StrEnum):
+    """Who merges a promotion's pull request."""
+
+    AUTO = "auto"
+    REVIEW = "review"
+
+
+class Direction(StrEnum):
+    """Whether a rollout follows the pin, or goes back before the pin does."""
+
+    FORWARD = "forward"
+    ROLLBACK = "rollback"
+
+
+class Cause(Frozen):
+    """What made a record come into being.
+
+    Args:
+        kind: `delivery`, `poll`, `command`, `compare`, `training` or `rollout`.
+        id: the delivery's GUID, the command's id, and so on; empty for a poll.
+        body_sha256: digest of the delivery's body, where there is one.
+        actor: login of the person behind it, `launchpin` when nobody was.
+    """
+
+    kind: str
+    id: str = ""
+    body_sha256: str = ""
+    actor: str = "launchpin"
+
+
+class Repository(Frozen):
+    """A connected repository.
+
+    Args:
+        id: the forge's numeric id; names can be registered again by somebody else.
+        full_name: OWNER/NAME as last seen.
+        clone_url: where the mirror fetches from.
+        secrets: names of the secrets that trainings of this repository may ask for.
+    """
+
+    id: int
+    full_name: str
+    role: Role
+    default_branch: str = "main"
+    clone_url: str
+    html_url: str = ""
+    secrets: tuple[str, ...] = ()
+
+
+class Record(Frozen):
+    """What every story's row has in common.
+
+    Args:
+        id: short, unique, sortable by creation.
+        step: the step to run next; empty before the first.
+        reason: CamelCase; why the record is where it is, or what it waits for.
+        message: one sentence for people.
+        revision: number of audited state changes so far.
+    """
+
+    id: str
+    phase: Phase = Phase.PENDING
+    step: str = ""
+    reason: str = ""
+    message: str = ""
+    revision: int = 0
+    cause: Cause
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class DeliveryFacts(Frozen):
+    """How a delivery ended: `woke`, `ignored` or `rejected`, with the reason, and the jobs that were woken."""
+
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
+    woke: tuple[str, ...] = ()
+
+
+class Delivery(Record):
+    """A webhook delivery as it arrived; its id is the GUID."""
+
+    source: str = "github"
+    event: str
+    body_sha256: str
+    body: bytes = b""
+    facts: DeliveryFacts = Field(default_factory=DeliveryFacts)
+
+
+class GateOutcome(Frozen):
+    """One gate's result as it was judged; numbers are decimal strings."""
+
+    metric: str
+    operator: str
+    threshold: str
+    value: str = ""
+    baseline_version: str = ""
+    baseline: str = ""
+    outcome: str
+    reason: str = ""
+    message: str
+
+
+class TrainingFacts(Frozen):
+    """What a training has learned so far."""
+
+    project: str | None = None
+    environment_key: str | None = None
+    lock_sha256: str | None = None
+    python_version: str | None = None
+    experiment_id: str | None = None
+    run_id: str | None = None
+    attempt: int | None = None
+    exit_code: int | None = None
+    end: str | None = None
+    log_sha256: str | None = None
+    log_tail: tuple[str, ...] = ()
+    candidate_run_id: str | None = None
+    candidate_model: str | None = None
+    metrics: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, str] = Field(default_factory=dict)
+    verdict: str | None = None
+    sentence: str | None = None
+    gates: tuple[GateOutcome, ...] = ()
+    champion_version: str | None = None
+    champion_metrics: dict[str, str] = Field(default_factory=dict)
+    version: str | None = None
+    manifest_sha256: str | None = None
+    adopted: bool | None = None
+    promotions: tuple[str, ...] = ()
+
+
+class Training(Record):
+    """A commit on its way to a judged, registered version.
+
+    Args:
+        ref: `refs/heads/...`, where the commit was the head.
+        config_path: the launchpin.yaml it follows.
+        config_sha256: digest of that file's bytes.
+        nonce: empty, or unique for a forced training.
+        attempt: which try on the infrastructure this is, from 1.
+    """
+
+    repository_id: int
+    repository: str
+    ref: str
+    commit: str
+    config_path: str
+    config_sha256: str
+    model: str
+    nonce: str = ""
+    attempt: int = 1
+    facts: TrainingFacts = Field(default_factory=TrainingFacts)
+
+    @property
+    def branch(self) -> str:
+        """The branch's name without `refs/heads/`."""
+        return self.ref.removeprefix("refs/heads/")
+
+
+class PromotionFacts(Frozen):
+    """What a promotion has learned so far."""
+
+    branch: str | None = None
+    base_sha: str | None = None
+    head_sha: str | None = None
+    plan_digest: str | None = None
+    previous_version: str | None = None
+    number: int | None = None
+    url: str | None = None
+    merge_sha: str | None = None
+    merged_by: str | None = None
+
+
+class Promotion(Record):
+    """A version on its way to a merged pin."""
+
+    training_id: str
+    repository_id: int
+    repository: str
+    environment: str
+    path: str
+    model: str
+    version: str
+    merge: MergeMode
+    facts: PromotionFacts = Field(default_factory=PromotionFacts)
+
+
+class RolloutFacts(Frozen):
+    """What a rollout has learned so far."""
+
+    previous_version: str | None = None
+    previous_configuration: str | None = None
+    manifest_sha256: str | None = None
+    environment_key: str | None = None
+    plan_digest: str | None = None
+    configuration: str | None = None
+    bake_seconds: float | None = None
+    smoke: str | None = None
+    applied: bool | None = None
+    failure: str | None = None
+    failure_message: str | None = None
+    log_tail: tuple[str, ...] = ()
+    serving: str | None = None
+    write_back_sha: str | None = None
+    write_back_url: str | None = None
+    unchanged: bool | None = None
+
+
+class Rollout(Record):
+    """A pin at a commit on its way to an endpoint in service, or a rollback on its way to Git.
+
+    Args:
+        path: the environment's directory in the deploy repository.
+        host: the target's account or host, so that one endpoint is one endpoint.
+        commit: where the pin was read; for a rollback the head at that time.
+        version: the version to serve; empty when the pin was emptied.
+        from_version: for a rollback, the version that is being left.
+    """
+
+    repository_id: int
+    repository: str
+    environment: str
+    path: str
+    endpoint: str
+    target: str
+    host: str
+    model: str
+    version: str
+    commit: str
+    direction: Direction = Direction.FORWARD
+    from_version: str = ""
+    facts: RolloutFacts = Field(default_factory=RolloutFacts)
+
+
+class CommandFacts(Frozen):
+    """What came of a command."""
+
+    result: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Command(Record):
+    """Something a person asked for, written by the command line or the API and carried out by a worker."""
+
+    verb: str
+    arguments: dict[str, str] = Field(default_factory=dict)
+    idempotency_key: str
+    facts: CommandFacts = Field(default_factory=CommandFacts)
+
+
+class Environment(Frozen):
+    """One endpoint's place in a deploy repository, what Git pins there and what serves.
+
+    Args:
+        name: as launchpin.yaml names it; the directory's name for one nobody promoted to yet.
+        is_champion: serving here makes a version the champion.
+        pinned: the pin at the base branch's head, empty when unpinned.
+        settings_sha256: digest of endpoint.yaml as parsed.
+        serving: the version that answers now, empty when none does.
+        configuration: the target's name for what answers now.
+        earlier: versions that finished their bake here before, newest first.
+    """
+
+    repository_id: int
+    path: str
+    name: str
+    repository: str = ""
+    is_champion: bool = False
+    endpoint: str = ""
+    target: str = ""
+    host: str = ""
+    model: str = ""
+    tracking_uri: str = ""
+    pinned: str = ""
+    pin_commit: str = ""
+    settings_sha256: str = ""
+    serving: str = ""
+    configuration: str = ""
+    url: str = ""
+    serving_since: datetime | None = None
+    earlier: tuple[str, ...] = ()
+    sync: Sync = Sync.UNPINNED
+    sync_reason: str = ""
+    health: Health = Health.UNKNOWN
+    message: str = ""
+
+
+class Version(Frozen):
+    """A registered version with our verdict: the only thing decisions read about it."""
+
+    model: str
+    version: str
+    manifest_sha256: str
+    manifest: str
+    run_id: str
+    training_id: str
+    repository: str = ""
+    commit: str
+    verdict: str
+    metrics: dict[str, str] = Field(default_factory=dict)
+    gates: tuple[GateOutcome, ...] = ()
+    environment_key: str = ""
+    lock_sha256: str = ""
+    quarantined: bool = False
+    created_at: datetime | None = None
+
+
+class Hold(Frozen):
+    """Automation proposes here but neither merges nor rolls out, until somebody resumes it."""
+
+    id: str
+    repository_id: int
+    path: str
+    environment: str
+    model: str
+    reason: str
+    message: str
+    author: str
+    cause: Cause
+    rollout_id: str = ""
+    created_at: datetime | None = None
+    lifted_at: datetime | None = None
+    lifted_by: str = ""
+
+
+class WatchedRef(Frozen):
+    """How far a ref was considered."""
+
+    repository_id: int
+    ref: str
+    commit: str
+    message: str = ""
+
+
+class LeaseTimes(Frozen):
+    """How long claims last; see the defaults in the reference."""
+
+    lease: timedelta = timedelta(seconds=60)
+    heartbeat: timedelta = timedelta(seconds=10)

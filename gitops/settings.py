@@ -1,0 +1,108 @@
+"""All settings in one place, read from `LAUNCHPIN_*` and from files for secrets. Built only by bootstrap.
+
+A secret is never a variable's value: the variable names a file that only its owner may read.
+"""
+
+import stat
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gitops.errors import InputError
+
+
+class Settings(BaseSettings):
+    """One installation's settings.
+
+    Args:
+        instance: names this installation in its audit log, once.
+        home: folder of state: database, mirrors, environments, models, logs.
+        database_url: SQLAlchemy's form; empty for SQLite in `home`.
+        redis_url_file: file with the broker's URL, password included.
+        base_url: where people reach the dashboard.
+        forge_api: base of GitHub's REST API, `https://api.github.com` for example.
+        forge_token_file: file with the forge's token.
+        forge_login: our own login there.
+        hook_secret_files: files with the webhook secrets, the newest first; two are valid while one is replaced.
+        hook_path: the unguessable part of the webhook's path.
+        hook_base: where the forge reaches us, `base_url` when empty.
+        tracking_uri: of the MLflow server.
+        tracking_uris: further tracking servers that pins may name.
+        endpoint_host: base URL of the endpoint host.
+        endpoint_token_file: file with its management token.
+        secrets_dir: folder with one file for each secret that may be granted to trainings.
+        poll: how often refs of model repositories are looked at without a webhook.
+        compare: how often pins and endpoints are compared.
+        anchor: how often a new audit head is written to the deploy repositories.
+        checkpoint: how often a new audit head is signed when there are new entries.
+        training_memory: bytes over a training's tree of processes, 0 for no limit.
+        training_tasks: processes and threads of a training, 0 for no limit.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LAUNCHPIN_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".launchpin-stack"), validation_alias=AliasChoices("LAUNCHPIN_HOME", "home"))
+    instance: str = "launchpin.local"
+    database_url: str = ""
+    redis_url_file: Path | None = None
+    base_url: str = "http://127.0.0.1:8080"
+    forge_api: str = "https://api.github.com"
+    forge_token_file: Path | None = None
+    forge_login: str = "launchpin[bot]"
+    hook_secret_files: tuple[Path, ...] = ()
+    hook_path: str = ""
+    hook_base: str = ""
+    tracking_uri: str = "http://127.0.0.1:5000"
+    tracking_uris: tuple[str, ...] = ()
+    endpoint_host: str = "http://127.0.0.1:8090"
+    endpoint_token_file: Path | None = None
+    audit_key_file: Path | None = None
+    secrets_dir: Path | None = None
+    poll: timedelta = timedelta(seconds=180)
+    compare: timedelta = timedelta(seconds=60)
+    anchor: timedelta = timedelta(seconds=60)
+    checkpoint: timedelta = timedelta(seconds=60)
+    training_memory: int = 0
+    training_tasks: int = 2048
+
+    @property
+    def database(self) -> str:
+        """The database's URL, SQLite in `home` unless another was set."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'launchpin.sqlite3'}"
+
+    @property
+    def web_hosts(self) -> frozenset[str]:
+        """The values of the Host header that the web process answers to; loopback has several names."""
+        host = urlsplit(self.base_url).netloc.lower()
+        port = host.rsplit(":", 1)[-1]
+        loopback = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"}
+        extra = {urlsplit(self.hook_base).netloc.lower()} - {""}
+        return frozenset(loopback | extra if host in loopback else {host} | extra)
+
+    @property
+    def allowed_tracking_uris(self) -> tuple[str, ...]:
+        """Every tracking server that a pin may name."""
+        return (self.tracking_uri, *self.tracking_uris)
+
+
+def read_secret(file: Path | None, *, name: str) -> str:
+    """Return a secret file's text without the line's end.
+
+    Args:
+        file: only its owner may read or write it.
+        name: the setting, for the error.
+
+    Raises:
+        InputError: `secret_missing` when there is none or it is empty, `insecure_mode` when others may read it.
+    """
+    if file is None or not file.is_file():
+        raise InputError("secret_missing", f"set {name} to a file that holds it", field=name)
+    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise InputError("insecure_mode", f"{file.name} may be read by others: chmod 600 it", field=name)
+    text = file.read_text(encoding="utf-8").strip()
+    if not text:
+        raise InputError("secret_missing", f"{file.name} is empty", field=name)
+    return text

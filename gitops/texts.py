@@ -1,0 +1,182 @@
+"""What we write into pull requests, checks and commits. Pure, and inert whatever names and metrics contain.
+
+Every foreign value stands in a code span or has its `@`, `#` and HTML taken apart; no commit message is quoted.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitops.records import GateOutcome, Promotion, Training, Version
+
+LONGEST_BODY = 60_000
+LONGEST_TITLE = 140
+_LONGEST_VALUE = 200
+_MOST_ROWS = 60
+_FOOTER = "\n\n---\nWritten by Launchpin. Only the lines of the pin change; merging is the decision to roll out.\n"
+_WORD_JOINER = "\u2060"
+
+
+def inert(text: str, *, limit: int = _LONGEST_VALUE) -> str:
+    """Return a foreign text that mentions nobody, closes nothing and is no markup, for titles and prose."""
+    flat = _flat(text, limit)
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = re.sub(r"([@#])", rf"\1{_WORD_JOINER}", flat)
+    flat = re.sub(r"(?i)\b(\w+)://", rf"\1:{_WORD_JOINER}//", flat)
+    return re.sub(r"([\\`*_\[\]()!|~])", r"\\\1", flat)
+
+
+def plain(text: str, *, limit: int = _LONGEST_VALUE) -> str:
+    """Return a foreign text for places that render no markup but may follow mentions: titles, commit subjects."""
+    return re.sub(r"([@#])", rf"\1{_WORD_JOINER}", _flat(text, limit))
+
+
+def code(text: str, *, limit: int = _LONGEST_VALUE) -> str:
+    """Return a foreign text as a code span that fits a table's cell."""
+    flat = _flat(text, limit).replace("`", "'").replace("|", "\\|")
+    return f"`{flat}`" if flat.strip() else "-"
+
+
+def _flat(text: str, limit: int) -> str:
+    shown = "".join(
+        " " if character in "\r\n\t" else character
+        for character in text
+        if _is_shown(character) or character in "\r\n\t"
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _is_shown(character: str) -> bool:
+    """Leave out control, format (bidirectional overrides) and surrogate characters."""
+    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; the cells are ready to be shown."""
+    all_rows = list(rows)
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join(' --- ' for _ in head)}|"]
+    lines += [f"| {' | '.join(row)} |" for row in all_rows[:_MOST_ROWS]]
+    if len(all_rows) > _MOST_ROWS:
+        lines.append(f"\n{len(all_rows) - _MOST_ROWS} more rows are in the run.")
+    return "\n".join(lines)
+
+
+def gates_table(gates: Sequence[GateOutcome]) -> str:
+    """Return the gates with what was asked, what was found, and why."""
+    marks = {"pass": "✅ pass", "fail": "❌ fail"}
+    rows = [
+        (code(gate.metric), code(f"{gate.operator} {gate.threshold}"), marks.get(gate.outcome, "⚠️ inconclusive"),
+         inert(gate.message))
+        for gate in gates
+    ]  # fmt: skip
+    return table(("metric", "gate", "result", "why"), rows) if rows else "No gates are set: any trained model passes."
+
+
+def metrics_table(metrics: Mapping[str, str], champion: Mapping[str, str], champion_version: str) -> str:
+    """Return the metrics beside the champion's."""
+    against = f"champion v{champion_version}" if champion_version else "champion (none yet)"
+    rows = [(code(name), code(value), code(champion.get(name, ""))) for name, value in sorted(metrics.items())]
+    return table(("metric", "this version", inert(against)), rows) if rows else "No metrics were logged."
+
+
+@dataclass(frozen=True)
+class PullText:
+    """A pull request's words."""
+
+    title: str
+    body: str
+    commit: str
+
+
+def pull_text(
+    promotion: Promotion,
+    version: Version,
+    training: Training | None,
+    *,
+    previous: str,
+    digest: str,
+    links: Mapping[str, str],
+) -> PullText:
+    """Return the words of a promotion's pull request.
+
+    Args:
+        previous: the pinned version until now, empty when unpinned.
+        digest: of the plan.
+        links: what to call it and where it is, shown under "Lineage".
+    """
+    title = plain(f"Pin {promotion.model} {promotion.version} in {promotion.environment}", limit=LONGEST_TITLE)
+    facts = training.facts if training else None
+    change = f"version {inert(previous) or 'none'} → {inert(promotion.version)}"
+    sections = [
+        f"## {inert(promotion.model)}: {change} in {inert(promotion.environment)}",
+        "### Metrics\n\n"
+        + metrics_table(
+            version.metrics, facts.champion_metrics if facts else {}, (facts.champion_version or "") if facts else ""
+        ),
+        "### Gates\n\n" + gates_table(version.gates),
+        "### Parameters\n\n" + _pairs(facts.parameters if facts else {}, "No parameters were logged."),
+        "### Lineage\n\n" + _lineage(version, training, links),
+        _plan(promotion, previous, digest),
+    ]
+    return PullText(title, _capped("\n\n".join(sections)), title)
+
+
+def _pairs(values: Mapping[str, str], nothing: str) -> str:
+    rows = [(code(name), code(value)) for name, value in sorted(values.items())]
+    return table(("name", "value"), rows) if rows else nothing
+
+
+def _lineage(version: Version, training: Training | None, links: Mapping[str, str]) -> str:
+    rows = [
+        ("commit", code(version.commit)),
+        ("repository", code(version.repository)),
+        ("branch", code(training.branch if training else "")),
+        ("training", code(version.training_id)),
+        ("run", code(version.run_id)),
+        ("files (manifest SHA-256)", code(version.manifest_sha256)),
+        ("environment (lock SHA-256)", code(version.lock_sha256)),
+    ]
+    rows += [(name, f"[open]({url})") for name, url in links.items() if re.fullmatch(r"https?://[^\s()<>]+", url)]
+    return table(("what", "which"), rows)
+
+
+def _plan(promotion: Promotion, previous: str, digest: str) -> str:
+    return (
+        "### Plan\n\n"
+        f"Merging rolls {code(promotion.environment)} out: {code(promotion.model)} "
+        f"{code(previous) if previous else 'nothing'} → {code(promotion.version)}, blue/green, the old version kept "
+        "until the new one has finished its bake.\n\n"
+        f"Plan digest: `{digest}`"
+    )
+
+
+def _capped(body: str) -> str:
+    room = LONGEST_BODY - len(_FOOTER)
+    if len(body) > room:
+        note = "\n\nThe rest does not fit here; the run has all of it."
+        body = body[: room - len(note)].rsplit("\n", 1)[0] + note
+    return body + _FOOTER
+
+
+def training_summary(training: Training) -> str:
+    """Return the details of a training's check."""
+    facts = training.facts
+    parts = []
+    if facts.metrics:
+        parts.append(metrics_table(facts.metrics, facts.champion_metrics, facts.champion_version or ""))
+    if facts.gates:
+        parts.append(gates_table(facts.gates))
+    if facts.log_tail:
+        parts.append("Last lines of the log:\n\n" + fenced(facts.log_tail))
+    return _capped("\n\n".join(parts)) if parts else ""
+
+
+def fenced(lines: Sequence[str]) -> str:
+    """Return lines as a fenced block that none of them can end."""
+    return "~~~~text\n" + "\n".join(_flat(line, 500).replace("~~~", "~ ~ ~") for line in lines) + "\n~~~~"
+
+
+def short(text: str) -> str:
+    """Return a check's title: one line of at most 140 characters, nobody mentioned."""
+    return plain(text, limit=LONGEST_TITLE)

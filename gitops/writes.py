@@ -1,0 +1,135 @@
+"""The closed set of changes that a step may ask for beside its own facts. Values only: the store carries them out.
+
+They are written in the transaction that ends the step, each with its audit entry where it changes a state, so that a
+step never writes by itself and nothing is half done.
+"""
+
+from dataclasses import dataclass
+
+from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
+
+
+@dataclass(frozen=True)
+class StartTraining:
+    """Insert a training and its job; nothing happens when the same commit and configuration were trained already."""
+
+    training: Training
+
+
+@dataclass(frozen=True)
+class OpenPromotion:
+    """Insert a promotion and its job; an open one of the same repository, environment and model is superseded."""
+
+    promotion: Promotion
+
+
+@dataclass(frozen=True)
+class OpenRollout:
+    """Insert a rollout and its job; a pending one of the same endpoint is superseded, a running one is waited for."""
+
+    rollout: Rollout
+
+
+@dataclass(frozen=True)
+class MoveRef:
+    """Remember the last commit considered of a ref (inserts the ref when it is new)."""
+
+    ref: WatchedRef
+
+
+@dataclass(frozen=True)
+class SaveRepository:
+    """Connect a repository, or renew what is known of it."""
+
+    repository: Repository
+
+
+@dataclass(frozen=True)
+class SaveVersion:
+    """Record a version with its verdict; the same version again changes nothing."""
+
+    version: Version
+
+
+@dataclass(frozen=True)
+class SaveEnvironment:
+    """Write what is known of an environment (key: repository id and path; inserted when it is new).
+
+    Args:
+        fields: of an environment that is known, only these change, since several stories write to one row.
+    """
+
+    environment: Environment
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SetHold:
+    """Put a hold on an environment."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True)
+class LiftHold:
+    """Lift every open hold of an environment, and wake what waited for it."""
+
+    repository_id: int
+    path: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class DeclineVersion:
+    """Remember that a person closed the pull request of this version: it is not proposed again there."""
+
+    repository_id: int
+    environment: str
+    model: str
+    version: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Make a job ready now (and make it if it is not there).
+
+    Args:
+        kind: the story's kind.
+        subject: what the job is about, as the story's `load` reads it.
+    """
+
+    kind: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Append one audit entry that belongs to no other write.
+
+    Args:
+        kind: `noun.verb`.
+        subject: names of `gitops.audit.entry.Subject` fields.
+        evidence: JSON without floats.
+    """
+
+    kind: str
+    subject: dict[str, str | int]
+    evidence: dict[str, object]
+
+
+Write = (
+    StartTraining
+    | OpenPromotion
+    | OpenRollout
+    | MoveRef
+    | SaveRepository
+    | SaveVersion
+    | SaveEnvironment
+    | SetHold
+    | LiftHold
+    | DeclineVersion
+    | Wake
+    | Audit
+)

@@ -1,0 +1,1 @@
+"""What HTTP reaches: the webhook receiver, the API and the dashboard."""
