@@ -174,7 +174,7 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - JSON is whatever it is; the
         raise
     except (ValueError, RecursionError) as error:
         raise InputError("bad_json", f"the body is not JSON: {type(error).__name__}") from error
-    return document
+    return _checked(document)
 
 
 def _refuse_deep(text: str) -> None:

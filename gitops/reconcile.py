@@ -65,11 +65,23 @@ def run_next(loop: Loop, queue: Queue) -> bool:
     try:
         end = _run_step(loop, claim)
         failpoint("finish.before")
-        loop.deps.store.finish(claim, end)
+        _finish(loop.deps.store, claim, end)
         failpoint("finish.after")
     except StaleEpochError as error:
         _log.warning("%s %s: %s", claim.kind, claim.subject, error)
     return True
+
+
+def _finish(store: Store, claim: Claim, end: Exit) -> None:
+    """Write how the claim ended; what cannot be written is an error of the step, shown and tried again."""
+    try:
+        store.finish(claim, end)
+    except (StaleEpochError, RetryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever keeps the answer from being written is shown and tried again
+        _log.exception("%s %s: what step %s answered cannot be written", claim.kind, claim.subject, end.step)
+        later = _later(RetryError("Unwritable", f"{type(error).__name__}: {error}"[:500]), claim)
+        store.finish(claim, replace(end, outcome=None, error=str(later), retry_after=later.after))
 
 
 def _run_step(loop: Loop, claim: Claim) -> Exit:

@@ -247,6 +247,7 @@ class RolloutFacts(Frozen):
     failure_message: str | None = None
     log_tail: tuple[str, ...] = ()
     serving: str | None = None
+    previous: str | None = None
     write_back_sha: str | None = None
     write_back_url: str | None = None
     unchanged: bool | None = None

@@ -39,6 +39,14 @@ class AuditLog(Protocol):
         """
         ...
 
+    def ask_checkpoint(self) -> int:
+        """Ask the relay to sign the log as it is now; returns the size that the head will cover at least."""
+        ...
+
+    def wanted_checkpoint(self) -> int:
+        """Return the largest size that a signed head was asked for."""
+        ...
+
     def audit_size(self) -> int:
         """Return the number of entries."""
         ...

@@ -84,12 +84,17 @@ class Exit:
 
 @dataclass(frozen=True)
 class QueueDepth:
-    """Ready jobs of one queue: how many, the oldest one's age in seconds, and some of their numbers, oldest first."""
+    """Ready jobs of one queue.
+
+    Args:
+        oldest: age of the oldest in seconds.
+        jobs: some of them, oldest first: each its number and epoch, which together name one time of being ready.
+    """
 
     queue: Queue
     ready: int
     oldest: float
-    jobs: tuple[int, ...]
+    jobs: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,10 @@ class Store(Protocol):
 
     def wake(self, kind: str, subject: str, *, queue: Queue = Queue.CONTROL, after: timedelta | None = None) -> int:
         """Make a job ready now; with `after`, only make sure that it exists, due then. Returns the job's number."""
+        ...
+
+    def lead(self, role: str, owner: str, *, seconds: float) -> bool:
+        """Become or stay the leader of a role for so long; False while somebody else is."""
         ...
 
     def depth(self) -> Sequence[QueueDepth]:

@@ -1,0 +1,185 @@
+"""What people ask for: each verb checks its arguments, says which writes carry it out, and what to wait for.
+
+The command line and the API write one row; a worker comes here. Every verb may be asked for twice without harm.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from gitops.errors import RefusedError
+from gitops.identifiers import new_id
+from gitops.ports import Deps, ForgeRepository
+from gitops.records import Cause, Command, Direction, Environment, Hold, Repository, Role, Rollout
+from gitops.steps import Done, Outcome, Refused, Step, Story, Wait
+from gitops.writes import LiftHold, OpenRollout, SaveRepository, SetHold, Wake, Write
+
+_LOOK = timedelta(seconds=1)
+
+
+def carry_out(deps: Deps, command: Command) -> Outcome:
+    """Do what the command asks for."""
+    verb = _VERBS.get(command.verb)
+    if verb is None:
+        raise RefusedError("UnknownVerb", f"there is no verb {command.verb!r}; there are {', '.join(sorted(_VERBS))}")
+    return verb(deps, command)
+
+
+def _cause(command: Command) -> Cause:
+    return Cause(kind="command", id=command.id, actor=command.cause.actor)
+
+
+def connect(deps: Deps, command: Command) -> Outcome:
+    """Connect a repository: make it where it is missing, install the hook, and watch it."""
+    name = command.arguments["repository"]
+    role = Role(command.arguments["role"])
+    found = deps.forge.ensure_repository(name)
+    known = deps.store.repository(found.id)
+    if known is not None and known.role is not role:
+        raise RefusedError("RoleTaken", f"{name} is connected as a {known.role} repository already")
+    deps.forge.ensure_hook(name, url=deps.service.hook_url, secret=deps.service.hook_secret)
+    secrets = tuple(part for part in command.arguments.get("secrets", "").split(",") if part)
+    repository = _repository(found, role, secrets=secrets or (known.secrets if known else ()))
+    jobs = ("poll",) if role is Role.MODEL else ("compare", "anchor")
+    writes = (SaveRepository(repository), *(Wake(kind, str(found.id)) for kind in jobs))
+    result = {"repository": found.full_name, "id": found.id, "clone_url": found.clone_url, "html_url": found.html_url}
+    return Done(facts={"result": result}, writes=writes, message=f"{found.full_name} is connected")
+
+
+def _repository(found: ForgeRepository, role: Role, *, secrets: tuple[str, ...]) -> Repository:
+    return Repository(
+        id=found.id,
+        full_name=found.full_name,
+        role=role,
+        default_branch=found.default_branch,
+        clone_url=found.clone_url,
+        html_url=found.html_url,
+        secrets=secrets,
+    )
+
+
+def find_environment(deps: Deps, name: str) -> Environment:
+    """Return the environment a person means: an endpoint, or REPOSITORY:PATH.
+
+    Raises:
+        RefusedError: `UnknownEndpoint`, naming those there are.
+    """
+    known = deps.store.environments()
+    found = [each for each in known if name in (each.endpoint, f"{each.repository}:{each.path}")]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(sorted(each.endpoint or each.path for each in known)) or "none yet"
+    raise RefusedError("UnknownEndpoint", f"no endpoint is called {name!r}; there are: {names}")
+
+
+def rollback(deps: Deps, command: Command) -> Outcome:
+    """Go back to an earlier version: traffic first, then Git, with a hold."""
+    environment = find_environment(deps, command.arguments["endpoint"])
+    wanted = command.arguments.get("version", "") or _previous(deps, environment)
+    if wanted == environment.serving:
+        raise RefusedError("AlreadyServing", f"version {wanted} serves on {environment.endpoint} already")
+    version = deps.store.version(environment.model, wanted)
+    if version is None:
+        raise RefusedError("VersionUnknown", f"{environment.model} {wanted} has no verdict of Launchpin's")
+    if version.quarantined or version.verdict != "pass":
+        raise RefusedError("VersionUnusable", f"{environment.model} {wanted} is quarantined or did not pass")
+    rollout = _rollback(command, environment, wanted)
+    return Done(
+        facts={"result": {"rollout": rollout.id, "endpoint": environment.endpoint, "version": wanted}},
+        writes=(OpenRollout(rollout),),
+        message=f"{environment.endpoint} goes from version {environment.serving} back to {wanted}",
+    )
+
+
+def _previous(deps: Deps, environment: Environment) -> str:
+    """Return the last version that finished its bake here and may be used."""
+    for candidate in environment.earlier:
+        version = deps.store.version(environment.model, candidate)
+        if candidate != environment.serving and version is not None and not version.quarantined:
+            return candidate
+    raise RefusedError("NoPrevious", f"{environment.endpoint} has no earlier version to go back to")
+
+
+def _rollback(command: Command, environment: Environment, version: str) -> Rollout:
+    return Rollout(
+        id=new_id("r"),
+        cause=_cause(command),
+        message=command.arguments.get("reason", ""),
+        repository_id=environment.repository_id,
+        repository=environment.repository,
+        environment=environment.name,
+        path=environment.path,
+        endpoint=environment.endpoint,
+        target=environment.target,
+        host=environment.host,
+        model=environment.model,
+        version=version,
+        commit=environment.pin_commit,
+        direction=Direction.ROLLBACK,
+        from_version=environment.serving,
+    )
+
+
+def hold(deps: Deps, command: Command) -> Outcome:
+    """Keep automation from merging and rolling out in an environment."""
+    environment = find_environment(deps, command.arguments["endpoint"])
+    reason = command.arguments.get("reason", "")
+    if not reason:
+        raise RefusedError("ReasonMissing", "say why with --reason")
+    new = Hold(
+        id=new_id("h"),
+        repository_id=environment.repository_id,
+        path=environment.path,
+        environment=environment.name,
+        model=environment.model,
+        reason="ByHand",
+        message=reason,
+        author=command.cause.actor,
+        cause=_cause(command),
+    )
+    result = {"hold": new.id, "endpoint": environment.endpoint}
+    return Done(facts={"result": result}, writes=(SetHold(new),), message=f"{environment.endpoint} is held: {reason}")
+
+
+def resume(deps: Deps, command: Command) -> Outcome:
+    """Lift every hold of an environment."""
+    environment = find_environment(deps, command.arguments["endpoint"])
+    holds = deps.store.holds(repository_id=environment.repository_id, path=environment.path)
+    if not holds:
+        return Done(facts={"result": {"lifted": 0}}, message=f"{environment.endpoint} was not held")
+    lift = LiftHold(
+        environment.repository_id,
+        environment.path,
+        by=command.cause.actor,
+        reason=command.arguments.get("reason", ""),
+    )
+    writes: tuple[Write, ...] = (lift, Wake("compare", str(environment.repository_id)))
+    result = {"lifted": len(holds), "endpoint": environment.endpoint}
+    return Done(facts={"result": result}, writes=writes, message=f"{environment.endpoint} goes on")
+
+
+_VERBS: dict[str, Callable[[Deps, Command], Outcome]] = {
+    "connect": connect,
+    "rollback": rollback,
+    "hold": hold,
+    "resume": resume,
+}
+
+
+def await_end(deps: Deps, command: Command) -> Outcome:
+    """Wait for the rollout that the command began, so that whoever asked sees how it ended."""
+    rollout_id = command.facts.result.get("rollout")
+    rollout = deps.store.rollout(str(rollout_id)) if rollout_id else None
+    if rollout is None:
+        return Done(message=command.message)
+    if not rollout.phase.is_final:
+        return Wait(_LOOK, rollout.reason or "RollingOut", rollout.message)
+    if rollout.phase.value == "Succeeded":
+        return Done(message=rollout.message)
+    return Refused(rollout.reason or rollout.phase.value, rollout.message)
+
+
+COMMAND = Story(
+    "command",
+    (Step("carry_out", carry_out, event="carried_out"), Step("await_end", await_end, event="ended")),
+    lambda deps, subject: deps.store.command(subject),
+)

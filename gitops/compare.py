@@ -1,0 +1,201 @@
+"""The comparison of a deploy repository with its endpoints: what Git pins, what exists, what runs. Starts rollouts.
+
+Runs when a push or a pull request woke it, and every minute anyway. The pin is the file at the base branch's head,
+whoever put it there.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from gitops.desired import Desired, environment_paths, read_desired
+from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
+from gitops.identifiers import new_id
+from gitops.plans import plan_digest
+from gitops.ports import Check, CheckState, Deps, Endpoint, EndpointStatus
+from gitops.proposals import check_pulls
+from gitops.records import Cause, Environment, Health, Repository, Role, Rollout, Sync
+from gitops.steps import Outcome, Phase, Step, Story, Wait
+from gitops.texts import code, short
+from gitops.writes import OpenRollout, SaveEnvironment, Wake, Write
+
+_COMPARED = (
+    "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit", "settings_sha256",
+    "sync", "sync_reason", "health", "message", "url",
+)  # fmt: skip
+_HEALTH = {
+    EndpointStatus.IN_SERVICE: Health.HEALTHY,
+    EndpointStatus.FAILED: Health.DEGRADED,
+}
+
+
+def compare_repository(deps: Deps, repository: Repository) -> Outcome:
+    """Compare every environment of a deploy repository, and check its open pull requests."""
+    deps.mirror.fetch(repository)
+    head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+    writes: list[Write] = []
+    if head:
+        paths = environment_paths(deps.mirror.files(repository, head))
+        for path in paths:
+            writes += _compare_environment(deps, repository, head=head, path=path)
+        check_pulls(deps, repository)
+    # Whoever waits for a merge looks again; a merge of ours may have come by another way than its delivery.
+    writes += [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
+    return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(writes))
+
+
+def _compare_environment(deps: Deps, repository: Repository, *, head: str, path: str) -> list[Write]:
+    known = deps.store.environment(repository.id, path)
+    try:
+        desired = read_desired(deps, repository, commit=head, path=path)
+    except (InputError, NotFoundError, RefusedError) as error:
+        return _unreadable(deps, repository, known, head=head, path=path, error=error)
+    target = deps.targets[desired.endpoint.target]
+    try:
+        live = target.describe(desired.endpoint.endpoint)
+    except RetryError as error:
+        live = None
+        unreachable = error.message
+    else:
+        unreachable = ""
+    now = _environment(known, repository, desired, host=target.host() if not unreachable else "")
+    if unreachable:
+        now = now.model_copy(
+            update={"host": known.host if known else "", "health": Health.UNKNOWN, "message": unreachable}
+        )
+        return [SaveEnvironment(now, _COMPARED)]
+    newest = deps.store.newest_rollout(repository.id, path)
+    seen = Seen(known, now, live, newest)
+    now = now.model_copy(update=_state(seen))
+    rollouts = [OpenRollout(_rollout(repository, now))] if _wants_rollout(seen) else []
+    return [SaveEnvironment(now, _COMPARED), *rollouts]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An environment from all its sides.
+
+    Args:
+        known: as it was recorded before; None when it is new.
+        now: with the pin at the head.
+        live: as the target has it; None when it has no such endpoint.
+        newest: the last rollout begun for it.
+    """
+
+    known: Environment | None
+    now: Environment
+    live: Endpoint | None
+    newest: Rollout | None
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a rollout is under way or waits."""
+        return self.newest is not None and not self.newest.phase.is_final
+
+    @property
+    def serving(self) -> str:
+        """The version that answers at the target now."""
+        return self.live.version if self.live is not None and self.live.live else ""
+
+
+def _environment(known: Environment | None, repository: Repository, desired: Desired, *, host: str) -> Environment:
+    blank = Environment(repository_id=repository.id, path=desired.path, name=PurePosixPath(desired.path).name)
+    return (known or blank).model_copy(
+        update={
+            "repository": repository.full_name,
+            "endpoint": desired.endpoint.endpoint,
+            "target": desired.endpoint.target,
+            "host": host,
+            "model": desired.pin.model_name,
+            "tracking_uri": desired.pin.tracking_uri,
+            "pinned": desired.pin.model_version,
+            "pin_commit": desired.commit,
+            "settings_sha256": plan_digest({"settings": desired.endpoint.to_facts()}),
+        }
+    )
+
+
+def _wants_rollout(seen: Seen) -> bool:
+    """Decide whether the endpoint must follow the pin: the pin is new, or a good rollout was undone since."""
+    now, newest = seen.now, seen.newest
+    if newest is not None and seen.is_moving:
+        return newest.version != now.pinned and newest.direction == "forward"
+    if seen.serving == now.pinned:
+        return False
+    is_new = seen.known is None or seen.known.pinned != now.pinned or seen.known.endpoint != now.endpoint
+    if newest is None or is_new:
+        return True
+    was_refused = newest.version == now.pinned and newest.phase is not Phase.SUCCEEDED
+    went_back = newest.direction == "rollback" and newest.from_version == now.pinned
+    return not was_refused and not went_back
+
+
+def _state(seen: Seen) -> dict[str, object]:
+    """Return sync, health and why."""
+    now, newest = seen.now, seen.newest
+    url = seen.live.url if seen.live is not None and seen.live.live else ""
+    health = _HEALTH.get(seen.live.status, Health.PROGRESSING) if seen.live is not None else Health.UNKNOWN
+    if seen.serving == now.pinned:
+        sync = Sync.SYNCED if now.pinned else Sync.UNPINNED
+        return {"sync": sync, "sync_reason": "", "health": health, "message": "", "url": url}
+    reason, message = "PinChanged", f"version {now.pinned or 'none'} is pinned, {seen.serving or 'none'} serves"
+    if newest is not None and seen.is_moving:
+        reason, message = newest.reason or "RollingOut", newest.message or message
+    elif newest is not None and newest.facts.write_back_url:
+        reason, message = "RollbackPending", f"merge {newest.facts.write_back_url} to pin what serves"
+    elif newest is not None and newest.version == now.pinned:
+        reason, message = newest.reason or newest.phase, newest.message
+    return {"sync": Sync.OUT_OF_SYNC, "sync_reason": reason, "health": health, "message": message, "url": url}
+
+
+def _rollout(repository: Repository, now: Environment) -> Rollout:
+    return Rollout(
+        id=new_id("r"),
+        cause=Cause(kind="compare", id=now.pin_commit),
+        repository_id=repository.id,
+        repository=repository.full_name,
+        environment=now.name,
+        path=now.path,
+        endpoint=now.endpoint,
+        target=now.target,
+        host=now.host,
+        model=now.model,
+        version=now.pinned,
+        commit=now.pin_commit,
+    )
+
+
+def _unreadable(
+    deps: Deps,
+    repository: Repository,
+    known: Environment | None,
+    *,
+    head: str,
+    path: str,
+    error: InputError | NotFoundError | RefusedError,
+) -> list[Write]:
+    """Say on the commit what is wrong with its files; the endpoint stays as it is."""
+    line = error.line if isinstance(error, InputError) else 0
+    file = error.file if isinstance(error, InputError) else path
+    check = Check(
+        f"launchpin/rollout ({path})",
+        CheckState.FAILURE,
+        short(str(error)),
+        summary=f"{code(str(error), limit=1000)}\n\nThe endpoint is as it was.",
+        path=file,
+        line=line,
+    )
+    if known is None or known.pin_commit != head or known.message != str(error):
+        deps.forge.report_check(repository.full_name, head, check)
+    blank = Environment(repository_id=repository.id, path=path, name=PurePosixPath(path).name)
+    wrong = {"repository": repository.full_name, "sync": Sync.OUT_OF_SYNC, "sync_reason": "ConfigInvalid"}
+    now = (known or blank).model_copy(update={**wrong, "pin_commit": head, "message": str(error)})
+    return [SaveEnvironment(now, ("repository", "pin_commit", "sync", "sync_reason", "message"))]
+
+
+def _load(deps: Deps, subject: str) -> Repository | None:
+    repository = deps.store.repository(int(subject))
+    return repository if repository is not None and repository.role is Role.DEPLOY else None
+
+
+COMPARE = Story("compare", (Step("compare", compare_repository, deadline=timedelta(minutes=5)),), _load)

@@ -1,0 +1,117 @@
+"""What the deploy repository asks of one environment at one commit: the pin and the endpoint, read together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gitops.buildspec import Pin, read_pin
+from gitops.config.endpoint import EndpointFile, Unjudged, parse_endpoint
+from gitops.errors import InputError, NotFoundError, RefusedError
+from gitops.plans import plan_digest
+from gitops.ports import Deps
+from gitops.records import Repository, Version
+
+_BUILDSPECS = ("buildspec.yml", "buildspec.yaml")
+_ENDPOINTS = ("endpoint.yaml", "endpoint.yml")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One environment as a commit describes it.
+
+    Args:
+        path: the environment's directory.
+        buildspec: the path of the file that holds the pin.
+        text: that file's bytes.
+    """
+
+    path: str
+    commit: str
+    pin: Pin
+    endpoint: EndpointFile
+    buildspec: str
+    text: bytes
+
+
+def environment_paths(files: Sequence[str]) -> tuple[str, ...]:
+    """Return the directories that hold both a buildspec and an endpoint file."""
+    folders = {name: {str(PurePosixPath(file).parent) for file in files if PurePosixPath(file).name in name}
+               for name in (_BUILDSPECS, _ENDPOINTS)}  # fmt: skip
+    return tuple(sorted(folders[_BUILDSPECS] & folders[_ENDPOINTS]))
+
+
+def read_desired(deps: Deps, repository: Repository, *, commit: str, path: str) -> Desired:
+    """Return what a commit asks of an environment, from the mirror.
+
+    Raises:
+        InputError: a file is wrong, with its line.
+        NotFoundError: a file is missing, or is there in both spellings.
+    """
+    buildspec, text = _read_one(deps, repository, commit, path, _BUILDSPECS)
+    endpoint_path, endpoint_text = _read_one(deps, repository, commit, path, _ENDPOINTS)
+    pin = read_pin(text, file=buildspec)
+    endpoint = parse_endpoint(endpoint_text, file=endpoint_path)
+    return Desired(path=path, commit=commit, pin=pin, endpoint=endpoint, buildspec=buildspec, text=text)
+
+
+def _read_one(
+    deps: Deps, repository: Repository, commit: str, path: str, spellings: tuple[str, ...]
+) -> tuple[str, bytes]:
+    found = []
+    for name in spellings:
+        place = f"{path}/{name}" if path not in ("", ".") else name
+        content = deps.mirror.read(repository, commit, place)
+        if content is not None:
+            found.append((place, content))
+    if not found:
+        raise NotFoundError("FileMissing", f"{path} has no {spellings[0]} at {commit[:12]}")
+    if len(found) > 1:
+        raise InputError("both_spellings", f"{path} has {spellings[0]} and {spellings[1]}: keep one", file=path)
+    return found[0]
+
+
+def check_pin(deps: Deps, desired: Desired) -> Version | None:
+    """Hold a pin against what exists and what is allowed; the endpoint is not asked.
+
+    Returns:
+        Our verdict on the version; None for an empty pin, or for a version without one where that is allowed.
+
+    Raises:
+        RefusedError: `pin_refused`, with what is wrong with it.
+    """
+    pin = desired.pin
+    if pin.tracking_uri not in deps.service.tracking_uris:
+        raise RefusedError("pin_refused", f"TRACKING_URI {pin.tracking_uri[:200]} is not one that this service allows")
+    if not pin.model_version:
+        return None
+    name = f"{pin.model_name} {pin.model_version}"
+    if deps.registry.version(pin.model_name, pin.model_version) is None:
+        raise RefusedError("pin_refused", f"{name} does not exist in the registry")
+    version = deps.store.version(pin.model_name, pin.model_version)
+    if version is None:
+        if desired.endpoint.unjudged is Unjudged.WARN:
+            return None
+        raise RefusedError("pin_refused", f"{name} has no verdict of Launchpin's, and unjudged is refuse")
+    if version.quarantined:
+        raise RefusedError("pin_refused", f"{name} is quarantined")
+    if version.verdict != "pass":
+        raise RefusedError("pin_refused", f"{name} did not pass its gates")
+    return version
+
+
+def digest_of(desired: Desired, *, environment: str, host: str, version: Version | None) -> str:
+    """Return the plan's digest of what a commit asks of an environment."""
+    return plan_digest(
+        {
+            "target": desired.endpoint.target.value,
+            "host": host,
+            "endpoint": desired.endpoint.endpoint,
+            "environment": environment,
+            "tracking_uri": desired.pin.tracking_uri,
+            "model": desired.pin.model_name,
+            "version": desired.pin.model_version,
+            "manifest_sha256": version.manifest_sha256 if version else "",
+            "settings": desired.endpoint.to_facts(),
+            "serving_environment": version.environment_key if version else "",
+        }
+    )

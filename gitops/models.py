@@ -1,0 +1,86 @@
+"""The files of model versions on this machine, kept by the digest of their manifest and never trusted twice."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitops.errors import RefusedError
+from gitops.manifest import Manifest, ManifestFile, build_manifest, compare_manifests
+from gitops.ports import Deps
+
+_PIECE = 1 << 20
+_SHOWN = 5
+
+
+def fetch_version(deps: Deps, model: str, version: str) -> Manifest:
+    """Fetch a version, hash every byte of it, and keep it under its digest.
+
+    Returns:
+        What was found in the registry's store now.
+    """
+    scratch = deps.service.models / f".fetch-{uuid.uuid4().hex}"
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        manifest = deps.registry.fetch(model, version, scratch)
+        place = model_folder(deps, manifest.digest)
+        if not place.exists():
+            scratch.rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return manifest
+
+
+def model_folder(deps: Deps, digest: str) -> Path:
+    """Return where the files of a manifest are kept."""
+    return deps.service.models / digest
+
+
+def verify_folder(folder: Path, recorded: Manifest) -> None:
+    """Hash a kept version again.
+
+    Raises:
+        RefusedError: `digest_mismatch`, naming what changed, is missing or was added.
+    """
+    differences = compare_manifests(recorded, hash_folder(folder))
+    if differences:
+        shown = "; ".join(differences[:_SHOWN])
+        raise RefusedError("digest_mismatch", f"the files are not those that were judged: {shown}")
+
+
+def hash_folder(folder: Path) -> Manifest:
+    """Return the manifest of a folder's regular files.
+
+    Raises:
+        RefusedError: `not_regular_file` for a link or anything else that is no regular file.
+    """
+    return build_manifest(_hash_files(folder))
+
+
+def _hash_files(folder: Path) -> Iterator[ManifestFile]:
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise RefusedError("not_regular_file", f"{relative} is neither a folder nor a regular file")
+        if path.is_file():
+            yield ManifestFile(relative, path.stat().st_size, _hash_file(path))
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return a manifest as it is stored: one JSON list of path, size and digest."""
+    return json.dumps([[file.path, file.size, file.sha256] for file in manifest.files], ensure_ascii=True)
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Return a stored manifest."""
+    return build_manifest(ManifestFile(path, size, sha256) for path, size, sha256 in json.loads(text))

@@ -1,0 +1,238 @@
+"""The story of a promotion: from a version to a pin merged in the deploy repository.
+
+One branch and one pull request for each (deploy repository, environment, model), updated in place. A person's commits
+on it are never overwritten, and a pull request that a person closed is not opened again for that version.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from gitops.buildspec import set_pin
+from gitops.desired import Desired, check_pin, digest_of, read_desired
+from gitops.errors import ConflictError, RetryError, StalledError
+from gitops.plans import promotion_branch
+from gitops.ports import Check, CheckState, Commit, Deps, Pull
+from gitops.records import MergeMode, Promotion, Repository, Version
+from gitops.steps import Done, Ended, Outcome, Phase, Refused, Step, Story, Wait
+from gitops.texts import PullText, pull_text
+from gitops.writes import DeclineVersion, Wake
+
+_LOOK = timedelta(seconds=30)
+
+
+def plan(deps: Deps, promotion: Promotion) -> Outcome:
+    """Read what the environment asks for now, and what it would ask for with this version."""
+    if deps.store.is_declined(promotion.repository_id, promotion.environment, promotion.model, promotion.version):
+        return Refused("PullRequestClosed", f"a person closed the pull request of version {promotion.version} here")
+    _, base, now = _read_base(deps, promotion)
+    if now.pin.model_version == promotion.version:
+        return Ended(Phase.SUCCEEDED, "AlreadyPinned", f"{promotion.path} pins {promotion.version} already")
+    if now.pin.model_name != promotion.model:
+        message = f"{now.buildspec} pins the model {now.pin.model_name}, not {promotion.model}: give it a directory of its own"
+        raise StalledError("OtherModel", message)
+    version = _version(deps, promotion)
+    wanted = replace(now, pin=set_pin(now.text, version=promotion.version).new)
+    check_pin(deps, wanted)
+    host = deps.targets[now.endpoint.target].host()
+    return Done(
+        facts={
+            "branch": promotion_branch(promotion.environment, promotion.model),
+            "base_sha": base,
+            "previous_version": now.pin.model_version,
+            "plan_digest": digest_of(wanted, environment=promotion.environment, host=host, version=version),
+        },
+        message=f"{promotion.environment}: {now.pin.model_version or 'nothing'} -> {promotion.version}",
+    )
+
+
+def _read_base(deps: Deps, promotion: Promotion) -> tuple[Repository, str, Desired]:
+    repository = deps.store.repository(promotion.repository_id)
+    if repository is None:
+        raise StalledError("RepositoryMissing", f"{promotion.repository} is not connected any more: launchpin add it")
+    deps.mirror.fetch(repository)
+    base = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+    if not base:
+        raise StalledError("BranchMissing", f"{repository.full_name} has no branch {repository.default_branch} yet")
+    return repository, base, read_desired(deps, repository, commit=base, path=promotion.path)
+
+
+def _version(deps: Deps, promotion: Promotion) -> Version:
+    version = deps.store.version(promotion.model, promotion.version)
+    if version is None:
+        raise StalledError("VersionUnknown", f"{promotion.model} {promotion.version} has no verdict of Launchpin's")
+    return version
+
+
+def open_pull_request(deps: Deps, promotion: Promotion) -> Outcome:
+    """Put the pin on the promotion's branch, and open or update its one pull request."""
+    repository, base, now = _read_base(deps, promotion)
+    branch = promotion.facts.branch or ""
+    open_now = deps.forge.find_pull(repository.full_name, head=branch, base=repository.default_branch)
+    if open_now is not None and open_now.state == "open" and not open_now.head_by_us:
+        message = f"a person committed to {branch}: merge or close pull request {open_now.number}"
+        raise StalledError("BranchEdited", message)
+    text = _words(deps, promotion, now)
+    head = deps.effects.once(
+        "commit_pin",
+        f"pin:{promotion.id}:{base}",
+        look=lambda: _find_commit(deps, repository, branch, now, promotion),
+        act=lambda: _commit(deps, repository, branch, base=base, now=now, promotion=promotion, subject=text.commit),
+        result=Commit,
+    )
+    pull = deps.effects.once(
+        "open_pull_request",
+        f"pull:{promotion.id}",
+        look=lambda: _find_open(deps, repository, branch),
+        act=lambda: _open(deps, repository, branch, text),
+        result=Pull,
+    )
+    if (pull.title, pull.body) != (text.title, text.body):
+        pull = deps.forge.update_pull(repository.full_name, pull.number, title=text.title, body=text.body)
+    _report_plan(deps, promotion, repository, head.sha, url=pull.url)
+    return Done(
+        facts={"number": pull.number, "url": pull.url, "head_sha": head.sha, "base_sha": base},
+        message=f"pull request {pull.number} is open",
+    )
+
+
+def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
+    version = _version(deps, promotion)
+    links = {
+        "run": deps.registry.version_url(promotion.model, promotion.version),
+        "training": f"{deps.service.base_url}/trainings/{promotion.training_id}",
+    }
+    return pull_text(
+        promotion,
+        version,
+        deps.store.training(promotion.training_id),
+        previous=now.pin.model_version,
+        digest=promotion.facts.plan_digest or "",
+        links=links,
+    )
+
+
+def _find_commit(deps: Deps, repository: Repository, branch: str, now: Desired, promotion: Promotion) -> Commit | None:
+    """Return the branch's head where it already is the base with our pin and nothing else."""
+    head = deps.forge.head(repository.full_name, branch)
+    if not head:
+        return None
+    content = deps.forge.read_file(repository.full_name, ref=head, path=now.buildspec)
+    return Commit(sha=head) if content == set_pin(now.text, version=promotion.version).data else None
+
+
+def _commit(
+    deps: Deps, repository: Repository, branch: str, *, base: str, now: Desired, promotion: Promotion, subject: str
+) -> Commit:
+    """Commit the pin on a fresh branch from the base; an older branch of ours makes way, a person's never does."""
+    found = _find_commit(deps, repository, branch, now, promotion)
+    if found is not None and found.sha != base:
+        return found
+    change = set_pin(now.text, version=promotion.version)
+    head = deps.forge.head(repository.full_name, branch)
+    is_ours = _find_open(deps, repository, branch) is not None
+    if head and not is_ours:
+        deps.forge.delete_branch(repository.full_name, branch)
+    try:
+        return deps.forge.commit_file(
+            repository.full_name,
+            parent=head if head and is_ours else base,
+            branch=branch,
+            path=now.buildspec,
+            content=change.data,
+            message=subject,
+            create=not (head and is_ours),
+        )
+    except ConflictError as error:
+        raise RetryError("BranchMoved", f"{branch} moved while the pin was written: {error}") from error
+
+
+def _find_open(deps: Deps, repository: Repository, branch: str) -> Pull | None:
+    pull = deps.forge.find_pull(repository.full_name, head=branch, base=repository.default_branch)
+    return pull if pull is not None and pull.state == "open" else None
+
+
+def _open(deps: Deps, repository: Repository, branch: str, text: PullText) -> Pull:
+    return _find_open(deps, repository, branch) or deps.forge.open_pull(
+        repository.full_name, head=branch, base=repository.default_branch, title=text.title, body=text.body
+    )
+
+
+def _report_plan(deps: Deps, promotion: Promotion, repository: Repository, sha: str, *, url: str) -> None:
+    check = Check(
+        f"launchpin/plan ({promotion.environment})",
+        CheckState.SUCCESS,
+        f"{promotion.facts.previous_version or 'nothing'} -> {promotion.version}, plan {promotion.facts.plan_digest}",
+        url=url,
+    )
+    deps.forge.report_check(repository.full_name, sha, check)
+
+
+def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
+    """Wait for the merge; make it where launchpin.yaml says so, the checks are green and nothing holds it."""
+    pull = deps.forge.pull(promotion.repository, promotion.facts.number or 0)
+    if pull.merged:
+        return Done(
+            facts={"merge_sha": pull.merge_sha, "merged_by": pull.merged_by},
+            writes=(Wake("compare", str(promotion.repository_id)),),
+            message=f"merged by {pull.merged_by}",
+        )
+    if pull.state != "open":
+        return _closed(deps, promotion, pull)
+    holds = deps.store.holds(repository_id=promotion.repository_id, path=promotion.path)
+    if holds:
+        return Wait(_LOOK, "Held", f"held since {holds[0].reason}: launchpin resume {promotion.environment}")
+    if promotion.merge is MergeMode.REVIEW:
+        return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
+    return _merge(deps, promotion, pull)
+
+
+def _closed(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
+    by = pull.closed_by or "a person"
+    if pull.closed_by == deps.service.bot:
+        return Ended(Phase.CANCELLED, "PullRequestClosed", "Launchpin closed the pull request itself")
+    decline = DeclineVersion(promotion.repository_id, promotion.environment, promotion.model, promotion.version, by=by)
+    message = f"{by} closed pull request {pull.number}: version {promotion.version} is not proposed here again"
+    return Refused("PullRequestClosed", message, writes=(decline,))
+
+
+def _merge(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
+    if pull.head_sha != promotion.facts.head_sha:
+        return Wait(_LOOK, "BranchEdited", f"pull request {pull.number} has another head than ours: merge it by hand")
+    checks = deps.forge.checks(promotion.repository, pull.head_sha)
+    red = sorted(name for name, state in checks.items() if state is CheckState.FAILURE)
+    if red:
+        return Wait(_LOOK, "ChecksRed", f"these checks failed: {', '.join(red)[:200]}")
+    pending = sorted(name for name, state in checks.items() if state is CheckState.PENDING)
+    if pending:
+        return Wait(_LOOK, "ChecksPending", f"waits for {', '.join(pending)[:200]}")
+    try:
+        deps.effects.once(
+            "merge_pull_request",
+            f"merge:{promotion.id}:{pull.head_sha}",
+            look=lambda: _find_merge(deps, promotion, pull),
+            act=lambda: Commit(
+                sha=deps.forge.merge_pull(
+                    promotion.repository, pull.number, head_sha=pull.head_sha, title=f"{pull.title} (#{pull.number})"
+                )
+            ),
+            result=Commit,
+        )
+    except ConflictError as error:
+        return Wait(_LOOK, "NotMergeable", f"pull request {pull.number} cannot be merged: {error.message}")
+    return Wait(timedelta(0), "Merged", "reads who merged it")
+
+
+def _find_merge(deps: Deps, promotion: Promotion, pull: Pull) -> Commit | None:
+    now = deps.forge.pull(promotion.repository, pull.number)
+    return Commit(sha=now.merge_sha) if now.merged else None
+
+
+PROMOTION = Story(
+    "promotion",
+    (
+        Step("plan", plan, event="planned"),
+        Step("open_pull_request", open_pull_request, event="proposed"),
+        Step("await_merge", await_merge, event="merged"),
+    ),
+    lambda deps, subject: deps.store.promotion(subject),
+)

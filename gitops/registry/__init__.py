@@ -1,0 +1,1 @@
+"""The room of the tracking server and model registry; each module below is one adapter or a part of it."""

@@ -1,0 +1,292 @@
+"""The story of a rollout: from a pin at a commit to an endpoint in service, or back with Git saying so.
+
+Traffic first: moving it back needs neither Git, MLflow nor Redis. Git is written afterwards, and a hold keeps
+automation from trying the same again.
+"""
+
+from datetime import timedelta
+
+from gitops.aftermath import finish, write_back
+from gitops.desired import Desired, check_pin, digest_of, read_desired
+from gitops.errors import RefusedError, RetryError, StalledError
+from gitops.models import fetch_version, hash_folder, model_folder, parse_manifest, verify_folder
+from gitops.plans import configuration_name, plan_digest
+from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
+from gitops.records import Direction, Environment, Frozen, Repository, Rollout, Version
+from gitops.smoke import run_smoke
+from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
+
+_LOCKED = timedelta(seconds=5)
+_LOOK = timedelta(seconds=1)
+
+
+def admit(deps: Deps, rollout: Rollout) -> Outcome:
+    """Wait for our turn on the endpoint, and for holds to be lifted; a newer pin takes our place."""
+    busy = [
+        other
+        for other in deps.store.active_rollouts(target=rollout.target, host=rollout.host, endpoint=rollout.endpoint)
+        if other.id != rollout.id and other.phase is Phase.RUNNING
+    ]
+    if busy:
+        return Wait(_LOCKED, "Locked", f"rollout {busy[0].id} of version {busy[0].version} is under way")
+    known = _environment(deps, rollout)
+    facts: Facts = {"previous_version": known.serving, "previous_configuration": known.configuration}
+    if rollout.direction is Direction.ROLLBACK:
+        return Done(facts=facts, message=f"back to version {rollout.version or 'nothing'}")
+    desired = _desired_now(deps, rollout)
+    if desired.pin.model_version != rollout.version:
+        message = f"the pin is {desired.pin.model_version or 'empty'} now"
+        return Ended(Phase.SUPERSEDED, "NewerPin", message)
+    if known.serving != rollout.version:
+        holds = deps.store.holds(repository_id=rollout.repository_id, path=rollout.path)
+        if holds:
+            return Wait(timedelta(seconds=30), "Held", f"{holds[0].message}: launchpin resume {rollout.endpoint}")
+    return Done(facts=facts, message=f"{known.serving or 'nothing'} -> {rollout.version or 'nothing'}")
+
+
+def _environment(deps: Deps, rollout: Rollout) -> Environment:
+    known = deps.store.environment(rollout.repository_id, rollout.path)
+    if known is None:
+        raise StalledError("EnvironmentMissing", f"{rollout.path} of {rollout.repository} is not known any more")
+    return known
+
+
+def _repository(deps: Deps, rollout: Rollout) -> Repository:
+    repository = deps.store.repository(rollout.repository_id)
+    if repository is None:
+        raise StalledError("RepositoryMissing", f"{rollout.repository} is not connected any more: launchpin add it")
+    return repository
+
+
+def _desired_now(deps: Deps, rollout: Rollout) -> Desired:
+    """Return what the base branch asks for at its head, as far as the mirror knows; compare keeps it fresh."""
+    repository = _repository(deps, rollout)
+    head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", rollout.commit)
+    return read_desired(deps, repository, commit=head, path=rollout.path)
+
+
+def _desired(deps: Deps, rollout: Rollout) -> Desired:
+    return read_desired(deps, _repository(deps, rollout), commit=rollout.commit, path=rollout.path)
+
+
+def verify(deps: Deps, rollout: Rollout) -> Outcome:
+    """Check that the version exists, may be used and is byte for byte what was judged."""
+    if not rollout.version:
+        return Done(message="the pin is empty")
+    desired = _desired(deps, rollout)
+    if rollout.direction is Direction.ROLLBACK:
+        version = deps.store.version(rollout.model, rollout.version)
+    else:
+        version = check_pin(deps, desired)
+        _check_plan(deps, rollout, desired, version)
+    if version is None:
+        return _verify_unjudged(deps, rollout, desired)
+    folder = model_folder(deps, version.manifest_sha256)
+    if rollout.direction is Direction.FORWARD or not folder.exists():
+        found = fetch_version(deps, rollout.model, rollout.version)
+        if found.digest != version.manifest_sha256:
+            _refuse_changed(deps, version, found.digest)
+    verify_folder(folder, parse_manifest(version.manifest))
+    return Done(
+        facts={
+            "manifest_sha256": version.manifest_sha256,
+            "environment_key": version.environment_key,
+            "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=version),
+        },
+        message=f"version {rollout.version} is what was judged",
+    )
+
+
+def _refuse_changed(deps: Deps, version: Version, digest: str) -> None:
+    """Refuse a version whose files in the registry's store are not those that were judged, naming them."""
+    verify_folder(model_folder(deps, digest), parse_manifest(version.manifest))
+    raise RefusedError("digest_mismatch", f"the registry holds other files for {version.model} {version.version}")
+
+
+def _name(deps: Deps, rollout: Rollout) -> str:
+    return _environment(deps, rollout).name
+
+
+def _check_plan(deps: Deps, rollout: Rollout, desired: Desired, version: Version | None) -> None:
+    """Hold the merged tree against the plan that the pull request announced.
+
+    Raises:
+        StalledError: `PlanChanged`.
+    """
+    name = _name(deps, rollout)
+    promotion = deps.store.promotion_of(rollout.repository_id, name, rollout.model, rollout.version)
+    if promotion is None or promotion.facts.plan_digest is None or not promotion.facts.merge_sha:
+        return
+    digest = digest_of(desired, environment=name, host=rollout.host, version=version)
+    if digest != promotion.facts.plan_digest:
+        message = (
+            f"pull request {promotion.facts.number} announced plan {promotion.facts.plan_digest[:12]}, "
+            f"the merged tree is {digest[:12]}: push the pin again to roll out what is there now"
+        )
+        raise StalledError("PlanChanged", message)
+
+
+def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
+    """Take a version without a verdict where endpoint.yaml allows it, in an environment of its own requirements."""
+    found = fetch_version(deps, rollout.model, rollout.version)
+    requirements = model_folder(deps, found.digest) / "requirements.txt"
+    if not requirements.is_file():
+        raise RefusedError("pin_refused", f"{rollout.model} {rollout.version} has no requirements.txt to serve it by")
+    lock = deps.environments.lock_requirements(requirements.read_text(encoding="utf-8"), python="")
+    facts: Facts = {
+        "manifest_sha256": found.digest,
+        "environment_key": lock.key,
+        "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=None),
+    }
+    return Done(facts=facts, message=f"version {rollout.version} has no verdict of ours; unjudged is warn")
+
+
+def prepare(deps: Deps, rollout: Rollout) -> Outcome:
+    """Start the version without traffic and ask it the smoke questions."""
+    if not rollout.version:
+        return Done()
+    known = _environment(deps, rollout)
+    target = deps.targets[rollout.target]
+    if known.serving == rollout.version and _is_live(deps, rollout, known.configuration):
+        return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
+    configuration = _configuration(deps, rollout)
+    facts: Facts = {"configuration": configuration.name}
+    state = target.prepare(configuration)
+    if state.readiness is Readiness.STARTING:
+        return Wait(_LOOK, "Starting", f"version {rollout.version} is starting", facts=facts)
+    if state.readiness is Readiness.FAILED:
+        return _failed(facts, state.reason or "StartFailed", state.message, state.tail)
+    failure = run_smoke(
+        deps,
+        target=rollout.target,
+        configuration=configuration.name,
+        tests=_desired(deps, rollout).endpoint.smoke,
+        folder=configuration.model_dir,
+    )
+    if failure:
+        return _failed(facts, "SmokeFailed", failure)
+    return Done(facts={**facts, "smoke": "pass"}, message="the smoke test passed")
+
+
+def _is_live(deps: Deps, rollout: Rollout, configuration: str) -> bool:
+    live = deps.targets[rollout.target].describe(rollout.endpoint)
+    return live is not None and live.live == configuration and live.status is EndpointStatus.IN_SERVICE
+
+
+def _configuration(deps: Deps, rollout: Rollout) -> Configuration:
+    digest = rollout.facts.manifest_sha256 or ""
+    environment = _serving_environment(deps, rollout.facts.environment_key or "")
+    folder = model_folder(deps, digest)
+    version = deps.store.version(rollout.model, rollout.version)
+    settings = plan_digest({"environment": environment.key})
+    return Configuration(
+        name=configuration_name(rollout.endpoint, digest, settings),
+        endpoint=rollout.endpoint,
+        model=rollout.model,
+        version=rollout.version,
+        model_dir=folder,
+        manifest=parse_manifest(version.manifest) if version else hash_folder(folder),
+        python=environment.python,
+        environment_key=environment.key,
+    )
+
+
+def _serving_environment(deps: Deps, key: str) -> BuiltEnvironment:
+    built = deps.environments.find(key)
+    if built is not None:
+        return built
+    lock = deps.environments.lock_of(key)
+    if lock is None:
+        raise StalledError("EnvironmentMissing", f"the lock of environment {key[:12]} is gone: train the commit again")
+    return deps.environments.build(lock)
+
+
+def _failed(facts: Facts, reason: str, message: str, tail: tuple[str, ...] = ()) -> Done:
+    return Done(
+        facts={**facts, "failure": reason, "failure_message": message[:1000], "log_tail": list(tail[-20:])},
+        message=f"{reason}: {message}",
+    )
+
+
+def apply(deps: Deps, rollout: Rollout) -> Outcome:
+    """Give the version the endpoint's traffic; the target goes back by itself while it bakes."""
+    if rollout.facts.failure or rollout.facts.unchanged:
+        return Done()
+    target = deps.targets[rollout.target]
+    if not rollout.version:
+        target.restore(rollout.endpoint, "")
+        return Done(facts={"applied": True, "serving": ""}, message="nothing serves")
+    bake = timedelta(0)
+    if rollout.direction is Direction.FORWARD:
+        bake = _desired(deps, rollout).endpoint.strategy.bake
+    configuration = rollout.facts.configuration or ""
+    deps.effects.once(
+        "apply_configuration",
+        f"apply:{rollout.id}",
+        look=lambda: _applied(target.describe(rollout.endpoint), configuration),
+        act=lambda: Applied(configuration=target.apply(rollout.endpoint, configuration, bake=bake).desired),
+        result=Applied,
+    )
+    return Done(
+        facts={"applied": True, "serving": rollout.version, "bake_seconds": f"{bake.total_seconds():g}"},
+        message=f"version {rollout.version} has the traffic",
+    )
+
+
+class Applied(Frozen):
+    """A configuration was given an endpoint's traffic."""
+
+    configuration: str
+
+
+def _applied(endpoint: Endpoint | None, configuration: str) -> Applied | None:
+    return Applied(configuration=configuration) if endpoint is not None and endpoint.desired == configuration else None
+
+
+def bake(deps: Deps, rollout: Rollout) -> Outcome:
+    """Watch the endpoint until its target says that the requested configuration is the one in service."""
+    facts = rollout.facts
+    if facts.failure or facts.unchanged or not rollout.version:
+        return Done()
+    endpoint = deps.targets[rollout.target].describe(rollout.endpoint)
+    if endpoint is None:
+        return _failed({}, "EndpointMissing", "the target knows no such endpoint any more")
+    if endpoint.failure or endpoint.status is EndpointStatus.FAILED:
+        return _failed({}, "EndpointUnhealthy", endpoint.message or endpoint.failure)
+    if endpoint.status is not EndpointStatus.IN_SERVICE:
+        message = f"{endpoint.requests} requests, {endpoint.errors} errors, {endpoint.seconds_left:.0f} s to go"
+        return Wait(_LOOK, "Baking", message)
+    if endpoint.live != facts.configuration:
+        return _failed({}, "EndpointChanged", f"another configuration is live: {endpoint.live}")
+    return Done(message=f"in service after {endpoint.requests} requests without an error")
+
+
+def restore(deps: Deps, rollout: Rollout) -> Outcome:
+    """After a failure give the traffic back to what served before, whether the target did so itself or not."""
+    if not rollout.facts.failure:
+        return Done()
+    previous = rollout.facts.previous_configuration or ""
+    endpoint = deps.targets[rollout.target].describe(rollout.endpoint)
+    if endpoint is not None and (endpoint.live != previous or endpoint.desired != previous):
+        endpoint = deps.targets[rollout.target].restore(rollout.endpoint, previous)
+    if endpoint is not None and previous and endpoint.live != previous:
+        raise RetryError("RollingBack", f"waits for {previous} to serve again")
+    serving = rollout.facts.previous_version or ""
+    return Done(facts={"serving": serving}, message=f"version {serving or 'none'} serves")
+
+
+ROLLOUT = Story(
+    "rollout",
+    (
+        Step("admit", admit, event="admitted"),
+        Step("verify", verify, event="verified", deadline=timedelta(minutes=10)),
+        Step("prepare", prepare, event="prepared", deadline=timedelta(minutes=20)),
+        Step("apply", apply, event="applied"),
+        Step("bake", bake, event="baked"),
+        Step("restore", restore, event="restored"),
+        Step("write_back", write_back, event="written_back"),
+        Step("finish", finish, event="finished"),
+    ),
+    lambda deps, subject: deps.store.rollout(subject),
+    is_reported=True,
+)

@@ -1,0 +1,104 @@
+"""Brings records into being, each with its job: at the door, by a command, by a step. And takes their place."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+
+from gitops.errors import ConflictError
+from gitops.ports import Received
+from gitops.records import Command, Delivery, Record
+from gitops.steps import Phase, Queue
+from gitops.store.entries import record_event
+from gitops.store.jobs import end_job, new_job, wake_job
+from gitops.store.rows import (
+    COMMAND,
+    DELIVERY,
+    ROLLOUT,
+    Kind,
+    Row,
+    insert_new,
+    insert_new_rows,
+    read_one,
+    save_state,
+    to_row,
+)
+from gitops.store.tables import commands, deliveries, jobs
+from gitops.store.transaction import Transaction
+from gitops.store.transitions import supersede
+
+
+def insert_record(
+    tx: Transaction, kind: Kind, record: Record, *, event: str, evidence: Mapping[str, object] | None = None
+) -> bool:
+    """Insert a record, its first entry and its job; nothing happens where an index knows it already.
+
+    Args:
+        event: the second part of the entry's kind.
+        evidence: what the entry says beside the cause.
+    """
+    new = _fresh(tx, record, revision=1)
+    if not insert_new(tx.connection, kind.table, to_row(new)):
+        return False
+    cause = {"cause": new.cause.kind, "cause_id": new.cause.id or None}
+    tx.record(record_event(new, event, evidence=cause | dict(evidence or {})))
+    insert_new(tx.connection, jobs, new_job(kind.name, new.id, queue=Queue.CONTROL, due=tx.now))
+    return True
+
+
+def supersede_record(tx: Transaction, kind: Kind, record: Record, *, message: str) -> None:
+    """End a record that a newer one takes the place of; whoever works on it writes nothing any more."""
+    change = supersede(record, message=message)
+    save_state(tx.connection, kind, change.record, now=tx.now)
+    if change.event is not None:
+        tx.record(change.event)
+    end_job(tx, kind.name, record.id)
+    if kind is ROLLOUT:
+        # Its check would stay pending for ever: nothing else tells the forge about it any more.
+        wake_job(tx, "report", f"{kind.name}:{record.id}", queue=Queue.CONTROL, after=None)
+
+
+def save_command(tx: Transaction, command: Command) -> Command:
+    """Store a command and its job, or return the one that has the same idempotency key.
+
+    Raises:
+        ConflictError: `IdempotencyKeyUsed` when the key was used for something else.
+    """
+    new = _fresh(tx, command)
+    if insert_new(tx.connection, commands, to_row(new)):
+        insert_new(tx.connection, jobs, new_job(COMMAND.name, new.id, queue=Queue.CONTROL, due=tx.now))
+    kept = read_one(tx.connection, commands, Command, commands.c.idempotency_key == command.idempotency_key)
+    if kept is None or (kept.verb, kept.arguments) != (command.verb, command.arguments):
+        raise ConflictError("IdempotencyKeyUsed", "this idempotency key was used for another command; make a new one")
+    return kept
+
+
+def save_deliveries(tx: Transaction, batch: Sequence[Delivery]) -> list[Received]:
+    """Store deliveries and their jobs, and say for each what became of it; sorted, so that writers cannot entangle."""
+    first: dict[str, Delivery] = {}
+    for delivery in batch:
+        first.setdefault(delivery.id, delivery)
+    rows = [to_row(_fresh(tx, first[guid])) for guid in sorted(first)]
+    new = insert_new_rows(tx.connection, deliveries, rows) if rows else set()
+    made: list[Row] = [new_job(DELIVERY.name, guid, queue=Queue.CONTROL, due=tx.now) for guid in sorted(new)]
+    if made:
+        insert_new_rows(tx.connection, jobs, made)
+    digests = _stored_digests(tx, first.keys() - new) | {guid: first[guid].body_sha256 for guid in new}
+    unseen = set(new)
+    return [_receive(delivery, digests, unseen) for delivery in batch]
+
+
+def _stored_digests(tx: Transaction, guids: set[str]) -> dict[str, str]:
+    query = select(deliveries.c.id, deliveries.c.body_sha256).where(deliveries.c.id.in_(guids))
+    return dict(tx.connection.execute(query).all()) if guids else {}
+
+
+def _receive(delivery: Delivery, digests: Mapping[str, str], unseen: set[str]) -> Received:
+    if delivery.id in unseen:
+        unseen.remove(delivery.id)
+        return Received.NEW
+    return Received.DUPLICATE if digests[delivery.id] == delivery.body_sha256 else Received.CONFLICT
+
+
+def _fresh(tx: Transaction, record: Record, *, revision: int = 0) -> Record:
+    start = {"phase": Phase.PENDING, "step": "", "revision": revision, "created_at": tx.now, "updated_at": tx.now}
+    return record.model_copy(update=start)

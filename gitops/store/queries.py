@@ -1,0 +1,105 @@
+"""The questions that stories and people ask, each on one snapshot."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from gitops.errors import InputError
+from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Version
+from gitops.steps import Phase
+from gitops.store.rows import KINDS, read_all, read_one
+from gitops.store.tables import declined, deliveries, environments, holds, promotions, rollouts, versions
+
+_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+
+
+def read_delivery(connection: Connection, guid: str) -> Delivery | None:
+    """Return a delivery with its body."""
+    row = connection.execute(select(deliveries).where(deliveries.c.id == guid)).mappings().first()
+    return None if row is None else Delivery.model_validate(row)
+
+
+def read_recent(connection: Connection, kind: str, *, limit: int) -> Sequence[Record]:
+    """Return the newest records of a kind; deliveries without their bodies.
+
+    Raises:
+        InputError: `record_kind` when there is no such kind.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        raise InputError("record_kind", f"{kind} is none of {', '.join(KINDS)}")
+    newest = (known.table.c.created_at.desc(), known.table.c.id.desc())
+    return read_all(connection, known.table, known.model, order=newest, limit=limit)
+
+
+def read_environments(connection: Connection, *, repository_id: int | None, model: str | None) -> list[Environment]:
+    """Return environments by repository and path."""
+    wanted = {"repository_id": repository_id, "model": model}
+    where = [environments.c[name] == value for name, value in wanted.items() if value is not None]
+    order = (environments.c.repository_id, environments.c.path)
+    return read_all(connection, environments, Environment, *where, order=order)
+
+
+def read_versions(connection: Connection, model: str, *, limit: int) -> list[Version]:
+    """Return a model's versions, newest first; numbers sort as numbers when they came in one moment."""
+    newest = (versions.c.created_at.desc(), func.length(versions.c.version).desc(), versions.c.version.desc())
+    return read_all(connection, versions, Version, versions.c.model == model, order=newest, limit=limit)
+
+
+def read_version(connection: Connection, model: str, version: str) -> Version | None:
+    """Return one version."""
+    return read_one(connection, versions, Version, versions.c.model == model, versions.c.version == version)
+
+
+def read_champion(connection: Connection, model: str) -> Version | None:
+    """Return the version that serves in the model's champion environment; the latest where several are marked."""
+    where = (environments.c.model == model, environments.c.is_champion, environments.c.serving != "")
+    place = read_one(connection, environments, Environment, *where, order=(environments.c.serving_since.desc(),))
+    return read_version(connection, model, place.serving) if place else None
+
+
+def read_holds(connection: Connection, *, repository_id: int | None, path: str | None) -> list[Hold]:
+    """Return the open holds, oldest first."""
+    wanted = {"repository_id": repository_id, "path": path}
+    where = [holds.c[name] == value for name, value in wanted.items() if value is not None]
+    return read_all(
+        connection, holds, Hold, holds.c.lifted_at.is_(None), *where, order=(holds.c.created_at, holds.c.id)
+    )
+
+
+def read_is_declined(connection: Connection, repository_id: int, *, environment: str, model: str, version: str) -> bool:
+    """Return whether a person closed this version's pull request there."""
+    wanted = {"repository_id": repository_id, "environment": environment, "model": model, "version": version}
+    query = select(declined.c.by).where(*(declined.c[name] == value for name, value in wanted.items()))
+    return connection.execute(query).first() is not None
+
+
+def read_open_promotions(connection: Connection, repository_id: int, *, environment: str | None) -> list[Promotion]:
+    """Return the promotions that are not over, oldest first."""
+    where = [promotions.c.repository_id == repository_id, promotions.c.phase.in_(_OPEN)]
+    if environment is not None:
+        where.append(promotions.c.environment == environment)
+    return read_all(connection, promotions, Promotion, *where, order=(promotions.c.created_at, promotions.c.id))
+
+
+def read_promotion_of(
+    connection: Connection, repository_id: int, *, environment: str, model: str, version: str
+) -> Promotion | None:
+    """Return the newest promotion of a version to an environment."""
+    wanted = {"repository_id": repository_id, "environment": environment, "model": model, "version": version}
+    where = [promotions.c[name] == value for name, value in wanted.items()]
+    newest = (promotions.c.created_at.desc(), promotions.c.id.desc())
+    return read_one(connection, promotions, Promotion, *where, order=newest)
+
+
+def read_active_rollouts(connection: Connection, *, target: str, host: str, endpoint: str) -> list[Rollout]:
+    """Return an endpoint's rollouts that are not over, oldest first."""
+    here = (rollouts.c.target == target, rollouts.c.host == host, rollouts.c.endpoint == endpoint)
+    oldest = (rollouts.c.created_at, rollouts.c.id)
+    return read_all(connection, rollouts, Rollout, *here, rollouts.c.phase.in_(_OPEN), order=oldest)
+
+
+def read_newest_rollout(connection: Connection, repository_id: int, *, path: str) -> Rollout | None:
+    """Return an environment's last rollout."""
+    where = (rollouts.c.repository_id == repository_id, rollouts.c.path == path)
+    return read_one(connection, rollouts, Rollout, *where, order=(rollouts.c.created_at.desc(), rollouts.c.id.desc()))

@@ -1,0 +1,334 @@
+"""The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+
+from gitops import __version__
+from gitops.audit import merkle
+from gitops.audit.entry import Event, Service
+from gitops.errors import StalledError
+from gitops.ports import AuditNote, AuditRow, Claim, Exit, JobView, QueueDepth, Received
+from gitops.records import (
+    Command,
+    Delivery,
+    Environment,
+    Hold,
+    Promotion,
+    Record,
+    Repository,
+    Rollout,
+    Training,
+    Version,
+    WatchedRef,
+)
+from gitops.steps import Queue
+from gitops.store import audit_log, effects, jobs, leading, opening, queries, tables
+from gitops.store.checks import check_joins
+from gitops.store.database import Database, open_engine
+from gitops.store.finish import finish_claim
+from gitops.store.rows import read_all, read_one
+from gitops.store.transaction import Transaction, transaction
+
+T = TypeVar("T")
+
+
+class SqlStore:
+    """The truth in a SQL database; implements `gitops.ports.Store` and `gitops.ports.AuditLog`.
+
+    Args:
+        url: SQLAlchemy's form; the database must be migrated.
+        clock: replaces the database's clock in tests; returns aware datetimes.
+        service: which Launchpin writes, for audit entries.
+
+    Raises:
+        InputError: as `open_engine`.
+        StalledError: `SchemaMismatch` when the database is older or newer than this code.
+    """
+
+    def __init__(
+        self, url: str, *, clock: Callable[[], datetime] | None = None, service: Service | None = None
+    ) -> None:
+        self._database = Database(open_engine(url), clock=clock)
+        self._service = service or Service(version=__version__)
+        self._seen = -1
+        try:
+            self._log_id = self._read(_read_log_id)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def _read(self, ask: Callable[[Connection], T]) -> T:
+        with self._database.read() as connection:
+            return ask(connection)
+
+    def _write(self, do: Callable[[Transaction], T]) -> T:
+        with transaction(self._database, log_id=self._log_id, service=self._service) as tx:
+            return do(tx)
+
+    def now(self) -> datetime:
+        """Return the database's clock, in UTC."""
+        return self._database.now()
+
+    # ---- deliveries and commands
+
+    def save_delivery(self, delivery: Delivery) -> Received:
+        """Store a delivery and its job durably, or say that its GUID is known."""
+        return self.save_deliveries([delivery])[0]
+
+    def save_deliveries(self, batch: Sequence[Delivery]) -> list[Received]:
+        """Store deliveries in one transaction; the answers come in the batch's order."""
+        return self._write(lambda tx: opening.save_deliveries(tx, batch))
+
+    def save_command(self, command: Command) -> Command:
+        """Store a command and its job, or return the one that has the same idempotency key."""
+        return self._write(lambda tx: opening.save_command(tx, command))
+
+    # ---- jobs
+
+    def claim(self, queue: Queue, *, owner: str, lease: timedelta) -> Claim | None:
+        """Take the oldest ready job of a queue, or one whose lease ran out."""
+        if not self._read(lambda connection: jobs.is_any_ready(connection, queue, now=self.now())):
+            return None
+        return self._write(lambda tx: jobs.claim_job(tx, queue, owner=owner, lease=lease))
+
+    def renew(self, claim: Claim, *, lease: timedelta) -> bool:
+        """Prolong a lease; False when somebody else holds the job."""
+        return self._write(lambda tx: jobs.renew_lease(tx, claim, lease=lease))
+
+    def finish(self, claim: Claim, end: Exit) -> None:
+        """Write how a claim ended, and release the job."""
+        self._write(lambda tx: finish_claim(tx, claim, end))
+
+    def wake(self, kind: str, subject: str, *, queue: Queue = Queue.CONTROL, after: timedelta | None = None) -> int:
+        """Make a job ready now; with `after`, only make sure that it exists, due then."""
+        return self._write(lambda tx: jobs.wake_job(tx, kind, subject, queue=queue, after=after))
+
+    def depth(self) -> Sequence[QueueDepth]:
+        """Return the ready jobs of each queue that has any."""
+        return self._read(lambda connection: jobs.read_depth(connection, now=self.now()))
+
+    def next_due(self) -> float | None:
+        """Return the seconds until the next job becomes ready or a lease ends."""
+        return self._read(lambda connection: jobs.read_next_due(connection, now=self.now()))
+
+    def has_changed(self) -> bool:
+        """Return whether anybody wrote since the last call; True on the first."""
+        version = self._database.version()
+        is_news, self._seen = version != self._seen, version
+        return is_news
+
+    def jobs(self, *, limit: int = 200) -> Sequence[JobView]:
+        """Return the jobs that are not over, the next due first."""
+        return self._read(lambda connection: jobs.read_jobs(connection, limit=limit))
+
+    def intend(self, claim: Claim, key: str, name: str) -> tuple[bool, str | None]:
+        """Record the intent of an effect."""
+        return self._write(lambda tx: effects.intend_effect(tx, claim, key=key, name=name))
+
+    def observe(self, claim: Claim, key: str, result: str) -> None:
+        """Record the result of an effect."""
+        self._write(lambda tx: effects.observe_effect(tx, claim, key=key, result=result))
+
+    # ---- records
+
+    def delivery(self, guid: str) -> Delivery | None:
+        """Return a delivery with its body."""
+        return self._read(lambda connection: queries.read_delivery(connection, guid))
+
+    def training(self, training_id: str) -> Training | None:
+        """Return a training."""
+        table = tables.trainings
+        return self._read(lambda connection: read_one(connection, table, Training, table.c.id == training_id))
+
+    def promotion(self, promotion_id: str) -> Promotion | None:
+        """Return a promotion."""
+        table = tables.promotions
+        return self._read(lambda connection: read_one(connection, table, Promotion, table.c.id == promotion_id))
+
+    def rollout(self, rollout_id: str) -> Rollout | None:
+        """Return a rollout."""
+        table = tables.rollouts
+        return self._read(lambda connection: read_one(connection, table, Rollout, table.c.id == rollout_id))
+
+    def command(self, command_id: str) -> Command | None:
+        """Return a command."""
+        table = tables.commands
+        return self._read(lambda connection: read_one(connection, table, Command, table.c.id == command_id))
+
+    def recent(self, kind: str, *, limit: int = 20) -> Sequence[Record]:
+        """Return the newest records of a kind; deliveries without their bodies."""
+        return self._read(lambda connection: queries.read_recent(connection, kind, limit=limit))
+
+    # ---- what is known
+
+    def repository(self, repository_id: int) -> Repository | None:
+        """Return a connected repository by its numeric id."""
+        table = tables.repositories
+        return self._read(lambda connection: read_one(connection, table, Repository, table.c.id == repository_id))
+
+    def repositories(self) -> Sequence[Repository]:
+        """Return all connected repositories, by name."""
+        table = tables.repositories
+        return self._read(lambda connection: read_all(connection, table, Repository, order=(table.c.full_name,)))
+
+    def watched_ref(self, repository_id: int, ref: str) -> WatchedRef | None:
+        """Return how far a ref was considered."""
+        table = tables.watched_refs
+        this = (table.c.repository_id == repository_id, table.c.ref == ref)
+        return self._read(lambda connection: read_one(connection, table, WatchedRef, *this))
+
+    def environment(self, repository_id: int, path: str) -> Environment | None:
+        """Return what is known of an environment."""
+        table = tables.environments
+        this = (table.c.repository_id == repository_id, table.c.path == path)
+        return self._read(lambda connection: read_one(connection, table, Environment, *this))
+
+    def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
+        """Return the environments, of one repository or model where asked for."""
+        return self._read(
+            lambda connection: queries.read_environments(connection, repository_id=repository_id, model=model)
+        )
+
+    def version(self, model: str, version: str) -> Version | None:
+        """Return our verdict on a version; None when we have none."""
+        return self._read(lambda connection: queries.read_version(connection, model, version))
+
+    def versions(self, model: str, *, limit: int = 50) -> Sequence[Version]:
+        """Return the versions of a model that have a verdict of ours, newest first."""
+        return self._read(lambda connection: queries.read_versions(connection, model, limit=limit))
+
+    def champion(self, model: str) -> Version | None:
+        """Return the version recorded as serving in the model's champion environment."""
+        return self._read(lambda connection: queries.read_champion(connection, model))
+
+    def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
+        """Return the open holds, of one environment where asked for."""
+        return self._read(lambda connection: queries.read_holds(connection, repository_id=repository_id, path=path))
+
+    def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:
+        """Return whether a person closed this version's pull request there."""
+        return self._read(
+            lambda connection: queries.read_is_declined(
+                connection, repository_id, environment=environment, model=model, version=version
+            )
+        )
+
+    def open_promotions(self, repository_id: int, *, environment: str | None = None) -> Sequence[Promotion]:
+        """Return the promotions of a deploy repository that are not over, oldest first."""
+        return self._read(
+            lambda connection: queries.read_open_promotions(connection, repository_id, environment=environment)
+        )
+
+    def promotion_of(self, repository_id: int, environment: str, model: str, version: str) -> Promotion | None:
+        """Return the newest promotion of this version there, over or not."""
+        return self._read(
+            lambda connection: queries.read_promotion_of(
+                connection, repository_id, environment=environment, model=model, version=version
+            )
+        )
+
+    def active_rollouts(self, *, target: str, host: str, endpoint: str) -> Sequence[Rollout]:
+        """Return the rollouts of an endpoint that are not over, oldest first."""
+        return self._read(
+            lambda connection: queries.read_active_rollouts(connection, target=target, host=host, endpoint=endpoint)
+        )
+
+    def newest_rollout(self, repository_id: int, path: str) -> Rollout | None:
+        """Return the last rollout begun for an environment, over or not."""
+        return self._read(lambda connection: queries.read_newest_rollout(connection, repository_id, path=path))
+
+    # ---- the audit log
+
+    @property
+    def log_id(self) -> str:
+        """The audit log's origin, made once with the database: `<host>/audit/<uuid>`."""
+        return self._log_id
+
+    def append_audit(self, event: Event) -> None:
+        """Append an entry that belongs to no job: a sign-in, a rotated key."""
+        self._write(lambda tx: tx.record(event))
+
+    def lead(self, role: str, owner: str, *, seconds: float) -> bool:
+        """Become or stay the leader of a role for so long; False while somebody else is."""
+        return self._write(lambda tx: leading.take_lead(tx, role, owner, seconds=seconds))
+
+    def ask_checkpoint(self) -> int:
+        """Ask the relay to sign the log as it is now; returns the size that the head will cover at least."""
+
+        def ask(tx: Transaction) -> int:
+            size = audit_log.read_size(tx.connection)
+            leading.want_checkpoint(tx, size)
+            return size
+
+        return self._write(ask)
+
+    def wanted_checkpoint(self) -> int:
+        """Return the largest size that a signed head was asked for."""
+        return self._read(leading.read_wanted)
+
+    def audit_size(self) -> int:
+        """Return the number of entries."""
+        return self._read(audit_log.read_size)
+
+    def audit_entries(self, start: int, limit: int) -> Sequence[bytes]:
+        """Return the exact bytes of at most `limit` entries from a position on."""
+        return self._read(lambda connection: audit_log.read_entries(connection, start, limit=limit))
+
+    def audit_recent(self, limit: int) -> Sequence[AuditRow]:
+        """Return the last entries, newest first."""
+        return self._read(lambda connection: audit_log.read_newest(connection, limit=limit))
+
+    def audit_root(self, size: int) -> bytes:
+        """Return the root over the first `size` entries."""
+        return self._read(lambda connection: merkle.root(size, read_node=audit_log.NodeReader(connection)))
+
+    def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Return the path from an entry to the root over the first `size` entries."""
+        return self._read(
+            lambda connection: merkle.prove_inclusion(index, size, read_node=audit_log.NodeReader(connection))
+        )
+
+    def consistency_proof(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Return the proof that the log of `new` entries begins with that of `old`."""
+        return self._read(
+            lambda connection: merkle.prove_consistency(old, new, read_node=audit_log.NodeReader(connection))
+        )
+
+    def save_checkpoint(self, size: int, note: str) -> None:
+        """Keep a signed head."""
+        self._write(lambda tx: audit_log.write_checkpoint(tx.connection, size, note=note, now=tx.now))
+
+    def checkpoints(self) -> Sequence[AuditNote]:
+        """Return the signed heads, oldest first."""
+        return self._read(audit_log.read_checkpoints)
+
+    def check_audit_joins(self) -> list[str]:
+        """Return every place where a state change and the audit log do not agree (I25)."""
+        return self._read(check_joins)
+
+
+def check_audit_joins(store: SqlStore) -> list[str]:
+    """Return every place where a state change and the audit log do not agree (I25); for checks after a fault."""
+    return store.check_audit_joins()
+
+
+def _read_log_id(connection: Connection) -> str:
+    """Return the log's origin.
+
+    Raises:
+        StalledError: `SchemaMismatch` when the database is not on the schema that this code was written for.
+    """
+    found = connection.dialect.has_table(connection, "alembic_version")
+    schema = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if found else None
+    if schema != tables.SCHEMA:
+        what = f"the database's schema is {schema or 'missing'}, this Launchpin needs {tables.SCHEMA}"
+        raise StalledError("SchemaMismatch", f"{what}: run the same version everywhere, and `launchpin up` once")
+    meta = tables.meta
+    return str(connection.execute(select(meta.c.value).where(meta.c.name == "log_id")).scalar_one())

@@ -1,0 +1,43 @@
+"""One writing transaction: its connection, its one time, and the audit entries that are appended when it ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from gitops.audit.entry import Event, Service, canonical, stamp
+from gitops.store.audit_log import append_entries
+from gitops.store.database import Database
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What a writing function gets.
+
+    Args:
+        now: the database's clock when the lock was won; every row of the transaction carries it.
+        log_id: the audit log's origin.
+        service: which Launchpin writes.
+        entries: bytes of the entries so far; built before the log's head is locked.
+    """
+
+    connection: Connection
+    now: datetime
+    log_id: str
+    service: Service
+    entries: list[bytes] = field(default_factory=list)
+
+    def record(self, event: Event) -> None:
+        """Append an entry when the transaction ends."""
+        self.entries.append(canonical(stamp(event, log_id=self.log_id, moment=self.now, service=self.service)))
+
+
+@contextmanager
+def transaction(database: Database, *, log_id: str, service: Service) -> Iterator[Transaction]:
+    """Open a writing transaction; the log's head is touched last, so that writers wait for each other briefly."""
+    with database.write() as connection:
+        running = Transaction(connection, database.now(), log_id, service)
+        yield running
+        append_entries(connection, running.entries)

@@ -1,0 +1,244 @@
+"""Carries out what steps ask for beside their own facts, each with its audit entry where it changes a state."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+
+from gitops.audit.entry import Event, Subject
+from gitops.records import Cause, Hold, Promotion, Repository, Rollout
+from gitops.steps import Phase, Queue
+from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
+from gitops.store.jobs import wake_job, wake_jobs
+from gitops.store.opening import insert_record, supersede_record
+from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING, insert_new, read_all, read_one, to_row, write_row
+from gitops.store.tables import (
+    declined,
+    environments,
+    holds,
+    promotions,
+    repositories,
+    rollouts,
+    versions,
+    watched_refs,
+)
+from gitops.store.transaction import Transaction
+from gitops.writes import (
+    Audit,
+    DeclineVersion,
+    LiftHold,
+    MoveRef,
+    OpenPromotion,
+    OpenRollout,
+    SaveEnvironment,
+    SaveRepository,
+    SaveVersion,
+    SetHold,
+    StartTraining,
+    Wake,
+)
+
+_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+
+
+def apply_write(tx: Transaction, write: object, cause: Cause) -> None:
+    """Carry out one write.
+
+    Args:
+        tx: the transaction that ends the step.
+        write: one of `gitops.writes`.
+        cause: what made the asking record come into being.
+
+    Raises:
+        TypeError: the value is no write.
+    """
+    carry_out = _WRITES.get(type(write))
+    if carry_out is None:
+        raise TypeError(f"{type(write).__name__} is not one of gitops.writes")
+    carry_out(tx, write, cause)
+
+
+def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
+    insert_record(tx, TRAINING, write.training, event="started")
+
+
+def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
+    new = write.promotion
+    here = (promotions.c.repository_id == new.repository_id, promotions.c.environment == new.environment)
+    where = (*here, promotions.c.model == new.model, promotions.c.phase.in_(_OPEN))
+    old = read_one(tx.connection, promotions, Promotion, *where)
+    if old is not None and old.version == new.version:
+        wake_job(tx, PROMOTION.name, old.id, queue=Queue.CONTROL, after=None)
+        return
+    if old is not None:
+        supersede_record(tx, PROMOTION, old, message=f"version {new.version} takes its place")
+    evidence = {"merge": new.merge.value, "path": new.path, "superseded": old.id if old else None}
+    insert_record(tx, PROMOTION, new, event="opened", evidence=evidence)
+
+
+def _open_rollout(tx: Transaction, write: OpenRollout, _: Cause) -> None:
+    new = write.rollout
+    here = (rollouts.c.target == new.target, rollouts.c.host == new.host, rollouts.c.endpoint == new.endpoint)
+    old = read_one(tx.connection, rollouts, Rollout, *here, rollouts.c.phase == Phase.PENDING.value)
+    if old is not None and _asks_the_same(old, new):
+        wake_job(tx, ROLLOUT.name, old.id, queue=Queue.CONTROL, after=None)
+        return
+    if old is not None:
+        supersede_record(tx, ROLLOUT, old, message=f"commit {new.commit} takes its place")
+    evidence = {
+        "direction": new.direction.value,
+        "from_version": new.from_version or None,
+        "path": new.path,
+        "target": new.target,
+        "host": new.host,
+        "superseded": old.id if old else None,
+    }
+    insert_record(tx, ROLLOUT, new, event="opened", evidence=evidence)
+
+
+def _asks_the_same(old: Rollout, new: Rollout) -> bool:
+    names = ("repository_id", "path", "commit", "model", "version", "direction")
+    return all(getattr(old, name) == getattr(new, name) for name in names)
+
+
+def _move_ref(tx: Transaction, write: MoveRef, _: Cause) -> None:
+    write_row(tx.connection, watched_refs, to_row(write.ref))
+
+
+def _save_repository(tx: Transaction, write: SaveRepository, cause: Cause) -> None:
+    new = write.repository
+    old = read_one(tx.connection, repositories, Repository, repositories.c.id == new.id)
+    if old == new:
+        return
+    write_row(tx.connection, repositories, to_row(new))
+    subject = Subject(repo_id=new.id, repo=new.full_name)
+    known = new.model_dump(exclude={"id", "full_name"})
+    _record(
+        tx, "repository.connected", subject=subject, cause=cause, evidence=known, before=old.full_name if old else ""
+    )
+
+
+def _save_version(tx: Transaction, write: SaveVersion, cause: Cause) -> None:
+    new = write.version
+    row = to_row(new, created_at=new.created_at or tx.now)
+    if not insert_new(tx.connection, versions, row):
+        return
+    subject = Subject(
+        repo=new.repository, sha=new.commit, training_id=new.training_id, model=new.model, version=new.version
+    )
+    evidence = new.model_dump(
+        include={"manifest_sha256", "run_id", "verdict", "metrics", "gates", "environment_key", "lock_sha256"}
+    )
+    _record(tx, "version.recorded", subject=subject, cause=cause, evidence=evidence, after=new.verdict)
+
+
+def _save_environment(tx: Transaction, write: SaveEnvironment, _: Cause) -> None:
+    write_row(tx.connection, environments, to_row(write.environment), fields=write.fields)
+
+
+def _set_hold(tx: Transaction, write: SetHold, _: Cause) -> None:
+    new = write.hold
+    row = to_row(new, created_at=new.created_at or tx.now)
+    if not insert_new(tx.connection, holds, row):
+        return
+    evidence = {"reason": new.reason, "message": new.message, "path": new.path}
+    event = Event(
+        kind="hold.set",
+        actor=named_actor(new.author),
+        cause=cause_of(new.cause),
+        subject=_hold_subject(new),
+        to="Held",
+        evidence=to_evidence(evidence),
+    )
+    tx.record(event)
+
+
+def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
+    here = (holds.c.repository_id == write.repository_id, holds.c.path == write.path, holds.c.lifted_at.is_(None))
+    lifted = read_all(tx.connection, holds, Hold, *here, order=(holds.c.created_at, holds.c.id))
+    tx.connection.execute(update(holds).where(*here).values(lifted_at=tx.now, lifted_by=write.by))
+    for hold in lifted:
+        event = Event(
+            kind="hold.lifted",
+            actor=named_actor(write.by),
+            cause=cause_of(cause),
+            subject=_hold_subject(hold),
+            from_="Held",
+            to="Lifted",
+            evidence=to_evidence({"reason": write.reason or None, "path": write.path}),
+        )
+        tx.record(event)
+    for kind, table in ((PROMOTION, promotions), (ROLLOUT, rollouts)):
+        waiting = (table.c.repository_id == write.repository_id, table.c.path == write.path, table.c.phase.in_(_OPEN))
+        wake_jobs(tx, kind.name, select(table.c.id).where(*waiting))
+
+
+def _hold_subject(hold: Hold) -> Subject:
+    return Subject(
+        repo_id=hold.repository_id,
+        env=hold.environment,
+        model=hold.model,
+        rollout_id=hold.rollout_id,
+        name=hold.id,
+    )
+
+
+def _decline_version(tx: Transaction, write: DeclineVersion, cause: Cause) -> None:
+    key = {
+        "repository_id": write.repository_id,
+        "environment": write.environment,
+        "model": write.model,
+        "version": write.version,
+    }
+    if not insert_new(tx.connection, declined, {**key, "by": write.by, "created_at": tx.now}):
+        return
+    subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
+    event = Event(kind="promotion.declined", actor=named_actor(write.by), cause=cause_of(cause), subject=subject)
+    tx.record(event)
+
+
+def _wake(tx: Transaction, write: Wake, _: Cause) -> None:
+    wake_job(tx, write.kind, write.subject, queue=Queue.CONTROL, after=None)
+
+
+def _audit(tx: Transaction, write: Audit, cause: Cause) -> None:
+    known: dict[str, Any] = dict(write.subject)
+    _record(tx, write.kind, subject=Subject(**known), cause=cause, evidence=write.evidence)
+
+
+def _record(
+    tx: Transaction,
+    kind: str,
+    *,
+    subject: Subject,
+    cause: Cause,
+    evidence: Mapping[str, object],
+    before: str = "",
+    after: str = "",
+) -> None:
+    event = Event(
+        kind=kind,
+        actor=actor_of(cause),
+        cause=cause_of(cause),
+        subject=subject,
+        from_=before,
+        to=after,
+        evidence=to_evidence(evidence),
+    )
+    tx.record(event)
+
+
+_WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
+    StartTraining: _start_training,
+    OpenPromotion: _open_promotion,
+    OpenRollout: _open_rollout,
+    MoveRef: _move_ref,
+    SaveRepository: _save_repository,
+    SaveVersion: _save_version,
+    SaveEnvironment: _save_environment,
+    SetHold: _set_hold,
+    LiftHold: _lift_hold,
+    DeclineVersion: _decline_version,
+    Wake: _wake,
+    Audit: _audit,
+}

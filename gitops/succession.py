@@ -1,0 +1,81 @@
+"""Where a version goes next: the promotions that a launchpin.yaml asks for."""
+
+from collections.abc import Iterator
+
+from gitops.config.launchpin import LaunchpinFile
+from gitops.errors import StalledError
+from gitops.identifiers import new_id
+from gitops.ports import Deps
+from gitops.records import Cause, Environment, MergeMode, Promotion, Repository, Training
+
+
+def next_promotions(deps: Deps, training: Training, file: LaunchpinFile, *, after: str) -> tuple[Promotion, ...]:
+    """Return the promotions of a training's version to the environments that need `after`.
+
+    Args:
+        after: the environment that is good now; empty for those that need none.
+
+    Raises:
+        StalledError: `DeployRepositoryMissing` when the deploy repository is not connected.
+    """
+    return tuple(_promotions(deps, training, file, after))
+
+
+def _promotions(deps: Deps, training: Training, file: LaunchpinFile, after: str) -> Iterator[Promotion]:
+    if file.deploy is None:
+        return
+    repository = deploy_repository(deps, file)
+    version = training.facts.version or ""
+    for wanted in file.deploy.environments:
+        if wanted.needs != after or deps.store.is_declined(repository.id, wanted.name, training.model, version):
+            continue
+        yield Promotion(
+            id=new_id("p"),
+            cause=Cause(
+                kind="training",
+                id=training.id,
+                actor=training.cause.actor,
+                body_sha256=training.cause.body_sha256,
+            ),
+            training_id=training.id,
+            repository_id=repository.id,
+            repository=repository.full_name,
+            environment=wanted.name,
+            path=wanted.path,
+            model=training.model,
+            version=version,
+            merge=MergeMode(wanted.merge.value),
+        )
+
+
+def deploy_repository(deps: Deps, file: LaunchpinFile) -> Repository:
+    """Return the connected deploy repository that a launchpin.yaml names."""
+    wanted = file.deploy.repository if file.deploy else ""
+    for known in deps.store.repositories():
+        if known.full_name == wanted:
+            return known
+    raise StalledError("DeployRepositoryMissing", f"deploy.repository {wanted} is not connected: launchpin add it")
+
+
+def known_environments(deps: Deps, file: LaunchpinFile) -> tuple[Environment, ...]:
+    """Return the environments of a launchpin.yaml as far as they are known, with their names and the champion's place.
+
+    The champion is what serves in the environment marked `champion: true`, or in the last one.
+    """
+    if file.deploy is None:
+        return ()
+    repository = deploy_repository(deps, file)
+    champion = file.deploy.champion_environment.name
+    found = []
+    for wanted in file.deploy.environments:
+        known = deps.store.environment(repository.id, wanted.path)
+        blank = Environment(
+            repository_id=repository.id,
+            repository=repository.full_name,
+            path=wanted.path,
+            name=wanted.name,
+            model=file.model,
+        )
+        named = {"name": wanted.name, "is_champion": wanted.name == champion}
+        found.append((known or blank).model_copy(update=named))
+    return tuple(found)

@@ -1,0 +1,314 @@
+"""The story of a training: from a commit to a judged, registered version, handed over to promotion.
+
+Only the runner touches repository code; everything here reads records, asks ports and answers with outcomes.
+"""
+
+from datetime import timedelta
+
+from gitops.checkouts import Project, checked_out, read_launchpin
+from gitops.config.launchpin import Goal, LaunchpinFile
+from gitops.config.mlproject import compute_command
+from gitops.config.parameters import fill
+from gitops.errors import RefusedError, RetryError, StalledError
+from gitops.judging import NO_VERDICT, judge_candidate
+from gitops.manifest import Manifest
+from gitops.models import fetch_version, manifest_text
+from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunRef, TrainingEnd, TrainingSpec
+from gitops.records import Training, Version
+from gitops.selection import Objective, choose_candidate
+from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story
+from gitops.succession import known_environments, next_promotions
+from gitops.writes import OpenPromotion, SaveEnvironment, SaveVersion
+
+_ATTEMPTS = 2
+# What MLflow says when a script names another experiment than the run's that it was started in.
+_OTHER_EXPERIMENT = "does not match environment run ID"
+_FAILURES = {
+    End.TIMED_OUT: ("TrainingTimedOut", "it ran longer than train.timeout allows"),
+    End.OUT_OF_MEMORY: ("OutOfMemory", "its processes used more memory than this service allows"),
+    End.TOO_MANY_TASKS: ("TooManyProcesses", "it started more processes and threads than this service allows"),
+    End.CANCELLED: ("Cancelled", "it was cancelled"),
+}
+
+
+def prepare_environment(deps: Deps, training: Training) -> Outcome:
+    """Resolve what the commit asks for and build its environment, or find it built."""
+    with checked_out(deps, training) as project:
+        lock = deps.environments.lock(project.folder, declared=project.environment_file)
+    deps.environments.build(lock)
+    return Done(
+        facts={
+            "project": project.path,
+            "environment_key": lock.key,
+            "lock_sha256": lock.digest,
+            "python_version": lock.python,
+        },
+        message=f"environment {lock.key[:12]} is ready",
+    )
+
+
+def train(deps: Deps, training: Training) -> Outcome:
+    """Run the commit's code to its end, in a run that was made for this attempt."""
+    attempt = 1 + deps.lease.lost
+    if attempt > _ATTEMPTS:
+        return Ended(Phase.ERRORED, "WorkerLost", f"the worker was lost {_ATTEMPTS} times while it trained")
+    deps.trainer.reap(training.id)
+    file = read_launchpin(deps, training)
+    secrets = _granted(deps, training, file)
+    run = _start_run(deps, training, file, attempt=attempt)
+    with checked_out(deps, training) as project:
+        spec = _spec(deps, training, file, project=project, run=run, attempt=attempt, secrets=secrets)
+        end = deps.trainer.run(spec, lease=deps.lease)
+    if end.end is End.LOST:
+        raise RetryError("LeaseLost", "another worker took this training over")
+    note = _keep_log(deps, run, end)
+    return _trained(deps, end, run, file, attempt=attempt, note=note)
+
+
+def _granted(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
+    """Return the secrets a training asks for, all of which its repository must have been granted."""
+    repository = deps.store.repository(training.repository_id)
+    granted = repository.secrets if repository else ()
+    for name in file.train.secrets:
+        if name not in granted:
+            raise RefusedError("SecretNotGranted", f"train.secrets: {name} is not granted to {training.repository}")
+        if name not in deps.service.secrets:
+            raise StalledError("SecretMissing", f"train.secrets: {name} is granted, but this service does not have it")
+    return {name: deps.service.secrets[name] for name in file.train.secrets}
+
+
+def _start_run(deps: Deps, training: Training, file: LaunchpinFile, *, attempt: int) -> RunRef:
+    key = f"{training.id}/{attempt}"
+    tags = {
+        "launchpin.training": training.id,
+        "launchpin.trigger": training.cause.kind,
+        "commit": training.commit,
+        "trigger": training.cause.kind,
+        "mlflow.source.name": training.repository,
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.git.commit": training.commit,
+        "mlflow.source.git.branch": training.branch,
+        "mlflow.source.git.repoURL": training.repository,
+        "mlflow.project.entryPoint": file.train.entry_point,
+        "mlflow.user": training.cause.actor,
+    }
+    return deps.effects.once(
+        "start_run",
+        f"run:{key}",
+        look=lambda: deps.registry.find_run(experiment=file.experiment, run_key=key),
+        act=lambda: deps.registry.start_run(
+            experiment=file.experiment,
+            run_key=key,
+            name=f"{training.commit[:8]} {training.id}",
+            tags=tags,
+            parameters={},
+        ),
+        result=RunRef,
+    )
+
+
+def _spec(
+    deps: Deps,
+    training: Training,
+    file: LaunchpinFile,
+    *,
+    project: Project,
+    run: RunRef,
+    attempt: int,
+    secrets: dict[str, str],
+) -> TrainingSpec:
+    environment = deps.environments.find(training.facts.environment_key or "")
+    if environment is None:
+        lock = deps.environments.lock(project.folder, declared=project.environment_file)
+        environment = deps.environments.build(lock)
+    parameters = fill(file.train.parameters, _values(deps, training, file))
+    variables = deps.registry.child_variables(run, within=f"{training.id}/{attempt}")
+    return TrainingSpec(
+        training_id=training.id,
+        attempt=attempt,
+        checkout=project.folder,
+        command=compute_command(project.mlproject, file.train.entry_point, parameters=parameters),
+        python=environment.python,
+        variables=variables,
+        secrets=secrets,
+        timeout=file.train.timeout,
+        memory=deps.service.memory,
+        tasks=deps.service.tasks,
+    )
+
+
+def _values(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
+    return {
+        "commit": training.commit,
+        "branch": training.branch,
+        "trigger": training.cause.kind,
+        "tracking_uri": deps.service.tracking_uri,
+        "experiment": file.experiment,
+        "model": file.model,
+    }
+
+
+def _keep_log(deps: Deps, run: RunRef, end: TrainingEnd) -> str:
+    """Store the log with the run; a registry that is away costs the copy, not the training."""
+    try:
+        deps.registry.log_file(run.run_id, end.log, folder="launchpin")
+    except (RetryError, OSError) as error:
+        return f" (its log was not stored with the run: {error})"
+    return ""
+
+
+def _trained(deps: Deps, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, attempt: int, note: str) -> Outcome:
+    facts: Facts = {
+        "attempt": attempt,
+        "run_id": run.run_id,
+        "experiment_id": run.experiment_id,
+        "exit_code": end.exit_code,
+        "end": end.end.value,
+        "log_sha256": end.log_sha256,
+        "log_tail": list(end.tail),
+    }
+    if end.end is End.EXITED and end.exit_code == 0:
+        return Done(facts=facts, message=f"trained in {end.seconds:.0f} s{note}")
+    deps.registry.end_run(run.run_id, succeeded=False)
+    last = next((line for line in reversed(end.tail) if line.strip()), "it printed nothing")
+    reason, why = _FAILURES.get(end.end, _explain(end, file))
+    return Ended(Phase.ERRORED, reason, f"{why}: {last[:300]}{note}", facts=facts)
+
+
+def _explain(end: TrainingEnd, file: LaunchpinFile) -> tuple[str, str]:
+    if any(_OTHER_EXPERIMENT in line for line in end.tail):
+        why = "the script sets another experiment than the one it was started for: leave set_experiment out"
+        return "ExperimentMismatch", why
+    return "TrainingFailed", f"{file.train.entry_point} ended with exit code {end.exit_code}"
+
+
+def judge(deps: Deps, training: Training) -> Outcome:
+    """Choose the candidate among the runs and hold it against the gates."""
+    file = read_launchpin(deps, training)
+    run = _run(training)
+    runs = deps.registry.runs_of(run, within=f"{training.id}/{training.facts.attempt}")
+    deps.registry.end_run(run.run_id, succeeded=True)
+    wanted = file.register.objective
+    objective = Objective(wanted.metric, wanted.goal is Goal.MAXIMIZE) if wanted else None
+    candidate = choose_candidate(runs, objective=objective, model=file.register.model)
+    verdict = judge_candidate(file.register.gates, candidate.run.metrics, deps.store.champion(file.model))
+    facts = {
+        "candidate_run_id": candidate.run.run_id,
+        "candidate_model": candidate.model.uri,
+        "metrics": dict(candidate.run.metrics),
+        "parameters": dict(candidate.run.parameters),
+        **verdict.facts(),
+    }
+    if verdict.is_pass:
+        return Done(facts=facts, message=verdict.sentence)
+    reason = "GateRefused" if verdict.outcome == "fail" else "Inconclusive"
+    return Refused(reason, verdict.sentence, facts=facts)
+
+
+def _run(training: Training) -> RunRef:
+    return RunRef(run_id=training.facts.run_id or "", experiment_id=training.facts.experiment_id or "")
+
+
+def register(deps: Deps, training: Training) -> Outcome:
+    """Register the candidate once, re-hash every byte of it, and record it with its verdict."""
+    facts = training.facts
+    candidate_run = facts.candidate_run_id or ""
+    model = LoggedModel(name="", uri=facts.candidate_model or "")
+    registered = deps.effects.once(
+        "create_version",
+        f"version:{training.id}",
+        look=lambda: _find_version(deps, training),
+        act=lambda: (
+            _find_version(deps, training)
+            or deps.registry.create_version(
+                training.model,
+                source=model,
+                run_id=candidate_run,
+                training_id=training.id,
+                description=_words(training),
+            )
+        ),
+        result=RegisteredVersion,
+    )
+    manifest = fetch_version(deps, training.model, registered.version)
+    deps.registry.describe_version(
+        training.model, registered.version, description=_words(training), tags=_tags(training, manifest)
+    )
+    deps.registry.set_alias(training.model, "challenger", registered.version)
+    return Done(
+        facts={"version": registered.version, "manifest_sha256": manifest.digest},
+        writes=(SaveVersion(_version(training, registered, manifest)),),
+        message=f"registered {training.model} {registered.version}",
+    )
+
+
+def _find_version(deps: Deps, training: Training) -> RegisteredVersion | None:
+    run_ids = (training.facts.candidate_run_id or "",)
+    return deps.registry.find_version(training.model, training_id=training.id, run_ids=run_ids)
+
+
+def _words(training: Training) -> str:
+    gates = "; ".join(gate.message for gate in training.facts.gates) or "no gates were set"
+    return (
+        f"Trained by Launchpin from {training.repository} at {training.commit} ({training.branch}), "
+        f"training {training.id}. Gates: {gates}."
+    )
+
+
+def _tags(training: Training, manifest: Manifest) -> dict[str, str]:
+    return {
+        "launchpin.training": training.id,
+        "launchpin.commit": training.commit,
+        "launchpin.verdict": training.facts.verdict or NO_VERDICT,
+        "launchpin.manifest_sha256": manifest.digest,
+    }
+
+
+def _version(training: Training, registered: RegisteredVersion, manifest: Manifest) -> Version:
+    facts = training.facts
+    return Version(
+        model=training.model,
+        version=registered.version,
+        manifest_sha256=manifest.digest,
+        manifest=manifest_text(manifest),
+        run_id=facts.candidate_run_id or "",
+        training_id=training.id,
+        repository=training.repository,
+        commit=training.commit,
+        verdict=facts.verdict or NO_VERDICT,
+        metrics=facts.metrics,
+        gates=facts.gates,
+        environment_key=facts.environment_key or "",
+        lock_sha256=facts.lock_sha256 or "",
+    )
+
+
+def hand_over(deps: Deps, training: Training) -> Outcome:
+    """Open a promotion for every environment that waits for no other one."""
+    file = read_launchpin(deps, training)
+    version = training.facts.version or ""
+    if file.deploy is None:
+        return Done(message=f"{training.model} {version} is registered; launchpin.yaml names no deploy repository")
+    promotions = next_promotions(deps, training, file, after="")
+    named = tuple(
+        SaveEnvironment(environment, ("name", "is_champion", "model")) for environment in known_environments(deps, file)
+    )
+    return Done(
+        facts={"promotions": [promotion.id for promotion in promotions]},
+        writes=(*named, *(OpenPromotion(promotion) for promotion in promotions)),
+        message=f"{training.model} {version} goes to {', '.join(p.environment for p in promotions) or 'nowhere'}",
+    )
+
+
+TRAINING = Story(
+    "training",
+    (
+        Step("environment", prepare_environment, deadline=timedelta(minutes=20), queue=Queue.TRAINING),
+        Step("train", train, event="trained", deadline=timedelta(hours=25), queue=Queue.TRAINING),
+        Step("judge", judge, event="judged", deadline=timedelta(minutes=5)),
+        Step("register", register, event="registered", deadline=timedelta(minutes=10)),
+        Step("hand_over", hand_over, event="handed_over"),
+    ),
+    lambda deps, subject: deps.store.training(subject),
+    is_reported=True,
+)

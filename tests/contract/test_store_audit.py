@@ -1,0 +1,109 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gitops.audit import merkle
+from gitops.audit.entry import Actor, Event, Subject, parse
+from gitops.errors import ConflictError, InputError, NotFoundError
+from gitops.store import SqlStore
+from gitops.writes import Audit
+from tests.support.store import clock, store, write
+
+__all__ = ["clock", "store"]
+
+
+def make_event(number: int = 0) -> Event:
+    return Event(kind="key.rotated", actor=Actor(type="service", login="launchpin"), subject=Subject(name=f"{number}"))
+
+
+def leaves(store: SqlStore) -> list[bytes]:
+    return [merkle.hash_leaf(entry) for entry in store.audit_entries(0, 10_000)]
+
+
+def test_entries_are_stored_as_the_bytes_that_were_hashed(store: SqlStore) -> None:
+    store.append_audit(make_event())
+    (raw,) = store.audit_entries(0, 10)
+    entry = parse(raw)
+    assert (entry.log_id, entry.kind) == (store.log_id, "key.rotated")
+    assert entry.time == store.now()
+    assert store.log_id.startswith("test.example/audit/")
+    assert store.audit_root(1) == merkle.hash_leaf(raw)
+
+
+def test_root_and_proofs_are_those_of_the_tree_at_every_size(store: SqlStore) -> None:
+    assert store.audit_root(0) == merkle.EMPTY_ROOT
+    for number in range(20):
+        store.append_audit(make_event(number))
+    assert store.audit_size() == 20
+    known = leaves(store)
+    for size in range(1, 21):
+        root = store.audit_root(size)
+        assert root == merkle.root_of(known[:size])
+        proof = store.consistency_proof(size, 20)
+        assert merkle.is_consistent(size, 20, old_root=root, new_root=store.audit_root(20), proof=proof)
+    proof = store.inclusion_proof(7, 20)
+    assert merkle.is_included(known[7], 7, size=20, root=store.audit_root(20), proof=proof)
+
+
+def test_tree_is_whole_when_many_threads_append(store: SqlStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.append_audit, map(make_event, range(60))))
+    assert store.audit_size() == 60
+    assert store.audit_root(60) == merkle.root_of(leaves(store))
+
+
+def test_several_entries_of_one_transaction_stand_together(store: SqlStore) -> None:
+    writes = [Audit("key.rotated", {"name": f"{number}"}, {"digest": "00"}) for number in range(5)]
+    write(store, *writes)
+    assert [row.entry.subject.name for row in store.audit_recent(3)] == ["4", "3", "2"]
+    assert [row.position for row in store.audit_recent(3)] == [4, 3, 2]
+    assert store.audit_root(5) == merkle.root_of(leaves(store))
+
+
+def test_i25_no_entry_remains_when_the_transaction_fails(store: SqlStore) -> None:
+    with pytest.raises(InputError):
+        write(store, Audit("key.rotated", {"name": "good"}, {}), Audit("Not A Kind", {}, {}))
+    assert store.audit_size() == 0
+    store.append_audit(make_event())
+    assert store.audit_root(1) == merkle.root_of(leaves(store))
+
+
+def test_size_that_was_never_reached_is_not_found(store: SqlStore) -> None:
+    store.append_audit(make_event())
+    with pytest.raises(NotFoundError):
+        store.audit_root(2)
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "audit_nodes", "audit_checkpoints"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid + 100"])
+def test_attack_87_database_refuses_to_change_audit_rows(
+    store: SqlStore, tmp_path: Path, table: str, change: str
+) -> None:
+    store.append_audit(make_event())
+    store.save_checkpoint(1, "note")
+    connection = sqlite3.connect(tmp_path / "launchpin.sqlite3")
+    try:
+        with pytest.raises(sqlite3.IntegrityError, match="append only"):
+            connection.execute(change.format(table))
+    finally:
+        connection.close()
+
+
+def test_signed_heads_are_kept_oldest_first(store: SqlStore) -> None:
+    for number in range(3):
+        store.append_audit(make_event(number))
+    store.save_checkpoint(1, "first")
+    store.save_checkpoint(3, "second")
+    store.save_checkpoint(3, "second")
+    assert [(head.size, head.note) for head in store.checkpoints()] == [(1, "first"), (3, "second")]
+
+
+def test_attack_89_second_head_of_one_size_is_refused(store: SqlStore) -> None:
+    store.append_audit(make_event())
+    store.save_checkpoint(1, "first")
+    with pytest.raises(ConflictError):
+        store.save_checkpoint(1, "other")
+    with pytest.raises(ConflictError):
+        store.save_checkpoint(2, "beyond")

@@ -1,0 +1,276 @@
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import StaleEpochError
+from gitops.ports import Claim, Exit
+from gitops.steps import Done, Ended, Phase, Queue, Refused, Stalled, Wait
+from gitops.store import SqlStore
+from gitops.writes import StartTraining
+from tests.support.store import (
+    LEASE,
+    Clock,
+    answer,
+    clock,
+    make_delivery,
+    make_training,
+    make_url,
+    store,
+    take,
+    write,
+)
+
+__all__ = ["clock", "store"]
+
+
+def start_training(store: SqlStore) -> Claim:
+    write(store, StartTraining(make_training()))
+    return take(store)
+
+
+def test_claim_gives_the_oldest_job_when_several_are_ready(store: SqlStore, clock: Clock) -> None:
+    for name in ("b", "a", "c"):
+        store.wake("poll", name)
+        clock.advance(timedelta(seconds=1))
+    assert [take(store).subject for _ in range(3)] == ["b", "a", "c"]
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+
+
+def test_claim_leaves_jobs_of_another_queue(store: SqlStore) -> None:
+    store.wake("train", "x", queue=Queue.TRAINING)
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    assert take(store, Queue.TRAINING).subject == "x"
+
+
+def test_job_is_not_ready_before_its_time(store: SqlStore, clock: Clock) -> None:
+    store.wake("poll", "a", after=timedelta(seconds=30))
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    assert store.next_due() == 30
+    clock.advance(timedelta(seconds=30))
+    assert store.next_due() == 0
+    assert take(store).subject == "a"
+
+
+def test_wake_with_after_changes_nothing_when_the_job_exists(store: SqlStore) -> None:
+    first = store.wake("poll", "a", after=timedelta(seconds=30))
+    assert store.wake("poll", "a", after=timedelta(seconds=1)) == first
+    assert store.next_due() == 30
+
+
+def test_i7_each_job_is_claimed_once_when_eight_workers_compete(store: SqlStore, tmp_path: Path, clock: Clock) -> None:
+    for number in range(200):
+        store.wake("poll", f"{number}")
+    other = SqlStore(make_url(tmp_path), clock=clock)
+
+    def work(name: int) -> list[int]:
+        mine: list[int] = []
+        ours = store if name % 2 else other
+        while claim := ours.claim(Queue.CONTROL, owner=f"{name}", lease=LEASE):
+            mine.append(claim.job)
+            ours.finish(claim, Exit(None, Done(), recurring=True))
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = Counter(job for jobs in pool.map(work, range(8)) for job in jobs)
+    other.close()
+    assert len(counts) == 200
+    assert set(counts.values()) == {1}
+
+
+def test_i7_lost_job_goes_to_another_worker_when_its_lease_ran_out(store: SqlStore, clock: Clock) -> None:
+    first = start_training(store)
+    clock.advance(LEASE)
+    second = take(store)
+    assert (second.job, second.epoch, second.lost) == (first.job, first.epoch + 1, 1)
+    assert not store.renew(first, lease=LEASE)
+    assert store.renew(second, lease=LEASE)
+
+
+def test_i7_zombie_writes_nothing_when_another_worker_holds_the_job(store: SqlStore, clock: Clock) -> None:
+    zombie = start_training(store)
+    clock.advance(LEASE)
+    heir = take(store)
+    size = store.audit_size()
+    before = store.training(zombie.subject)
+    write_more = StartTraining(make_training(id="never"))
+    with pytest.raises(StaleEpochError):
+        answer(store, zombie, Done(facts={"run_id": "zombie"}, writes=(write_more,)), step="train", next_step="judge")
+    with pytest.raises(StaleEpochError):
+        store.intend(zombie, "run:1", "start_run")
+    with pytest.raises(StaleEpochError):
+        store.observe(zombie, "run:1", "{}")
+    assert store.training(zombie.subject) == before
+    assert store.training("never") is None
+    assert store.audit_size() == size
+    answer(store, heir, Done(facts={"run_id": "heir"}), step="train", next_step="judge")
+
+
+def test_i7_claim_is_over_when_it_was_finished(store: SqlStore) -> None:
+    claim = start_training(store)
+    answer(store, claim, Wait(timedelta(minutes=1), "Waiting"))
+    with pytest.raises(StaleEpochError):
+        answer(store, claim, Wait(timedelta(minutes=1), "Waiting"))
+    assert not store.renew(claim, lease=LEASE)
+
+
+def test_lease_lasts_when_it_is_renewed(store: SqlStore, clock: Clock) -> None:
+    claim = start_training(store)
+    for _ in range(3):
+        clock.advance(LEASE * 0.9)
+        assert store.renew(claim, lease=LEASE)
+        assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+
+
+def test_wake_during_a_lease_is_not_lost(store: SqlStore) -> None:
+    claim = start_training(store)
+    store.wake("training", claim.subject)
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    answer(store, claim, Wait(timedelta(hours=1), "AwaitMerge"))
+    again = take(store)
+    assert again.subject == claim.subject
+    answer(store, again, Wait(timedelta(hours=1), "AwaitMerge"))
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+
+
+def test_story_stays_over_when_it_is_woken(store: SqlStore) -> None:
+    claim = start_training(store)
+    store.wake("training", claim.subject)
+    answer(store, claim, Refused("GateRefused", "accuracy 0.8 is not above 0.9"), step="judge")
+    store.wake("training", claim.subject)
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    assert all(job.subject != claim.subject for job in store.jobs())
+
+
+def test_waiting_job_is_ready_when_it_is_woken(store: SqlStore) -> None:
+    claim = start_training(store)
+    answer(store, claim, Wait(timedelta(hours=1), "AwaitMerge", "waits for a person"))
+    (view,) = (job for job in store.jobs() if job.subject == claim.subject)
+    assert (view.state, view.reason, view.message) == ("waiting", "AwaitMerge", "waits for a person")
+    store.wake("training", claim.subject)
+    assert take(store).subject == claim.subject
+
+
+def test_attempts_are_counted_when_steps_raise_and_forgotten_after_progress(store: SqlStore, clock: Clock) -> None:
+    claim = start_training(store)
+    for attempts in range(1, 4):
+        record = store.training(claim.subject)
+        store.finish(claim, Exit(record, None, step="train", error="ForgeUnavailable: 502", retry_after=7))
+        (view,) = (job for job in store.jobs() if job.subject == claim.subject)
+        assert (view.state, view.attempts, view.reason) == ("retrying", attempts, "Retrying")
+        assert view.message == "ForgeUnavailable: 502"
+        assert (view.not_before - store.now()).total_seconds() == 7
+        clock.advance(timedelta(seconds=7))
+        claim = take(store)
+        assert claim.attempts == attempts
+    answer(store, claim, Done(), step="train", next_step="judge")
+    assert take(store).attempts == 0
+
+
+def test_next_step_runs_on_its_own_queue(store: SqlStore) -> None:
+    claim = start_training(store)
+    answer(store, claim, Done(), step="checkout", next_step="train", queue=Queue.TRAINING)
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    assert take(store, Queue.TRAINING).subject == claim.subject
+
+
+def test_job_only_moves_when_the_exit_has_no_outcome(store: SqlStore) -> None:
+    claim = start_training(store)
+    before = store.training(claim.subject)
+    store.finish(claim, Exit(before, None, queue=Queue.TRAINING))
+    after = store.training(claim.subject)
+    assert before is not None
+    assert after == before
+    assert take(store, Queue.TRAINING).job == claim.job
+
+
+def test_job_is_over_when_its_record_is_gone(store: SqlStore) -> None:
+    store.wake("training", "gone")
+    store.finish(take(store), Exit(None, None))
+    store.wake("training", "gone")
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+
+
+def test_recurring_job_begins_again_when_it_was_over_and_is_woken(store: SqlStore) -> None:
+    store.wake("poll", "1")
+    store.finish(take(store), Exit(None, None))
+    store.wake("poll", "1")
+    assert take(store).subject == "1"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "due"),
+    [
+        (Done(), "idle", None),
+        (Wait(timedelta(seconds=180), "Polling"), "waiting", 180),
+        (Refused("RepoTooLarge", "too large"), "stalled", 600),
+        (Stalled("NoAccess", "grant access"), "stalled", 600),
+        (Ended(Phase.ERRORED, "GaveUp", "gave up"), "stalled", 600),
+    ],
+)
+def test_recurring_job_is_never_over(
+    store: SqlStore, outcome: Done | Wait | Refused | Stalled | Ended, state: str, due: float | None
+) -> None:
+    store.wake("poll", "1")
+    store.finish(take(store), Exit(None, outcome, recurring=True))
+    (view,) = store.jobs()
+    assert view.state == state
+    assert store.next_due() == due
+    store.wake("poll", "1")
+    assert take(store).subject == "1"
+
+
+def test_stalled_story_is_looked_at_again_when_ten_minutes_passed(store: SqlStore, clock: Clock) -> None:
+    claim = start_training(store)
+    answer(store, claim, Stalled("NoInterpreter", "install Python 3.12"))
+    training = store.training(claim.subject)
+    assert training is not None
+    assert (training.phase, training.reason) == (Phase.PENDING, "NoInterpreter")
+    clock.advance(timedelta(minutes=10))
+    assert take(store).subject == claim.subject
+
+
+def test_depth_names_the_ready_jobs_oldest_first(store: SqlStore, clock: Clock) -> None:
+    assert store.depth() == []
+    first = store.wake("poll", "a")
+    clock.advance(timedelta(seconds=5))
+    second = store.wake("poll", "b")
+    store.wake("poll", "later", after=timedelta(hours=1))
+    (control,) = store.depth()
+    assert (control.queue, control.ready, control.oldest, control.jobs) == (Queue.CONTROL, 2, 5.0, ((first, 0), (second, 0)))
+
+
+def test_next_due_is_the_end_of_a_lease_when_nothing_else_comes(store: SqlStore) -> None:
+    assert store.next_due() is None
+    store.wake("poll", "a")
+    take(store)
+    assert store.next_due() == 60
+
+
+def test_has_changed_tells_of_writes_by_us_and_by_others(store: SqlStore) -> None:
+    assert store.has_changed()
+    assert not store.has_changed()
+    store.wake("poll", "a")
+    assert store.has_changed()
+    assert not store.has_changed()
+    store.depth()
+    assert not store.has_changed()
+
+
+def test_effect_is_found_again_with_its_result_when_a_worker_was_lost(store: SqlStore, clock: Clock) -> None:
+    first = start_training(store)
+    assert store.intend(first, "run:1", "start_run") == (False, None)
+    clock.advance(LEASE)
+    second = take(store)
+    assert store.intend(second, "run:1", "start_run") == (True, None)
+    store.observe(second, "run:1", '{"run_id":"x"}')
+    assert store.intend(second, "run:1", "start_run") == (True, '{"run_id":"x"}')
+
+
+def test_delivery_job_carries_its_guid(store: SqlStore) -> None:
+    delivery = make_delivery()
+    store.save_delivery(delivery)
+    claim = take(store)
+    assert (claim.kind, claim.subject, claim.queue) == ("delivery", delivery.id, Queue.CONTROL)
