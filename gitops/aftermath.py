@@ -159,7 +159,10 @@ def _hold(rollout: Rollout) -> tuple[Write, ...]:
 
 def _message(rollout: Rollout, serving: str) -> str:
     left = left_version(rollout)
-    why = plain(rollout.facts.failure_message or rollout.message or "rolled back by hand", limit=500)
+    # The target's own words may quote a request; they stay in the record and out of Git.
+    why = f"{rollout.facts.failure}, rollout {rollout.id}"
+    if not rollout.facts.failure:
+        why = plain(rollout.message or "rolled back by hand")
     subject = plain(f"Pin {rollout.model} {serving or 'nothing'} again in {rollout.environment}", limit=100)
     return (
         f"{subject}\n\nVersion {left} is left: {why}\n\n"

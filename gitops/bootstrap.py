@@ -36,8 +36,10 @@ def prepare(settings: Settings) -> None:
         return
     if not file.exists():
         _write_secret(file, generate_key(log_id).to_secret_text())
-    if parse_signing_key(read_secret(file, name="LAUNCHPIN_AUDIT_KEY_FILE")).name != log_id:
+    key = parse_signing_key(read_secret(file, name="LAUNCHPIN_AUDIT_KEY_FILE"))
+    if key.name != log_id:
         raise InputError("audit_key", f"{file.name} signs for another log than {log_id}", field="audit_key_file")
+    file.with_suffix(".pub").write_text(f"{key.verifier.text}\n", encoding="utf-8")
 
 
 def _write_secret(file: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import rfc8785
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LOOKS_CHANGED = re.compile(r"-[0-9a-f]{8}\Z")
 _LONGEST_SLUG = 60
 
 
@@ -24,10 +25,13 @@ def plan_digest(desired: Mapping[str, object]) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a name as part of a git ref, with eight digits of its SHA-256 where it had to be changed."""
+    """Return a name as part of a git ref, with eight digits of its SHA-256 where it had to be changed.
+
+    A name that already ends as if it had been changed gets them too, so that none can pass for another.
+    """
     safe = _UNSAFE.sub("-", name).strip("-.")[:_LONGEST_SLUG].rstrip("-.")
-    is_legal = safe == name and ".." not in name and not name.endswith(".lock")
-    if is_legal:
+    is_legal = name != "" and safe == name and ".." not in name and not name.endswith(".lock")
+    if is_legal and not _LOOKS_CHANGED.search(name):
         return name
     return f"{safe.replace('..', '-') or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 

@@ -28,8 +28,8 @@ def plan(deps: Deps, promotion: Promotion) -> Outcome:
     if now.pin.model_version == promotion.version:
         return Ended(Phase.SUCCEEDED, "AlreadyPinned", f"{promotion.path} pins {promotion.version} already")
     if now.pin.model_name != promotion.model:
-        message = f"{now.buildspec} pins the model {now.pin.model_name}, not {promotion.model}: give it a directory of its own"
-        raise StalledError("OtherModel", message)
+        other = f"{now.buildspec} pins the model {now.pin.model_name}"
+        raise StalledError("OtherModel", f"{other}, not {promotion.model}: give each its own directory")
     version = _version(deps, promotion)
     wanted = replace(now, pin=set_pin(now.text, version=promotion.version).new)
     check_pin(deps, wanted)

@@ -22,6 +22,7 @@ from gitops.writes import Wake
 E = TypeVar("E", bound=Frozen)
 AnyStory = Story[Deps, Any]
 AnyStep = Step[Deps, Any]
+AnyFailed = Callable[[Deps, Any, Exception], Outcome]
 
 _log = logging.getLogger(__name__)
 _FIRST_RETRY = 5.0
@@ -123,8 +124,19 @@ def _count(
     if claim.attempts + 1 < story.attempts or not isinstance(subject, Record):
         return _later(RetryError("Retrying", f"{type(error).__name__}: {error}"), claim)
     if story.failed is not None:
-        return story.failed(deps, subject, error)
+        return _fail(story.failed, deps, subject, error, claim)
     return Ended(Phase.ERRORED, "GaveUp", f"{step.name} failed {claim.attempts + 1} times: {error}")
+
+
+def _fail(failed: AnyFailed, deps: Deps, subject: object, error: Exception, claim: Claim) -> Outcome | Exception:
+    """Ask the story how it ends; when that raises too, ask again later, for a story must not hang half ended."""
+    try:
+        return failed(deps, subject, error)
+    except StaleEpochError:
+        raise
+    except Exception as another:
+        _log.exception("%s %s: the end of a failed story failed", claim.kind, claim.subject)
+        return _later(RetryError("Retrying", f"{type(another).__name__}: {another}"), claim)
 
 
 def _later(error: RetryError, claim: Claim) -> RetryError:

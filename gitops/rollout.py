@@ -151,7 +151,10 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
     configuration = _configuration(deps, rollout)
     facts: Facts = {"configuration": configuration.name}
-    state = target.prepare(configuration)
+    # Asked for once: a target starts a failed configuration again when it is asked again.
+    state = target.configuration(configuration.name) if rollout.facts.configuration == configuration.name else None
+    if state is None:
+        state = target.prepare(configuration)
     if state.readiness is Readiness.STARTING:
         return Wait(_LOOK, "Starting", f"version {rollout.version} is starting", facts=facts)
     if state.readiness is Readiness.FAILED:
@@ -220,6 +223,7 @@ def apply(deps: Deps, rollout: Rollout) -> Outcome:
     if rollout.direction is Direction.FORWARD:
         bake = _desired(deps, rollout).endpoint.strategy.bake
     configuration = rollout.facts.configuration or ""
+    _forget_failure(deps, rollout, configuration)
     deps.effects.once(
         "apply_configuration",
         f"apply:{rollout.id}",
@@ -231,6 +235,14 @@ def apply(deps: Deps, rollout: Rollout) -> Outcome:
         facts={"applied": True, "serving": rollout.version, "bake_seconds": f"{bake.total_seconds():g}"},
         message=f"version {rollout.version} has the traffic",
     )
+
+
+def _forget_failure(deps: Deps, rollout: Rollout, configuration: str) -> None:
+    """Let a version that failed here before be tried again: a person pinned it anew."""
+    target = deps.targets[rollout.target]
+    endpoint = target.describe(rollout.endpoint)
+    if endpoint is not None and endpoint.failure and endpoint.desired == configuration and endpoint.live:
+        target.restore(rollout.endpoint, endpoint.live)
 
 
 class Applied(Frozen):

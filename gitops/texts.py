@@ -1,6 +1,7 @@
 """What we write into pull requests, checks and commits. Pure, and inert whatever names and metrics contain.
 
-Every foreign value stands in a code span or has its `@`, `#` and HTML taken apart; no commit message is quoted.
+Every foreign value has its mentions and references taken apart, and stands in a code span or has its markup escaped;
+no commit message is quoted.
 """
 
 import re
@@ -16,40 +17,50 @@ _LONGEST_VALUE = 200
 _MOST_ROWS = 60
 _FOOTER = "\n\n---\nWritten by Launchpin. Only the lines of the pin change; merging is the decision to roll out.\n"
 _WORD_JOINER = "\u2060"
+_LINK = re.compile(r"https?://[^\s()<>\[\]|`\\]+")
+_DIVIDES = "\u2223"  # looks like a pipe
 
 
 def inert(text: str, *, limit: int = _LONGEST_VALUE) -> str:
-    """Return a foreign text that mentions nobody, closes nothing and is no markup, for titles and prose."""
-    flat = _flat(text, limit)
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = re.sub(r"([@#])", rf"\1{_WORD_JOINER}", flat)
-    flat = re.sub(r"(?i)\b(\w+)://", rf"\1:{_WORD_JOINER}//", flat)
-    return re.sub(r"([\\`*_\[\]()!|~])", r"\\\1", flat)
+    """Return a foreign text that mentions nobody, closes nothing and is no markup, for prose."""
+    flat = _flat(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    unlinked = re.sub(r"(?i)\b(www)(?=\.)|:(?=//)", rf"\g<0>{_WORD_JOINER}", _apart(flat))
+    return re.sub(r"([\\`*_\[\]()!|~$])", r"\\\1", unlinked)
 
 
 def plain(text: str, *, limit: int = _LONGEST_VALUE) -> str:
     """Return a foreign text for places that render no markup but may follow mentions: titles, commit subjects."""
-    return re.sub(r"([@#])", rf"\1{_WORD_JOINER}", _flat(text, limit))
+    return _cut(_apart(_flat(text, limit)), limit)
 
 
 def code(text: str, *, limit: int = _LONGEST_VALUE) -> str:
-    """Return a foreign text as a code span that fits a table's cell."""
-    flat = _flat(text, limit).replace("`", "'").replace("|", "\\|")
+    """Return a foreign text as a code span that fits a table's cell.
+
+    It is taken apart all the same: a squash merge may make the whole body a commit message, where no span protects.
+    Backticks and pipes become look-alikes, since GitHub and others do not agree on `\\\\|` in a cell.
+    """
+    flat = _apart(_flat(text, limit)).replace("`", "'").replace("|", _DIVIDES)
     return f"`{flat}`" if flat.strip() else "-"
 
 
+def _apart(text: str) -> str:
+    """Take apart what a forge would make a mention or a reference of: `@org`, `#1`, `GH-1`, `.../issues/1`."""
+    return re.sub(r"(?i)[@#]|gh-(?=\d)|(?:issues|pull|discussions)/(?=\d)", rf"\g<0>{_WORD_JOINER}", text)
+
+
 def _flat(text: str, limit: int) -> str:
-    shown = "".join(
-        " " if character in "\r\n\t" else character
-        for character in text
-        if _is_shown(character) or character in "\r\n\t"
-    )
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    """Return the text in one line, without what is not seen and at most so long."""
+    shown = ("" if _is_hidden(character) else character for character in re.sub(r"[\r\n\t\u2028\u2029]", " ", text))
+    return _cut("".join(shown), limit)
 
 
-def _is_shown(character: str) -> bool:
-    """Leave out control, format (bidirectional overrides) and surrogate characters."""
-    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _is_hidden(character: str) -> bool:
+    """Say whether it is a control, format (bidirectional overrides), surrogate, private or unknown character."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -137,7 +148,7 @@ def _lineage(version: Version, training: Training | None, links: Mapping[str, st
         ("files (manifest SHA-256)", code(version.manifest_sha256)),
         ("environment (lock SHA-256)", code(version.lock_sha256)),
     ]
-    rows += [(name, f"[open]({url})") for name, url in links.items() if re.fullmatch(r"https?://[^\s()<>]+", url)]
+    rows += [(name, f"[open]({url})") for name, url in links.items() if _LINK.fullmatch(url)]
     return table(("what", "which"), rows)
 
 
@@ -155,7 +166,10 @@ def _capped(body: str) -> str:
     room = LONGEST_BODY - len(_FOOTER)
     if len(body) > room:
         note = "\n\nThe rest does not fit here; the run has all of it."
-        body = body[: room - len(note)].rsplit("\n", 1)[0] + note
+        end = "\n~~~~"
+        body = body[: room - len(note) - len(end)].rsplit("\n", 1)[0]
+        is_in_block = len(re.findall(r"(?m)^~~~~", body)) % 2
+        body += (end if is_in_block else "") + note
     return body + _FOOTER
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     uvicorn.run(
-        create_app(Settings()),  # type: ignore[arg-type]  # an ASGI callable, of a narrower type than uvicorn's
+        create_app(Settings()),
         host=arguments.host,
         port=arguments.port,
         log_level="warning",

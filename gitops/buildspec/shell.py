@@ -43,16 +43,16 @@ class Assignment:
 
 def find_assignments(text: str) -> list[Assignment]:
     """Return the assignments in a text of shell commands, wherever a shell would see one."""
-    commands = _split(text)
+    scanner = _scan(text)
     found: list[Assignment] = []
-    for command in commands:
+    for command in scanner.commands:
         words = command[next((at for at, word in enumerate(command) if word.text not in _RESERVED), len(command)) :]
         prefix = next((at for at, word in enumerate(words) if not _ASSIGNMENT.match(word.text)), len(words))
         is_exported = prefix < len(words) and words[prefix].text in _DECLARERS
         sets = [*words[:prefix], *(words[prefix + 1 :] if is_exported else ())]
         is_plain = len(words) == 1 and prefix == 1
         is_export = len(words) == 2 and prefix == 0 and words[0].text == "export"  # noqa: PLR2004 - export NAME=value
-        is_alone = len(commands) == 1 and len(words) == len(command) and (is_plain or is_export)
+        is_alone = scanner.is_single and len(words) == len(command) and (is_plain or is_export)
         found += [one for word in sets if (one := _read(word, is_alone=is_alone))]
     return found
 
@@ -69,12 +69,18 @@ def _read(word: Word, *, is_alone: bool) -> Assignment | None:
 
 @dataclass(slots=True)
 class _Scanner:
-    """Collects words and commands."""
+    """Collects words and commands; `separators` are those seen, `-` before one that stands before any word."""
 
     text: str
     commands: list[list[Word]] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
     begin: int = -1
+    separators: str = ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the text is one command in the shell itself, at most with one `;` after it."""
+        return len(self.commands) == 1 and self.separators in {"", ";"}
 
     def end_word(self, at: int) -> None:
         if self.begin >= 0:
@@ -88,13 +94,14 @@ class _Scanner:
             self.words = []
 
 
-def _split(text: str) -> list[list[Word]]:
-    """Return the words of each command; an open quote ends with the text."""
+def _scan(text: str) -> _Scanner:
+    """Split a text into commands and their words; an open quote ends with the text."""
     scanner, at = _Scanner(text), 0
     while at < len(text):
         char = text[at]
         if char in _SEPARATORS:
             scanner.end_command(at)
+            scanner.separators += char if scanner.commands else f"-{char}"
         elif char in _BLANK or char in _REDIRECTS:
             scanner.end_word(at)
             if char in _REDIRECTS:
@@ -108,7 +115,7 @@ def _split(text: str) -> list[list[Word]]:
             continue
         at += 1
     scanner.end_command(len(text))
-    return scanner.commands
+    return scanner
 
 
 def _end_of_part(text: str, at: int) -> int:

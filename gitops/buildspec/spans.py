@@ -4,6 +4,7 @@ import re
 
 from gitops.config.tree import Scalar
 
+_LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")  # of YAML 1.1, which the C parser and CodeBuild read
 # YAML 1.2.2, 5.7: escape sequences of double-quoted scalars
 _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[^xuU\r\n])")
 
@@ -14,7 +15,7 @@ def source_indexes(source: str, scalar: Scalar) -> list[int] | None:
     None where a character has no place of its own: block scalars, texts over several lines, escapes of two units.
     """
     written = source[scalar.start : scalar.end]
-    if scalar.style in {"|", ">"} or "\n" in written or "\r" in written:
+    if scalar.style in {"|", ">"} or _LINE_BREAK.search(written):
         return None
     match scalar.style:
         case "'":

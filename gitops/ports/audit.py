@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from gitops.audit.entry import Entry, Event
@@ -17,10 +18,11 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class AuditNote:
-    """A signed head: the number of entries that it covers, and the note's text."""
+    """A signed head: the number of entries that it covers, the note's text, and when it was kept."""
 
     size: int
     note: str
+    kept_at: datetime | None = None
 
 
 class AuditLog(Protocol):
@@ -95,4 +97,8 @@ class AuditLog(Protocol):
 
     def checkpoints(self) -> Sequence[AuditNote]:
         """Return the signed heads, oldest first."""
+        ...
+
+    def newest_checkpoint(self) -> AuditNote | None:
+        """Return the signed head that covers most, None before the first."""
         ...

@@ -72,7 +72,7 @@ class Endpoint:
         failure: why the desired configuration was left again, empty when it was not.
         seconds_left: of the bake.
         requests: answered by the desired configuration since it got traffic.
-        errors: of these, answered with a 5xx.
+        errors: of these, answered with a 5xx, or refused by it alone during its bake.
     """
 
     name: str
@@ -124,7 +124,8 @@ class Target(Protocol):
     def apply(self, endpoint: str, configuration: str, *, bake: timedelta) -> Endpoint:
         """Give a configuration the endpoint's traffic, made or updated; again is harmless.
 
-        During the bake the earlier configuration stays up, and the target goes back to it by itself on any 5xx.
+        During the bake the earlier configuration stays up, and the target goes back to it by itself on any 5xx,
+        and on any 4xx where the earlier one answers the same request with success.
         """
         ...
 

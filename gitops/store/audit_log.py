@@ -83,3 +83,10 @@ def read_checkpoints(connection: Connection) -> list[AuditNote]:
     """Return every signed head, oldest first."""
     query = select(audit_checkpoints.c.size, audit_checkpoints.c.note).order_by(audit_checkpoints.c.size)
     return [AuditNote(size, note) for size, note in connection.execute(query)]
+
+
+def read_newest_checkpoint(connection: Connection) -> AuditNote | None:
+    """Return the signed head that covers most, None before the first."""
+    columns = (audit_checkpoints.c.size, audit_checkpoints.c.note, audit_checkpoints.c.created_at)
+    row = connection.execute(select(*columns).order_by(audit_checkpoints.c.size.desc()).limit(1)).first()
+    return AuditNote(row.size, row.note, row.created_at) if row else None

@@ -309,6 +309,10 @@ class SqlStore:
         """Return the signed heads, oldest first."""
         return self._read(audit_log.read_checkpoints)
 
+    def newest_checkpoint(self) -> AuditNote | None:
+        """Return the signed head that covers most, None before the first."""
+        return self._read(audit_log.read_newest_checkpoint)
+
     def check_audit_joins(self) -> list[str]:
         """Return every place where a state change and the audit log do not agree (I25)."""
         return self._read(check_joins)

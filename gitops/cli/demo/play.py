@@ -1,0 +1,137 @@
+"""The verb: starts the stack, plays the scenes, shows a summary, and stays up until Ctrl-C."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gitops.bootstrap import for_command
+from gitops.cli.demo import acts, scenes
+from gitops.cli.demo.report import Report
+from gitops.cli.demo.stage import SceneError, Stage
+from gitops.cli.exits import ExitCode
+from gitops.cli.main import stack_dir_option
+from gitops.cli.show import Console, duration
+from gitops.cli.up import mint_links, running_stack
+from gitops.embedded.stack.environment import settings_for
+from gitops.errors import LaunchpinError
+
+_START_TIME = 240.0
+
+
+@click.command()
+@stack_dir_option
+@click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
+@click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
+@click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
+def demo(stack_dir: Path, *, act: str | None, no_wait: bool, report_file: Path | None) -> int:
+    """Play the whole loop: push, train, judge, merge, roll out, predict, prove."""
+    console = Console()
+    waits = not no_wait and console.is_terminal and sys.stdin.isatty()
+    report = Report()
+    try:
+        return _play(stack_dir, console, report, act=act, waits=waits)
+    except KeyboardInterrupt:
+        console.rest()
+        console.say("Left before the end. All data stays; the same command goes on from there.")
+        report.failed = {"step": report.steps[-1].name if report.steps else "start", "message": "interrupted"}
+        return ExitCode.INTERRUPTED
+    finally:
+        if report_file is not None:
+            report.write(report_file)
+
+
+def _play(stack_dir: Path, console: Console, report: Report, *, act: str | None, waits: bool) -> int:
+    console.say(f"Launchpin's demo, in {stack_dir}: one push, one prediction, every part real and on this machine.")
+    begun = time.monotonic()
+    try:
+        with running_stack(stack_dir, console, timeout=_START_TIME) as stack:
+            if stack.stop.is_set():
+                raise KeyboardInterrupt
+            store = for_command(settings_for(stack.layout))
+            stage = Stage(stack.layout, store, console, stack.stop, report, waits, began=begun)
+            report.add("start", started=store.now(), seconds=time.monotonic() - begun, facts={})
+            _play_scenes(stage, acts.ACTS[act] if act else None)
+            report.ok = True
+            if waits:
+                console.say("Everything stays up until Ctrl-C, which stops it and keeps the data.")
+                stack.supervisor.run_until(stack.stop)
+    except LaunchpinError as error:
+        return _fail(console, report, error)
+    console.say(f"Stopped; all data stays in {stack_dir}. `launchpin up` starts it again, `make demo` pushes again.")
+    return ExitCode.OK
+
+
+def _fail(console: Console, report: Report, error: LaunchpinError) -> int:
+    name = report.steps[-1].name if report.steps else "start"
+    log = error.log if isinstance(error, SceneError) else ""
+    report.failed = {"step": name, "message": error.message, "log": log}
+    console.rest()
+    console.say(f"{console.paint('✗', 'red', bold=True)} {name}: {error.message}")
+    if log:
+        console.say(f"  its log: {log}")
+    return ExitCode.BROKEN
+
+
+def _play_scenes(stage: Stage, act: Callable[[Stage], None] | None) -> None:
+    scenes.connect(stage)
+    scenes.change_something(stage)
+    commit = scenes.push_model(stage)
+    training = scenes.see_delivery(stage, commit)
+    training = scenes.watch_training(stage, training)
+    training = scenes.see_verdict(stage, training)
+    version = training.facts.version or ""
+    for environment in (scenes.STAGING, scenes.PRODUCTION):
+        promotion = scenes.see_pull(stage, environment, version)
+        scenes.await_merge(stage, promotion)
+        serving = scenes.see_rollout(stage, environment, version)
+    answer = scenes.predict(stage, serving)
+    if act is not None:
+        act(stage)
+    scenes.prove(stage)
+    _summarise(stage, serving, pull=promotion.facts.url or "", answer=answer)
+
+
+def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str) -> None:
+    links = mint_links(stage.layout)
+    url = serving.environment.url
+    body = scenes.example_request(stage, serving.environment.serving).decode()
+    curl = f"curl -s {url} -H 'content-type: application/json' -d '{_one_line(body)}'"
+    rows = {
+        "pull request": pull,
+        "pinned": f"{scenes.MODEL} {serving.environment.serving} in {scenes.DEPLOY}, production/buildspec.yml",
+        "endpoint": url,
+        "try": curl,
+        "prediction": answer[:200],
+        "audit": f"head of {stage.report.audit['size']} entries verified, bundle {stage.report.audit['bundle']}",
+        "dashboard": links.dashboard,
+        "forge": links.forge,
+        "MLflow": links.mlflow,
+    }
+    stage.report.urls = {"pull_request": pull, "endpoint": url, **vars(links)}
+    if not stage.waits:
+        # What is printed now would be dead at once: everything stops by itself.
+        rows = {key: rows[key] for key in ("pinned", "prediction", "audit")}
+    console = stage.console
+    took = duration(time.monotonic() - stage.began)
+    console.say(f"\n{console.paint(f'One push, one prediction: {took}', 'green', bold=True)}")
+    for key, value in rows.items():
+        console.say(f"  {key.rjust(12)}  {value}")
+    console.say("\n  What to try next:")
+    for line in _NEXT:
+        console.say(f"    {line}")
+    console.say()
+
+
+def _one_line(body: str) -> str:
+    return " ".join(body.split())
+
+
+_NEXT = (
+    'make demo ARGS="--act worse"    a push that makes the model worse',
+    'make demo ARGS="--act broken"   a model that breaks when it serves',
+    "launchpin up                    start it all again, and work with it",
+    "docs/tutorial.md                from nothing to a model of your own",
+)

@@ -1,0 +1,146 @@
+"""`launchpin`: the table of verbs, and what every verb shares. Imports click alone until a verb is used.
+
+Whatever goes wrong ends in one line on standard error and one of the exit codes below.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from gitops.cli.exits import ExitCode, exit_code_for
+from gitops.errors import LaunchpinError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_EPILOG = "Exit codes: 0 ok, 1 refused by a rule, 2 usage, 3 inconclusive or timed out, 4 broken."
+
+# Verb: where its command is, and what it does in a line.
+VERBS = {
+    "up": ("gitops.cli.up:up", "Start everything on this machine and keep it running."),
+    "down": ("gitops.cli.up:down", "Stop what `up` started; all data stays."),
+    "demo": ("gitops.cli.demo:demo", "Play the whole loop: push, train, judge, merge, roll out, predict."),
+    "init": ("gitops.cli.init:init", "Write a model or deploy repository, or what yours is missing."),
+    "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
+    "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
+    "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
+    "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
+    "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
+    "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
+    "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
+    "resume": ("gitops.cli.hold:resume", "Lift a hold."),
+    "audit": ("gitops.cli.audit:audit", "Show, export or verify the audit log."),
+    "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
+    "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),
+    "schema": ("gitops.cli.schema:schema", "Print the JSON Schema of a file's format."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by a table and imports a verb's file when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the table's order."""
+        return [*VERBS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a verb's command; None when there is no such verb."""
+        if cmd_name not in VERBS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{name} is no command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb's command, or name the nearest verb."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            fail_unknown("verb", args[0], VERBS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's form
+        """Write the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="launchpin")
+def launchpin() -> None:
+    """Git as the one switch for machine-learning models: push to train, merge to serve, revert to roll back."""
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; a command may return one."""
+    try:
+        result = launchpin.main(args=list(arguments), prog_name="launchpin", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except LaunchpinError as error:
+        return _show_error(error.reason, str(error), code=exit_code_for(error), arguments=arguments)
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads us has seen enough; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        if os.environ.get("LAUNCHPIN_TRACEBACK"):
+            raise
+        hint = "LAUNCHPIN_TRACEBACK=1 shows where"
+        return _show_error("Broken", f"{type(error).__name__}: {error} ({hint})", code=4, arguments=arguments)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def fail_unknown(what: str, name: str, known: Sequence[str] | dict[str, Any]) -> NoReturn:
+    """Refuse a name that nobody knows, with the nearest one that somebody does.
+
+    Args:
+        what: the kind of name, `verb` for example.
+        known: every right name.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+    raise click.UsageError(f"no such {what}: {name!r}; {hint}")
+
+
+def stack_dir_option(command: _F) -> _F:
+    """Add `--dir`, given to the command as `stack_dir`."""
+    return click.option(
+        "--dir",
+        "stack_dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="LAUNCHPIN_DIR",
+        default=".launchpin-stack",
+        show_default=True,
+        show_envvar=True,
+        help="The stack's folder.",
+    )(command)
+
+
+def json_option(command: _F) -> _F:
+    """Add `--json`, given to the command as `as_json`: one JSON document on standard output, errors included."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _show_error(reason: str, message: str, *, code: int, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        import json  # noqa: PLC0415 - not for --help
+
+        click.echo(json.dumps({"ok": False, "error": {"reason": reason, "message": message}}))
+    click.echo(f"launchpin: {message}", err=True)
+    return code

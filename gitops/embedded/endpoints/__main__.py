@@ -1,0 +1,97 @@
+"""`python -m gitops.embedded.endpoints`: runs the endpoint host until it is told to stop.
+
+One host has one folder, held by a lock, so that two never own the same scorers.
+"""
+
+import argparse
+import fcntl
+import logging
+import signal
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import uvicorn
+
+from gitops.embedded.endpoints.app import Options, build_app
+from gitops.embedded.endpoints.limits import Limits
+from gitops.errors import InputError, LaunchpinError, StalledError
+from gitops.settings import read_secret
+
+_GRACE = 2
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean end, 4 when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        options = _read_options()
+        lock = _lock_home(options.home)
+        listener = _bind(options.port)
+        app = build_app(options)
+    except LaunchpinError as error:
+        print(f"endpoint host: {error}", file=sys.stderr)  # noqa: T201 - this is a command
+        return 4
+    # uvicorn raises its signal again after a clean end; that end is success.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE
+    )
+    server = uvicorn.Server(config)
+    with lock, listener:
+        server.run(sockets=[listener])
+    return 0 if server.started else 4
+
+
+def _read_options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m gitops.embedded.endpoints", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for state and logs, made where missing")
+    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
+    parser.add_argument("--token-file", type=Path, required=True, help="holds the management API's token, mode 0600")
+    parser.add_argument("--public-url", required=True, help="base of the URLs shown to people")
+    parser.add_argument("--request-timeout", type=float, default=Limits.request, help="seconds for one prediction")
+    parser.add_argument("--retain", type=float, default=Limits.retain, help="seconds to keep what has served")
+    given = parser.parse_args()
+    home: Path = given.home.resolve()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Options(
+        home=home,
+        port=given.port,
+        token=read_secret(given.token_file, name="--token-file"),
+        public_url=given.public_url,
+        limits=replace(Limits(), request=given.request_timeout, retain=given.retain),
+    )
+
+
+def _lock_home(home: Path) -> TextIO:
+    lock = (home / "lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StalledError("HomeInUse", f"another endpoint host uses {home}: stop it first") from None
+    except OSError as error:
+        lock.close()
+        raise InputError("home_unusable", f"{home} cannot be locked: {error}") from error
+    return lock
+
+
+def _bind(port: int) -> socket.socket:
+    """Take the port before any scorer is touched: a host that nobody can reach must not end what another serves."""
+    # The protocol must be named: asyncio sets TCP_NODELAY only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise StalledError("PortInUse", f"port {port} cannot be had: {error.strerror}") from error
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The REST API under /api/v3: one file per kind of thing, each ending in its routes."""

@@ -1,0 +1,277 @@
+"""Bare mirrors of the connected repositories, kept by the `git` binary and read without a work tree.
+
+A mirror is named by the repository's number, so a name that somebody else registers later meets nothing of ours. Only
+`refs/heads/*` is fetched. What is broken or half made is never used: it is made anew beside and swapped in.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gitops.errors import RefusedError, RetryError
+from gitops.failpoints import failpoint
+from gitops.forge.address import check_clone_url, web_address
+from gitops.forge.checkout import TreeLimits, private_folder, write_tree
+from gitops.forge.complaints import is_about_the_remote, name_failure
+from gitops.forge.objects import COMMIT_NAME, ObjectReader
+from gitops.forge.process import Ended, Git, basic_authorization, plain
+from gitops.records import Repository
+
+_HEADS = "+refs/heads/*:refs/heads/*"
+_WAIT = 0.02  # seconds between two tries to get a mirror's lock
+
+
+@dataclass(frozen=True)
+class MirrorLimits:
+    """What a repository may cost.
+
+    Args:
+        mirror: bytes of a whole mirror on disk.
+        read: bytes of one file read from a commit.
+        tree: what a checkout may hold.
+        fetch: seconds for one fetch.
+        local: seconds for one command that speaks to nobody.
+        lock: seconds to wait while another process fetches the same repository.
+        packs: files that fetches may have left in a mirror before they are joined into one.
+    """
+
+    mirror: int = 2 * 1024**3
+    read: int = 25 * 1024**2
+    tree: TreeLimits = field(default_factory=TreeLimits)
+    fetch: float = 300.0
+    local: float = 60.0
+    lock: float = 120.0
+    packs: int = 50
+
+
+class GitMirror:
+    """Mirrors in one folder, for all repositories of one forge.
+
+    Args:
+        root: the folder, made for its owner only.
+        forge_api: base of the forge's REST API; mirrors are fetched from the same forge's web address alone.
+        token: the forge's token, or a function that returns one; it goes into no argument, URL or file.
+        limits: what a repository may cost.
+    """
+
+    def __init__(
+        self, root: Path, *, forge_api: str, token: str | Callable[[], str], limits: MirrorLimits | None = None
+    ) -> None:
+        self._root = root.absolute()
+        self._limits = limits or MirrorLimits()
+        self._web = web_address(forge_api)
+        self._token = token if callable(token) else lambda: token
+        home = self._root / ".home"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scheme = urlsplit(self._web).scheme
+        self._git = Git(home, scheme, self._web, lambda: basic_authorization(self._token()))
+
+    def fetch(self, repository: Repository) -> None:
+        """Bring the mirror up to date."""
+        url = check_clone_url(repository.clone_url, web=self._web)
+        with self._locked(repository) as lock:
+            failpoint("mirror_fetch.before")
+            if self._is_whole(repository):
+                self._update(repository, url, lock=lock)
+            else:
+                self._clone(repository, url, lock=lock)
+            failpoint("mirror_fetch.after")
+
+    def heads(self, repository: Repository) -> Mapping[str, str]:
+        """Return the commit of each `refs/heads/...`."""
+        form = "--format=%(objectname) %(refname)%00"
+        ended = self._local(repository, "for-each-ref", form, "refs/heads/")
+        lines = (line.strip(b"\n") for line in ended.out.split(b"\0"))
+        pairs = (line.decode("utf-8", "surrogateescape").split(" ", 1) for line in lines if line)
+        return {ref: commit for commit, ref in pairs}
+
+    def files(self, repository: Repository, commit: str) -> Sequence[str]:
+        """Return the paths of all regular files at a commit."""
+        with self._reader(repository) as reader:
+            folders = reader.walk(reader.commit(commit), files=self._limits.tree.files)
+            return sorted(entry.text for folder in folders for entry in folder if entry.is_file)
+
+    def read(self, repository: Repository, commit: str, path: str) -> bytes | None:
+        """Return a regular file's bytes; None when it is not there."""
+        with self._reader(repository) as reader:
+            entry = reader.find(reader.commit(commit), path)
+            if entry is not None and entry.is_link:
+                raise RefusedError("symlink_config", f"{path!a} is or is behind a link: commit the file itself")
+            if entry is None or not entry.is_file:
+                return None
+            return reader.blob(entry.name, limit=self._limits.read, what=ascii(path))
+
+    def changed_paths(self, repository: Repository, old: str, new: str) -> Sequence[str]:
+        """Return the paths that differ; all paths of `new` when `old` is empty or unknown."""
+        with self._reader(repository) as reader:
+            newer = reader.commit(new)
+            older = reader.find_commit(old) if COMMIT_NAME.fullmatch(old) else None
+            found = reader.changes(older, newer, files=self._limits.tree.files)
+            return sorted(path.decode("utf-8", "surrogateescape") for path in found)
+
+    def first_parents(self, repository: Repository, commit: str, *, limit: int) -> Sequence[str]:
+        """Return the commits of the first-parent line, newest first."""
+        line: list[str] = []
+        with self._reader(repository) as reader:
+            following: tuple[str, ...] = (commit,)
+            while following and len(line) < limit:
+                found = reader.commit(following[0])
+                line.append(following[0])
+                following = found.parents
+        return line
+
+    def message(self, repository: Repository, commit: str) -> str:
+        """Return the commit's message."""
+        with self._reader(repository) as reader:
+            return reader.commit(commit).message
+
+    def checkout(self, repository: Repository, commit: str, into: Path) -> None:
+        """Write exactly this commit's tree into a new folder; no hooks, filters, submodules or links out of it.
+
+        A commit that the mirror lacks, or that no branch leads to, is looked for once more at the forge.
+        """
+        if not COMMIT_NAME.fullmatch(commit):
+            raise RefusedError("commit_unreachable", f"{commit[:80]!a} is no commit: 40 hex digits are")
+        if not self._is_reachable(repository, commit):
+            self.fetch(repository)
+            if not self._is_reachable(repository, commit):
+                raise RefusedError(
+                    "commit_unreachable", f"no branch of {repository.full_name} leads to {commit[:80]!a}"
+                )
+        with self._reader(repository) as reader:
+            write_tree(reader, reader.commit(commit), into.absolute(), limits=self._limits.tree)
+
+    def _path(self, repository: Repository) -> Path:
+        return self._root / f"{repository.id:d}.git"
+
+    def _broken_mark(self, repository: Repository) -> Path:
+        return self._root / f"{repository.id:d}.broken"
+
+    def _present(self, repository: Repository) -> Path:
+        """Return the mirror's folder, fetched first on a machine that has none."""
+        if not self._is_whole(repository):
+            self.fetch(repository)
+        return self._path(repository)
+
+    def _is_whole(self, repository: Repository) -> bool:
+        mirror = self._path(repository)
+        parts = (mirror / "HEAD", mirror / "refs", mirror / "objects" / "pack")
+        return all(part.exists() for part in parts) and not self._broken_mark(repository).exists()
+
+    @contextlib.contextmanager
+    def _reader(self, repository: Repository) -> Iterator[ObjectReader]:
+        with ObjectReader(self._git, self._present(repository), seconds=self._limits.fetch) as reader:
+            try:
+                yield reader
+            except RetryError:
+                self._broken_mark(repository).touch()
+                raise
+
+    def _local(self, repository: Repository, *arguments: str) -> Ended:
+        ended = self._git.run(self._present(repository), *arguments, seconds=self._limits.local)
+        if ended.code:
+            self._broken_mark(repository).touch()
+            raise RetryError("MirrorBroken", f"the mirror of {repository.full_name} cannot be read and is made anew")
+        return ended
+
+    def _is_reachable(self, repository: Repository, commit: str) -> bool:
+        with self._reader(repository) as reader:
+            if not reader.find_commit(commit):
+                return False
+        arguments = ("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", "refs/heads/")
+        return bool(self._local(repository, *arguments).out)
+
+    @contextlib.contextmanager
+    def _locked(self, repository: Repository) -> Iterator[int]:
+        """Hold the repository's lock; the descriptor goes to git, so that it stays locked while a git of ours lives."""
+        descriptor = os.open(self._root / f"{repository.id:d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = time.monotonic() + self._limits.lock
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise RetryError("MirrorBusy", f"{repository.full_name} is being fetched already") from None
+                    time.sleep(_WAIT)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _clone(self, repository: Repository, url: str, *, lock: int) -> None:
+        mirror = self._path(repository)
+        with private_folder(mirror) as folder:
+            made = self._git.run(folder, "init", "--bare", "--quiet", "--template=", seconds=self._limits.local)
+            if made.code:
+                raise RetryError("MirrorBroken", f"git cannot make a mirror: {plain(made.complaint)}")
+            ended = self._fetch_into(folder, url, lock=lock)
+            if ended.code:
+                raise self._failure(repository, ended)
+            failpoint("mirror_clone.before")
+            with private_folder(self._root / f"{mirror.name}.old") as old:
+                if mirror.exists():
+                    mirror.rename(old / mirror.name)
+                folder.rename(mirror)
+        self._broken_mark(repository).unlink(missing_ok=True)
+
+    def _update(self, repository: Repository, url: str, *, lock: int) -> None:
+        mirror = self._path(repository)
+        packs = mirror / "objects" / "pack"
+        before = set(packs.glob("*"))
+        for stale in packs.glob("tmp_*"):
+            stale.unlink(missing_ok=True)
+        try:
+            ended = self._fetch_into(mirror, url, lock=lock)
+        except BaseException:
+            _remove_new(packs, before)
+            raise
+        if ended.code:
+            _remove_new(packs, before)
+            if is_about_the_remote(ended.complaint):
+                raise self._failure(repository, ended)
+            self._clone(repository, url, lock=lock)
+        elif len(list(packs.glob("*.pack"))) > self._limits.packs:
+            self._git.run(mirror, "repack", "-a", "-d", "-q", seconds=self._limits.fetch, keep_open=lock)
+            self._git.run(mirror, "pack-refs", "--all", seconds=self._limits.local, keep_open=lock)
+
+    def _fetch_into(self, folder: Path, url: str, *, lock: int) -> Ended:
+        options = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--force")
+        arguments = ("fetch", *options, "--no-recurse-submodules", "--end-of-options", url, _HEADS)
+        ended = self._git.run(
+            folder,
+            *arguments,
+            seconds=self._limits.fetch,
+            remote=True,
+            watch=lambda: self._watch_size(folder),
+            keep_open=lock,
+        )
+        self._watch_size(folder)
+        return ended
+
+    def _watch_size(self, folder: Path) -> None:
+        """Refuse what grows over the limit; everything is received into packs, so only these are looked at."""
+        limit = self._limits.mirror
+        if _size(folder / "objects" / "pack") > limit:
+            raise RefusedError("repo_too_large", f"the repository is larger than limit={limit} bytes")
+
+    def _failure(self, repository: Repository, ended: Ended) -> Exception:
+        return name_failure(repository.full_name, ended.complaint, secret=self._token())
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.lstat().st_size
+    return total
+
+
+def _remove_new(folder: Path, before: set[Path]) -> None:
+    for path in set(folder.glob("*")) - before:
+        path.unlink(missing_ok=True)

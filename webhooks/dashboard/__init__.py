@@ -1,0 +1,1 @@
+"""The pages for people: what runs where, what is moving, what was recorded. Reads the store; changes nothing."""

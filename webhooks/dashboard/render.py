@@ -1,0 +1,64 @@
+"""Makes HTML: one Jinja environment that escapes everything, and the files that pages load from us alone."""
+
+import hashlib
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib import resources
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from webhooks.dashboard import words
+
+FRAGMENT_HEADER = "x-launchpin-fragment"
+_TYPES = {"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8"}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of ours that pages load; its address changes with its content."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+    @property
+    def url(self) -> str:
+        """Where pages load it from."""
+        return f"/_static/{self.name}?v={hashlib.sha256(self.content).hexdigest()[:12]}"
+
+
+def _load_assets() -> dict[str, Asset]:
+    folder = resources.files("webhooks.dashboard").joinpath("static")
+    return {name: Asset(name, folder.joinpath(name).read_bytes(), kind) for name, kind in _TYPES.items()}
+
+
+ASSETS = _load_assets()
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("webhooks.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(
+    tone=words.tone,
+    spoken=words.spoken,
+    span=words.span,
+    web_link=words.web_link,
+    version=words.label,
+    audit_subject=words.subject_of,
+    coded=words.coded,
+)
+_TEMPLATES.globals.update({"assets": ASSETS, "ago": words.ago})
+
+
+def show(request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:
+    """Render a page, or only its changing part where our own script asked for that."""
+    layout = "fragment.html" if FRAGMENT_HEADER in request.headers else "page.html"
+    text = _TEMPLATES.get_template(template).render(layout=layout, **values)
+    headers = {"Cache-Control": "no-store", "Vary": FRAGMENT_HEADER}
+    # A lone surrogate, which a browser could not read either, must not keep the page from being shown.
+    return HTMLResponse(text.encode("utf-8", "replace").decode(), status_code=status, headers=headers)
