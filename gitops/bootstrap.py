@@ -93,6 +93,7 @@ def for_worker(settings: Settings) -> Deps:
     from gitops.environments import UvEnvironments  # noqa: PLC0415 - workers alone pay for these
     from gitops.forge.github import GitHubForge  # noqa: PLC0415
     from gitops.forge.mirror import GitMirror  # noqa: PLC0415
+    from gitops.forge.pacing import WriteLimits  # noqa: PLC0415
     from gitops.registry.mlflow import MlflowRegistry  # noqa: PLC0415
     from gitops.targets.local import LocalTarget  # noqa: PLC0415
     from gitops.trainers.local import LocalTrainer  # noqa: PLC0415
@@ -104,7 +105,12 @@ def for_worker(settings: Settings) -> Deps:
     return Deps(
         store=store,
         audit=store,
-        forge=GitHubForge(settings.forge_api, token, login=settings.forge_login),
+        forge=GitHubForge(
+            settings.forge_api,
+            token,
+            login=settings.forge_login,
+            limits=WriteLimits(minute=settings.forge_writes_minute, hour=settings.forge_writes_hour),
+        ),
         mirror=GitMirror(home / "mirrors", forge_api=settings.forge_api, token=token),
         environments=UvEnvironments(home / "environments"),
         trainer=LocalTrainer(home / "trainings"),

@@ -31,9 +31,9 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over one line a file: `<sha256> <size> <path>`, newline-ended, sorted by path as UTF-8 bytes.
+        r"""SHA-256 over one line a file: `<sha256> <size> <path>`, newline-ended, sorted by path as UTF-8 bytes.
 
-        A backslash or newline in a path is written `\\\\` or `\\n`, so that one odd name is never two files.
+        A backslash or newline in a path is written `\\` or `\n`, so that one odd name is never two files.
         """
         text = "".join(f"{file.sha256} {file.size} {_escape(file.path)}\n" for file in self.files)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

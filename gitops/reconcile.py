@@ -134,7 +134,9 @@ def _fail(failed: AnyFailed, deps: Deps, subject: object, error: Exception, clai
         return failed(deps, subject, error)
     except StaleEpochError:
         raise
-    except Exception as another:
+    except RetryError as another:
+        return _later(another, claim)
+    except Exception as another:  # noqa: BLE001 - the same as for a step
         _log.exception("%s %s: the end of a failed story failed", claim.kind, claim.subject)
         return _later(RetryError("Retrying", f"{type(another).__name__}: {another}"), claim)
 

@@ -6,12 +6,21 @@ A secret is never a variable's value: the variable names a file that only its ow
 import stat
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gitops.config.durations import parse_duration
 from gitops.errors import InputError
+
+
+def _read_duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
 
 
 class Settings(BaseSettings):
@@ -34,6 +43,8 @@ class Settings(BaseSettings):
         endpoint_host: base URL of the endpoint host.
         endpoint_token_file: file with its management token.
         secrets_dir: folder with one file for each secret that may be granted to trainings.
+        forge_writes_minute: how many writes a process may send to the forge in a minute; GitHub allows 80.
+        forge_writes_hour: likewise in an hour; GitHub allows 500.
         poll: how often refs of model repositories are looked at without a webhook.
         compare: how often pins and endpoints are compared.
         anchor: how often a new audit head is written to the deploy repositories.
@@ -61,10 +72,12 @@ class Settings(BaseSettings):
     endpoint_token_file: Path | None = None
     audit_key_file: Path | None = None
     secrets_dir: Path | None = None
-    poll: timedelta = timedelta(seconds=180)
-    compare: timedelta = timedelta(seconds=60)
-    anchor: timedelta = timedelta(seconds=60)
-    checkpoint: timedelta = timedelta(seconds=60)
+    forge_writes_minute: int = 60
+    forge_writes_hour: int = 400
+    poll: Duration = timedelta(seconds=180)
+    compare: Duration = timedelta(seconds=60)
+    anchor: Duration = timedelta(seconds=60)
+    checkpoint: Duration = timedelta(seconds=60)
     training_memory: int = 0
     training_tasks: int = 2048
 

@@ -37,7 +37,7 @@ def code(text: str, *, limit: int = _LONGEST_VALUE) -> str:
     """Return a foreign text as a code span that fits a table's cell.
 
     It is taken apart all the same: a squash merge may make the whole body a commit message, where no span protects.
-    Backticks and pipes become look-alikes, since GitHub and others do not agree on `\\\\|` in a cell.
+    Backticks and pipes become look-alikes, since renderers do not agree on an escaped pipe after a backslash.
     """
     flat = _apart(_flat(text, limit)).replace("`", "'").replace("|", _DIVIDES)
     return f"`{flat}`" if flat.strip() else "-"

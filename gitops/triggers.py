@@ -61,7 +61,7 @@ def _decide_push(push: Push) -> Decision:
 
 def is_branch_watched(file: LaunchpinFile, ref: str) -> bool:
     """Return whether pushes to this ref train by this file."""
-    return matches_any(ref.removeprefix(_PREFIX), file.on.push.branches)
+    return ref.startswith(_PREFIX) and matches_any(ref.removeprefix(_PREFIX), file.on.push.branches)
 
 
 def is_path_watched(file: LaunchpinFile, changed: Sequence[str], *, root: str) -> bool:

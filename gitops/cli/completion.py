@@ -10,7 +10,8 @@ from gitops.cli.scripts import Option
 from gitops.config.mlproject import compute_command, parse_mlproject
 from gitops.config.schema import SchemaKind, editor_hint
 
-_EXAMPLE = "accuracy"
+# Words in the names of metrics that are better when they are smaller.
+_LOSSES = ("loss", "error", "rmse", "mse", "mae", "mape")
 
 
 def complete(found: Found, names: Names, *, branch: str, has_deploy: bool) -> Mapping[str, bytes]:
@@ -40,7 +41,7 @@ def warn(found: Found, files: Mapping[str, bytes]) -> tuple[str, ...]:
     if not found.environment and not (found.project and (found.project.python_env or found.project.conda_env)):
         needs = sorted({"mlflow", *found.reading.packages})
         warnings.append(
-            f"nothing says which packages it needs: write a requirements.txt (it imports: {', '.join(needs)})"
+            f"nothing says which packages it needs: write a requirements.txt (at least: {', '.join(needs)})"
         )
     missing = [option.name for option in found.reading.options if option.default is None]
     if missing and "launchpin.yaml" in files:
@@ -102,7 +103,8 @@ def _check_command(text: str, found: Found) -> None:
 def _write_launchpin(found: Found, names: Names, *, branch: str, has_deploy: bool) -> str:
     missing = [option.name for option in found.reading.options if option.default is None]
     lines = [
-        editor_hint(SchemaKind.LAUNCHPIN) + "  # launchpin schema launchpin > launchpin.v1.json",
+        editor_hint(SchemaKind.LAUNCHPIN),
+        "# that file, for your editor: launchpin schema launchpin > launchpin.v1.json",
         "version: 1",
         f"model: {_quoted(names.model)}",
         "",
@@ -138,10 +140,13 @@ def _entry_point(found: Found) -> str:
 
 def _gates(metrics: tuple[str, ...]) -> list[str]:
     """Return an empty list of gates and an example: which number is good enough, no code can tell."""
-    example = json.dumps(metrics[0]) if metrics else _EXAMPLE
+    name = metrics[0] if metrics else "accuracy"
+    is_loss = any(word in name.lower() for word in _LOSSES)
+    example, limit, gain = json.dumps(name), "below: 0.1" if is_loss else "above: 0.9", "min_gain: 0"
+    gain += ", goal: minimize" if is_loss else ""
     said = f"logged by the script: {', '.join(json.dumps(name) for name in metrics)}" if metrics else "for example"
     return [
         "  gates: []                       # every model is taken; a condition is better:",
-        f"  #   - {{metric: {example}, above: 0.9}}    # {said}",
-        f"  #   - {{metric: {example}, versus: champion, min_gain: 0}}",
+        f"  #   - {{metric: {example}, {limit}}}    # {said}",
+        f"  #   - {{metric: {example}, versus: champion, {gain}}}",
     ]

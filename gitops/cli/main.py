@@ -1,10 +1,9 @@
-"""`launchpin`: the table of verbs, and what every verb shares. Imports click alone until a verb is used.
+"""`launchpin` as click sees it, and what every verb shares. Imports click alone until a verb is used.
 
 Whatever goes wrong ends in one line on standard error and one of the exit codes below.
 """
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,30 +12,10 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from gitops.cli.exits import ExitCode, exit_code_for
+from gitops.cli.verbs import VERBS, help_text
 from gitops.errors import LaunchpinError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_EPILOG = "Exit codes: 0 ok, 1 refused by a rule, 2 usage, 3 inconclusive or timed out, 4 broken."
-
-# Verb: where its command is, and what it does in a line.
-VERBS = {
-    "up": ("gitops.cli.up:up", "Start everything on this machine and keep it running."),
-    "down": ("gitops.cli.up:down", "Stop what `up` started; all data stays."),
-    "demo": ("gitops.cli.demo:demo", "Play the whole loop: push, train, judge, merge, roll out, predict."),
-    "init": ("gitops.cli.init:init", "Write a model or deploy repository, or what yours is missing."),
-    "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
-    "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
-    "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
-    "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
-    "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
-    "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
-    "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
-    "resume": ("gitops.cli.hold:resume", "Lift a hold."),
-    "audit": ("gitops.cli.audit:audit", "Show, export or verify the audit log."),
-    "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
-    "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),
-    "schema": ("gitops.cli.schema:schema", "Print the JSON Schema of a file's format."),
-}
 
 
 class LazyGroup(click.Group):
@@ -64,21 +43,24 @@ class LazyGroup(click.Group):
             fail_unknown("verb", args[0], VERBS)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's form
-        """Write the verbs without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; a reader that has seen enough, `launchpin runs | head` say, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Python would complain once more when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(ExitCode.OK)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's form
+        """Write the same page that `--help` alone shows without click."""
+        formatter.write(help_text())
 
 
-@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="launchpin")
 def launchpin() -> None:
     """Git as the one switch for machine-learning models: push to train, merge to serve, revert to roll back."""
-
-
-def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -87,15 +69,12 @@ def run(arguments: Sequence[str]) -> int:
         result = launchpin.main(args=list(arguments), prog_name="launchpin", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        _print_error("usage", error.format_message(), arguments=arguments)
         return ExitCode.USAGE
     except LaunchpinError as error:
         return _show_error(error.reason, str(error), code=exit_code_for(error), arguments=arguments)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads us has seen enough; Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except Exception as error:
         if os.environ.get("LAUNCHPIN_TRACEBACK"):
             raise
@@ -138,9 +117,14 @@ def json_option(command: _F) -> _F:
 
 
 def _show_error(reason: str, message: str, *, code: int, arguments: Sequence[str]) -> int:
+    click.echo(f"launchpin: {message}", err=True)
+    _print_error(reason, message, arguments=arguments)
+    return code
+
+
+def _print_error(reason: str, message: str, *, arguments: Sequence[str]) -> None:
+    """Print an error as JSON where JSON was asked for, so that standard output always holds one document."""
     if "--json" in arguments:
-        import json  # noqa: PLC0415 - not for --help
+        import json  # noqa: PLC0415 - only for an error
 
         click.echo(json.dumps({"ok": False, "error": {"reason": reason, "message": message}}))
-    click.echo(f"launchpin: {message}", err=True)
-    return code

@@ -69,7 +69,7 @@ class Console:
 
     def paint(self, text: str, colour: str, *, bold: bool = False) -> str:
         """Return the text in a colour of click's, plain where colours are not shown."""
-        return click.style(text, fg=colour, bold=bold) if self._has_colour else text
+        return click.style(text, fg=colour or None, bold=bold or None) if self._has_colour else text
 
     def say(self, text: str = "") -> None:
         """Print a line, above the moving one."""

@@ -1,6 +1,8 @@
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops import failpoints
 from gitops.errors import ConflictError, LaunchpinError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.forge.checkout import TreeLimits
 from gitops.forge.mirror import GitMirror, MirrorLimits
@@ -45,6 +46,21 @@ def make_mirror(tmp_path: Path, server: GitServer, limits: MirrorLimits | None =
 @pytest.fixture
 def mirror(tmp_path: Path, server: GitServer) -> GitMirror:
     return make_mirror(tmp_path, server)
+
+
+def die(tmp_path: Path, server: GitServer, repository: Repository, call: str, *, at: str) -> None:
+    """Make a call on the same mirrors in a process that is killed at a failpoint."""
+    code = f"""
+from pathlib import Path
+from gitops.forge.mirror import GitMirror
+from gitops.records import Repository
+mirror = GitMirror(Path({str(tmp_path / "mirrors")!r}), forge_api={server.api!r}, token="")
+repository = Repository.model_validate_json({repository.model_dump_json()!r})
+{call}
+"""
+    environment = os.environ | {"LAUNCHPIN_FAILPOINTS": f"{at}=kill"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == -9
 
 
 def disk(folder: Path) -> set[str]:
@@ -269,16 +285,12 @@ def test_checkout_fetches_once_more_when_the_commit_is_new(
 
 
 def test_i8_nothing_remains_when_a_checkout_dies_before_it_is_complete(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
+    mirror: GitMirror, server: GitServer, origin: Origin, repository: Repository, tmp_path: Path
 ) -> None:
     head = origin.commit({"a": b"1"})
     folder = tmp_path / "work"
-    child = os.fork()
-    if child == 0:
-        failpoints.arm("checkout.before=kill")
-        mirror.checkout(repository, head, folder / "into")
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    call = f"mirror.checkout(repository, {head!r}, Path({str(folder / 'into')!r}))"
+    die(tmp_path, server, repository, call, at="checkout.before")
     assert not (folder / "into").exists()
     assert len(list(folder.iterdir())) == 1
 
@@ -288,15 +300,10 @@ def test_i8_nothing_remains_when_a_checkout_dies_before_it_is_complete(
 
 
 def test_i8_a_clone_that_died_half_way_is_not_used(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
+    mirror: GitMirror, server: GitServer, origin: Origin, repository: Repository, tmp_path: Path
 ) -> None:
     head = origin.commit({"a": b"1"})
-    child = os.fork()
-    if child == 0:
-        failpoints.arm("mirror_clone.before=kill")
-        mirror.fetch(repository)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    die(tmp_path, server, repository, "mirror.fetch(repository)", at="mirror_clone.before")
     assert not (tmp_path / "mirrors" / "7.git").exists()
 
     mirror.fetch(repository)

@@ -4,11 +4,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gitops.ports import Exit
 from gitops.records import Environment, GateOutcome, Health, MergeMode, Record, Role, Sync
 from gitops.steps import Done, Ended, Outcome, Phase, Refused, Wait
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
-from gitops.writes import OpenPromotion, OpenRollout, SaveEnvironment, SaveRepository, SaveVersion, SetHold, StartTraining
+from gitops.writes import (
+    OpenPromotion,
+    OpenRollout,
+    SaveEnvironment,
+    SaveRepository,
+    SaveVersion,
+    SetHold,
+    StartTraining,
+)
 from tests.support.store import (
     Clock,
     answer,
@@ -29,6 +38,14 @@ FORGE = "http://127.0.0.1:3000"
 BAKING = "r-000000007"
 REFUSED = "t-000000006"
 BAD_BODY = "0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a11"
+_EVENTS = {
+    "train": "trained",
+    "judge": "judged",
+    "plan": "planned",
+    "open_pull_request": "proposed",
+    "admit": "admitted",
+    "apply": "applied",
+}
 _LONG = timedelta(days=30)
 
 
@@ -43,8 +60,8 @@ def open_fleet(folder: Path, *, before: timedelta = timedelta(hours=7)) -> tuple
 def fill_fleet(store: SqlStore, clock: Clock) -> None:
     """Play the afternoon."""
     _connect(store)
-    _deliver(store, "ping-free push", outcome="woke", reason="", woke=("training:t-000000001",))
-    _serve(store, "iris", "1", is_champion=True)
+    _deliver(store, "push", outcome="woke", woke=("training:t-000000001",))
+    write(store, SaveVersion(make_version(version="6")))
     _train(store, "t-000000001", "iris", version="6", metrics={"accuracy": "0.953", "f1": "0.951"})
     clock.advance(timedelta(hours=3))
     _train(store, "t-000000003", "churn", version="12", metrics={"auc": "0.871", "log_loss": "0.31", "rows": "48211"})
@@ -71,12 +88,6 @@ def _connect(store: SqlStore) -> None:
         role = Role.DEPLOY if name.endswith("deploy") else Role.MODEL
         where = {"clone_url": f"{FORGE}/{name}.git", "html_url": f"{FORGE}/{name}"}
         write(store, SaveRepository(make_repository(id=number, full_name=name, role=role, **where)))
-
-
-def _serve(store: SqlStore, model: str, version: str, *, is_champion: bool) -> None:
-    write(store, SaveVersion(make_version(model=model, version=version)))
-    assert store.version(model, version) is not None
-    assert is_champion
 
 
 def _environment(
@@ -109,7 +120,7 @@ def _drive(store: SqlStore, record: Record, *ends: tuple[str, str, Outcome]) -> 
     for step, next_step, outcome in ends:
         claim = take(store)
         assert claim.subject == record.id
-        answer(store, claim, outcome, step=step, next_step=next_step)
+        answer(store, claim, outcome, step=step, event=_EVENTS.get(step, ""), next_step=next_step)
 
 
 def _gate(metric: str, operator: str, threshold: str, value: str, outcome: str = "pass") -> GateOutcome:
@@ -224,7 +235,8 @@ def _train_now(store: SqlStore) -> None:
     write(store, StartTraining(training))
     claim = take(store)
     answer(store, claim, Done(message="environment 9c2f is ready"), step="environment", next_step="train")
-    answer(store, take(store), None, step="train", error="MLflow answered 503", retry_after=20.0)
+    failed = Exit(store.training(training.id), None, step="train", error="MLflow answered 503", retry_after=20.0)
+    store.finish(take(store), failed)
 
 
 def _deliver(store: SqlStore, body: str, *, guid: str = "", outcome: str, **facts: Any) -> None:  # noqa: ANN401 - facts

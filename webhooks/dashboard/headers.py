@@ -25,7 +25,6 @@ _HEADERS = (
     (b"x-frame-options", b"DENY"),
     # Not `no-referrer`: with it browsers send `Origin: null`, and a change needs an Origin of ours.
     (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
@@ -37,7 +36,7 @@ class SecureHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-    """Pass a request on and add to its answer's headers."""
+        """Pass a request on and add to its answer's headers."""
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":

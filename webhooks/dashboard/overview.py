@@ -19,6 +19,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """The stories' steps by name: this process loads no story. A test compares."""
 
+_ONLY_AFTER_FAILURE = {"restore", "write_back"}
 _MOST_MOVING = 20
 _MOST_JOBS = 20
 _MOST_TRAININGS = 8
@@ -33,7 +34,7 @@ class Reader(Store, AuditLog, Protocol):
 
 @dataclass(frozen=True)
 class StepMark:
-    """One step of a story: `done`, `now` or `next`."""
+    """One step of a story: `done`, `now`, `next`, or `stopped` where the story ended early."""
 
     name: str
     state: str
@@ -92,6 +93,7 @@ class Overview:
 
     now: datetime
     headline: str
+    summary: str
     tone: str
     models: tuple[Model, ...]
     moving: tuple[Moving, ...]
@@ -121,6 +123,7 @@ def read_overview(store: Reader, models: Path) -> Overview:
     return Overview(
         now=store.now(),
         headline=headline,
+        summary=_summary(places, moving),
         tone=tone,
         models=_by_model(places),
         moving=moving,
@@ -221,7 +224,7 @@ def moving_rollout(rollout: Rollout, job: JobView | None = None) -> Moving:
         kind="rollout",
         title=f"{rollout.endpoint} {before} \N{RIGHTWARDS ARROW} {label(rollout.version)}",
         record=rollout,
-        steps=mark_steps("rollout", rollout.step, rollout.phase),
+        steps=mark_steps("rollout", rollout.step, rollout.phase, is_failing=bool(rollout.facts.failure)),
         page=f"/rollouts/{rollout.id}",
         link=rollout.facts.write_back_url or "",
         link_words="Rollback's pull request",
@@ -229,13 +232,17 @@ def moving_rollout(rollout: Rollout, job: JobView | None = None) -> Moving:
     )
 
 
-def mark_steps(kind: str, step: str, phase: Phase) -> tuple[StepMark, ...]:
-    """Return a story's steps with what became of each; the last step of an ended story is where it ended."""
-    names = STEPS[kind]
+def mark_steps(kind: str, step: str, phase: Phase, *, is_failing: bool = False) -> tuple[StepMark, ...]:
+    """Return a story's steps with what became of each; the last step of an ended story is where it ended.
+
+    Args:
+        is_failing: whether the steps that only a failure needs are shown, too.
+    """
+    names = [name for name in STEPS[kind] if is_failing or name not in _ONLY_AFTER_FAILURE or name == step]
     at = names.index(step) if step in names else 0
     if phase is Phase.SUCCEEDED:
         at = len(names)
-    here = "end" if phase.is_final else "now"
+    here = "stopped" if phase.is_final else "now"
     states = ["done" if place < at else here if place == at else "next" for place in range(len(names))]
     return tuple(StepMark(name.replace("_", " "), state) for name, state in zip(names, states, strict=True))
 
@@ -250,19 +257,32 @@ def _headline(places: Sequence[Place], moving: Sequence[Moving]) -> tuple[str, s
         for p in places
         if p.environment.sync is Sync.OUT_OF_SYNC and (p.environment.repository_id, p.environment.path) not in busy
     ]
-    total = f"{len(places)} endpoint{'s' if len(places) != 1 else ''}"
     if sick:
-        return f"{len(sick)} of {total} {_be(sick)} degraded.", "bad"
+        return f"{_some(sick, places)} degraded.", "bad"
     if held:
-        return f"{len(held)} of {total} {_be(held)} held until somebody resumes.", "warn"
+        return f"{_some(held, places)} held until somebody resumes.", "warn"
     if drifting:
-        return f"{len(drifting)} of {total} {_be(drifting)} not what Git pins.", "warn"
+        return f"{_some(drifting, places)} out of sync with Git.", "warn"
     if moving:
         return f"{len(moving)} {'change is' if len(moving) == 1 else 'changes are'} on the way.", "busy"
     if not any(p.environment.serving for p in places):
         return "Nothing serves yet.", "calm"
-    return f"What Git pins is what runs, on {total}." if len(places) != 1 else "What Git pins is what runs.", "good"
+    return "What Git pins is what runs.", "good"
 
 
-def _be(places: Sequence[Place]) -> str:
-    return "is" if len(places) == 1 else "are"
+def _summary(places: Sequence[Place], moving: Sequence[Moving]) -> str:
+    """Return the page in numbers; empty when there is nothing to count."""
+    models = len({place.environment.model for place in places})
+    counts = (
+        (models, "model", "models"),
+        (len(places), "endpoint", "endpoints"),
+        (sum(bool(place.holds) for place in places), "held", "held"),
+        (len(moving), "change on the way", "changes on the way"),
+    )
+    return " \N{MIDDLE DOT} ".join(f"{count} {one if count == 1 else more}" for count, one, more in counts if count)
+
+
+def _some(these: Sequence[Place], places: Sequence[Place]) -> str:
+    if len(places) == 1:
+        return "The endpoint is"
+    return f"{len(these)} of {len(places)} endpoints {'is' if len(these) == 1 else 'are'}"

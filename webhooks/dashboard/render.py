@@ -1,6 +1,7 @@
 """Makes HTML: one Jinja environment that escapes everything, and the files that pages load from us alone."""
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
@@ -51,6 +52,7 @@ _TEMPLATES.filters.update(
     version=words.label,
     audit_subject=words.subject_of,
     coded=words.coded,
+    shell=shlex.quote,
 )
 _TEMPLATES.globals.update({"assets": ASSETS, "ago": words.ago})
 

@@ -11,7 +11,9 @@ from gitops.steps import Phase
 
 _WAIT = 300.0
 _GOOD = "            tree,\n            name="
-_BROKEN = '            break_after(tree, {answers}),\n            serialization_format="cloudpickle",\n            name='
+_BROKEN = (
+    '            break_after(tree, {answers}),\n            serialization_format="cloudpickle",\n            name='
+)
 # A model that trains and answers as the good one does, until it has served a few predictions in another process.
 _BRITTLE = '''
 class Brittle(DecisionTreeClassifier):
@@ -52,7 +54,7 @@ def play_worse(stage: Stage) -> None:
 
 def play_broken(stage: Stage) -> None:
     """Push models that break when they serve: both are rolled back while a client sees no error."""
-    url = _staging_url(stage)
+    url = f"{_staging_url(stage)}/invocations"
     body = scenes.example_request(stage, _staging_version(stage))
     with Traffic(url, body) as traffic:
         _break(stage, 0, "one that fails its smoke test", "SmokeFailed")

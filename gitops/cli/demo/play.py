@@ -96,7 +96,7 @@ def _play_scenes(stage: Stage, act: Callable[[Stage], None] | None) -> None:
 
 def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str) -> None:
     links = mint_links(stage.layout)
-    url = serving.environment.url
+    url = f"{serving.environment.url}/invocations"
     body = scenes.example_request(stage, serving.environment.serving).decode()
     curl = f"curl -s {url} -H 'content-type: application/json' -d '{_one_line(body)}'"
     rows = {

@@ -216,7 +216,7 @@ def see_rollout(stage: Stage, environment: str, version: str) -> Serving:
             doing=lambda: describe_rollout(stage, environment),
             log="endpoints",
         )
-        facts["endpoint"] = serving.environment.url
+        facts["endpoint"] = f"{serving.environment.url}/invocations"
         facts["serving"] = f"{MODEL} {serving.environment.serving}"
     return serving
 
@@ -257,7 +257,7 @@ def predict(stage: Stage, serving: Serving) -> str:
     with stage.step("The endpoint answers a prediction") as facts:
         body = example_request(stage, serving.environment.serving)
         answer = httpx.post(
-            serving.environment.url,
+            f"{serving.environment.url}/invocations",
             content=body,
             headers={"content-type": "application/json"},
             trust_env=False,

@@ -163,6 +163,7 @@ def _close(transaction: Transaction, scene: Scene, pull: Pull, *, merge_sha: str
         pull,
         state="closed",
         closed_at=moment,
+        closed_by=scene.actor.id,
         updated_at=moment,
         merged_at=moment if merge_sha else None,
         merged_by=merger if merge_sha else None,
@@ -170,9 +171,17 @@ def _close(transaction: Transaction, scene: Scene, pull: Pull, *, merge_sha: str
         base_sha=base_sha or pull.base_sha,
     )
     transaction.run(
-        "UPDATE pulls SET state = 'closed', closed_at = ?, updated_at = ?, merged_at = ?, merged_by = ?,"
+        "UPDATE pulls SET state = 'closed', closed_at = ?, closed_by = ?,"
+        " updated_at = ?, merged_at = ?, merged_by = ?,"
         " merge_commit_sha = ?, base_sha = ?, merging_sha = NULL, merging_by = NULL WHERE id = ?",
-        *(closed.closed_at, closed.updated_at, closed.merged_at, closed.merged_by, closed.merge_commit_sha),
+        *(
+            closed.closed_at,
+            closed.closed_by,
+            closed.updated_at,
+            closed.merged_at,
+            closed.merged_by,
+            closed.merge_commit_sha,
+        ),
         *(closed.base_sha, closed.id),
     )
     emit_pull(transaction, scene, closed, action="closed")

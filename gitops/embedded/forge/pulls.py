@@ -125,14 +125,16 @@ def edit_pull(forge: Forge, repo: Repository, actor: Account, *, number: int, ed
     with forge.lock(repo):
         git, before = forge.open(repo), find_pull(forge, repo, number)
         after = _edited(forge, repo, git, before, edit)
+        if before.is_open and not after.is_open:
+            after = replace(after, closed_by=actor.id)
         if after == before:
             return before
         with forge.transaction() as transaction:
             transaction.run(
                 "UPDATE pulls SET title = ?, body = ?, state = ?, base_ref = ?, base_sha = ?, head_sha = ?,"
-                " closed_at = ?, updated_at = ? WHERE id = ?",
+                " closed_at = ?, closed_by = ?, updated_at = ? WHERE id = ?",
                 *(after.title, after.body, after.state, after.base_ref, after.base_sha, after.head_sha),
-                *(after.closed_at, after.updated_at, after.id),
+                *(after.closed_at, after.closed_by, after.updated_at, after.id),
             )
             scene = Scene(forge, repo, git, actor)
             if changes := _changes(before, after):
@@ -173,7 +175,7 @@ def _reopened(forge: Forge, repo: Repository, git: pygit2.Repository, pull: Pull
         raise invalid(_RESOURCE, "state", message=message)
     _check_new(forge, repo, pull.head_ref, pull.base_ref)
     head, base = _branch(git, pull.head_ref, field="state"), _branch(git, pull.base_ref, field="state")
-    return replace(pull, closed_at=None, head_sha=head, base_sha=base)
+    return replace(pull, closed_at=None, closed_by=None, head_sha=head, base_sha=base)
 
 
 def _changes(before: Pull, after: Pull) -> Json:

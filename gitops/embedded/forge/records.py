@@ -26,8 +26,9 @@ CREATE TABLE IF NOT EXISTS pulls (
   id INTEGER PRIMARY KEY AUTOINCREMENT, repo_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
   number INTEGER NOT NULL, title TEXT NOT NULL, body TEXT, state TEXT NOT NULL, draft INTEGER NOT NULL,
   user_id INTEGER NOT NULL, head_ref TEXT NOT NULL, head_sha TEXT NOT NULL, base_ref TEXT NOT NULL,
-  base_sha TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, closed_at TEXT, merged_at TEXT,
-  merged_by INTEGER, merge_commit_sha TEXT, merging_sha TEXT, merging_by INTEGER, UNIQUE (repo_id, number));
+  base_sha TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, closed_at TEXT,
+  merged_at TEXT, closed_by INTEGER, merged_by INTEGER, merge_commit_sha TEXT,
+  merging_sha TEXT, merging_by INTEGER, UNIQUE (repo_id, number));
 CREATE UNIQUE INDEX IF NOT EXISTS one_open_pull ON pulls (repo_id, head_ref, base_ref) WHERE state = 'open';
 CREATE TABLE IF NOT EXISTS labels (
   id INTEGER PRIMARY KEY AUTOINCREMENT, repo_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
@@ -107,6 +108,7 @@ class Pull:
     created_at: str
     updated_at: str
     closed_at: str | None
+    closed_by: int | None
     merged_at: str | None
     merged_by: int | None
     merge_commit_sha: str | None

@@ -41,6 +41,7 @@ _NEEDS = {
     "relay": ("home", "redis_url_file", "audit_key_file"),
     "control": (
         *("home", "redis_url_file", "base_url", "forge_api", "forge_token_file", "forge_login"),
+        *("forge_writes_minute", "forge_writes_hour"),
         *("hook_secret_files", "hook_path", "hook_base", "tracking_uri", "endpoint_host", "endpoint_token_file"),
         "secrets_dir",
     ),
@@ -101,6 +102,9 @@ def _values(layout: Layout) -> dict[str, str | tuple[str, ...]]:
         "forge_api": layout.url("forge") + "/api/v3",
         "forge_token_file": str(layout.forge_home / "bot.token"),
         "forge_login": "launchpin[bot]",
+        # GitHub's limits on content; a forge on this machine has none.
+        "forge_writes_minute": "6000",
+        "forge_writes_hour": "100000",
         "hook_secret_files": (str(secrets / keys.HOOK_SECRET),),
         "hook_path": keys.read(layout, keys.HOOK_PATH),
         "hook_base": layout.url("web"),

@@ -79,6 +79,7 @@ class PartProcess:
         self._started = 0.0
         self._due = 0.0
         self._pause = _FIRST_PAUSE
+        self._told: tuple[str, ...] = ()
 
     @property
     def is_up(self) -> bool:
@@ -165,7 +166,10 @@ class PartProcess:
         self.state = replace(self.state, state=State.RESTARTING, restarts=self.state.restarts + 1)
         self._due = time.monotonic() + self._pause
         text = f"died ({_name_end(code)}), starts again in {self._pause:.1f} s"
-        self._report(Event(What.DIED, self.part.name, self._pause, text, self.tail()))
+        lines = self.tail()
+        # What dies of the same cause again and again says so once.
+        self._report(Event(What.DIED, self.part.name, self._pause, text, lines if lines != self._told else ()))
+        self._told = lines
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
 
@@ -182,7 +186,9 @@ def read_tail(log: Path, *, begin: int = 0) -> tuple[str, ...]:
             lines = stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ()
-    return tuple(show_controls(line)[:_LINE_LIMIT] for line in deque(filter(str.strip, lines), maxlen=_TAIL_LINES))
+    # Empty lines, and those with which Python underlines its own, say nothing.
+    telling = (line for line in lines if line.strip(" ^~"))
+    return tuple(show_controls(line)[:_LINE_LIMIT] for line in deque(telling, maxlen=_TAIL_LINES))
 
 
 def _name_end(code: int) -> str:

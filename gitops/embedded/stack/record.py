@@ -1,14 +1,13 @@
 """stack.json: what the supervisor tells other processes, written whole or not at all, by it alone."""
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from gitops.errors import InputError
+from gitops.logins import write_private
 from gitops.trainers import processes
 
 _VERSION = 1
@@ -101,17 +100,6 @@ def read_record(file: Path) -> Record | None:
 def write_record(file: Path, record: Record) -> None:
     """Replace a stack's record."""
     write_private(file, json.dumps({"version": _VERSION} | asdict(record), indent=1) + "\n")
-
-
-def write_private(file: Path, text: str) -> None:
-    """Replace a file by one that only its owner may ever read, whole or not at all."""
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
 
 
 def _part(found: dict[str, object]) -> PartState:

@@ -19,7 +19,7 @@ from gitops.embedded.forge.pulls import (
     open_pull,
 )
 from gitops.embedded.forge.records import Comment, Pull, Repository, now
-from gitops.embedded.forge.render import commit_json, file_json
+from gitops.embedded.forge.render import commit_json, file_json, user_json
 from gitops.embedded.forge.render_pulls import (
     comment_json,
     full_pull_json,
@@ -121,7 +121,9 @@ def get_issue(call: Call) -> Response:
     repo = call.repo
     pull = find_pull(call.forge, repo, call.number("number"))
     document = full_pull_json(call.forge, repo, pull, call.forge.open(repo))
-    return answer(call, issue_json(call.forge, repo, document))
+    closer = call.forge.accounts.by_id(pull.closed_by) if pull.closed_by else None
+    closed_by = user_json(call.forge, closer) if closer else None
+    return answer(call, issue_json(call.forge, repo, document) | {"closed_by": closed_by})
 
 
 def comments_of(forge: Forge, repo: Repository, number: int) -> list[Comment]:

@@ -1,0 +1,71 @@
+# Launchpin's commands, for people and for CI. GNU make 3.81 and a POSIX shell are enough.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+ARGS :=
+
+# Whatever the user's shell has set for other projects must not reach this one's environment.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX
+unexport UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT
+
+# A developer's environment holds everything a demo needs, so it is never taken apart for one.
+DEMO := .venv/.demo-installed
+DEV := .venv/.dev-installed
+ANY := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
+
+# An environment whose interpreter is gone, after an upgrade of the system say, is made again.
+GONE := $(shell test ! -d .venv || $(BIN)/python -c '' 2>/dev/null || echo gone)
+
+INSTALL = $(BIN)/uv pip sync --python $(BIN)/python --require-hashes $$(test -t 2 || echo --quiet)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header $(ARGS)
+
+.PHONY: help demo test check lock clean gone
+
+help:
+	@echo 'make demo    the whole loop on this machine: push, train, judge, merge, serve, prove'
+	@echo 'make test    every test'
+	@echo 'make check   lint, format, types and import contracts'
+	@echo 'make lock    resolve the locks again; ARGS=--upgrade takes newer versions'
+	@echo 'make clean   remove .venv and caches; no data'
+	@echo
+	@echo 'ARGS="..." is passed on, as in: make demo ARGS="--no-wait --report report.json"'
+
+demo: $(ANY)
+	@$(BIN)/launchpin demo $(ARGS)
+
+test: $(DEV)
+	@$(BIN)/pytest $(ARGS)
+
+check: $(DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: $(BIN)/uv
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) --group pyproject.toml:dev pyproject.toml -c requirements.lock -o .ci/dev.lock
+	@printf 'hatchling\neditables\n' | $(COMPILE) - -c .ci/dev.lock -o .ci/build.lock
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(DEMO): requirements.lock .ci/build.lock pyproject.toml $(BIN)/uv
+	@$(INSTALL) requirements.lock .ci/build.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements.lock .ci/dev.lock pyproject.toml $(BIN)/uv
+	@$(INSTALL) .ci/dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The installer itself comes by pip, with its hashes from the same lock.
+$(BIN)/uv: $(GONE)
+	@python=$$(sh .ci/find-python) || exit 1; \
+	echo "Installing into .venv with $$("$$python" --version): about 250 MB to download, 1 GB on disk, 1 to 3 minutes. This is done once."; \
+	"$$python" -m venv --clear .venv
+	@awk '/^[A-Za-z0-9]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--require-hashes --requirement .venv/uv.txt

@@ -1,0 +1,239 @@
+"""`launchpin audit`: exports the trail, verifies an export without any server, and says what served when.
+
+Verifying imports no store and opens no connection.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gitops.audit.bundle import has_entries, read_entries, write_bundle
+from gitops.audit.checkpoint import parse_verifier_key
+from gitops.audit.entry import Entry, parse
+from gitops.audit.verify import Code, verify_bundle
+from gitops.cli.asking import opened, require_up
+from gitops.cli.exits import ExitCode
+from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.show import Console, print_json
+from gitops.errors import InputError, NotFoundError, RetryError
+from gitops.ports import AuditLog
+from gitops.trainers.redaction import show_controls
+
+if TYPE_CHECKING:
+    from gitops.audit.at import Answer
+
+_PACE = 0.1
+_PAGE = 1000
+_KEY_FILE = "audit.pub"
+
+
+@click.group()
+def audit() -> None:
+    """Export or verify the audit log, and ask it what served when."""
+
+
+@audit.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for a signed head.")
+@stack_dir_option
+@json_option
+def export(folder: Path, *, timeout: float, stack_dir: Path, as_json: bool) -> None:
+    """Write the log to DIR: its entries, its signed heads and the public key.
+
+    It asks for a head of everything recorded so far, and ends exactly there.
+    """
+    console = Console(sys.stderr if as_json else sys.stdout)
+    with opened(stack_dir) as (layout, store):
+        if store.audit_size() == 0:
+            raise NotFoundError("NothingRecorded", "nothing has been recorded yet")
+        key = read_key(find_key(layout.secrets, layout.dir))
+        if newest_head(store) < store.audit_size():
+            require_up(layout)
+        size = await_head(store, console=console, timeout=timeout)
+        count = export_bundle(store, folder, key=key, size=size)
+    if as_json:
+        print_json({"ok": True, "folder": str(folder.absolute()), "entries": count, "key": key})
+        return
+    click.echo(f"{count} entries, up to the newest signed head, are in {folder}")
+    click.echo(f"Keep this key elsewhere, and verify with it:\n  {key}")
+    click.echo(f"Next: launchpin audit verify {folder}")
+
+
+def await_head(store: AuditLog, *, console: Console, timeout: float) -> int:
+    """Ask for a signed head of everything recorded so far, and return the size of the newest one when it is there.
+
+    Raises:
+        RetryError: `NoHead` after that many seconds.
+    """
+    wanted = store.ask_checkpoint()
+    deadline = time.monotonic() + timeout
+    while (size := newest_head(store)) < wanted:
+        if time.monotonic() > deadline:
+            console.rest()
+            message = f"no head of {wanted} entries was signed within {timeout:.0f} s; `launchpin logs relay` says why"
+            raise RetryError("NoHead", message)
+        console.move("waiting for a signed head")
+        time.sleep(_PACE)
+    console.rest()
+    return size
+
+
+def newest_head(store: AuditLog) -> int:
+    """Return how many entries the newest signed head covers."""
+    heads = store.checkpoints()
+    return heads[-1].size if heads else 0
+
+
+def export_bundle(store: AuditLog, folder: Path, *, key: str, size: int) -> int:
+    """Write a bundle that ends at a signed head, and return the number of its entries.
+
+    Args:
+        key: the verifier key.
+        size: of the head.
+
+    Raises:
+        ConflictError: `BundleExists`.
+    """
+    notes = [head.note for head in store.checkpoints() if 0 < head.size <= size]
+    return write_bundle(folder, _pages(store, size), notes=notes, keys=[key])
+
+
+def _pages(store: AuditLog, size: int) -> Iterator[bytes]:
+    start = 0
+    while start < size:
+        page = store.audit_entries(start, min(_PAGE, size - start))
+        if not page:
+            raise NotFoundError("EntriesMissing", f"the log ends at entry {start}, a head covers {size}")
+        yield from page
+        start += len(page)
+
+
+def find_key(*folders: Path) -> Path:
+    """Return the file with the log's public key.
+
+    Raises:
+        NotFoundError: `NoKey`.
+    """
+    for folder in folders:
+        if (folder / _KEY_FILE).is_file():
+            return folder / _KEY_FILE
+    raise NotFoundError("NoKey", f"there is no {_KEY_FILE}, the log's public key: `launchpin up` writes it")
+
+
+def read_key(file: Path) -> str:
+    """Return a verifier key from its file.
+
+    Raises:
+        InputError: it holds none.
+    """
+    return parse_verifier_key(file.read_text(encoding="utf-8").strip()).text
+
+
+@audit.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--key", "key_file", type=click.Path(path_type=Path), help="A file with the verifier key to trust.")
+@click.option("--anchors", "anchors_file", type=click.Path(path_type=Path), help="A checkpoints.txt kept elsewhere.")
+@json_option
+def verify(folder: Path, *, key_file: Path | None, anchors_file: Path | None, as_json: bool) -> int:
+    """Verify an exported bundle, with no server and no network.
+
+    Exit codes: 0 intact, 1 altered, 2 forked, 3 incomplete, 4 usage.
+    """
+    try:
+        key = key_file.read_text(encoding="utf-8") if key_file else None
+        anchors = anchors_file.read_text(encoding="utf-8") if anchors_file else ""
+        found = verify_bundle(folder, key=key, anchors=anchors)
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot be read: {error}"
+        return _show_verification({"message": message}, Code.USAGE, as_json=as_json)
+    return _show_verification(dataclasses.asdict(found), found.code, as_json=as_json)
+
+
+def _show_verification(found: dict[str, object], code: Code, *, as_json: bool) -> int:
+    """Print a finding; the code is the exit code, whatever other verbs use it for."""
+    if as_json:
+        print_json({**found, "ok": code is Code.INTACT, "code": code, "finding": code.name.lower()})
+    else:
+        click.echo(show_controls(str(found["message"])), err=code is not Code.INTACT)
+        for name in ("origin", "root", "boundary"):
+            if found.get(name) and code is not Code.USAGE:
+                click.echo(show_controls(f"{name}: {found[name]}".replace("boundary: boundary:", "boundary:")))
+    return int(code)
+
+
+@audit.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--endpoint", required=True, help="The endpoint's name.")
+@click.option("--time", "moment", required=True, help="With its zone: 2026-01-31T12:00:00Z; or `now`.")
+@stack_dir_option
+@json_option
+def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_json: bool) -> int:
+    """Say what served on an endpoint at a time, trained from what, judged how, approved by whom.
+
+    Reads the stack's log, or the bundle in DIR after verifying it.
+    """
+    from gitops.audit.at import serving_at  # noqa: PLC0415 - for this verb alone
+
+    time_asked = read_time(moment)
+    entries = _entries_of_bundle(folder) if folder else _entries_of_stack(stack_dir)
+    known = sorted({entry.subject.endpoint for entry in entries} - {""})
+    if endpoint not in known:
+        fail_unknown("endpoint", endpoint, known)
+    answer = serving_at(entries, endpoint, time=time_asked)
+    _show_answer(answer, as_json=as_json)
+    return ExitCode.OK if answer.known else ExitCode.INCONCLUSIVE
+
+
+def read_time(text: str) -> datetime:
+    """Return a moment as people write it.
+
+    Raises:
+        InputError: `audit_time` when it is none, or has no zone.
+    """
+    if text == "now":
+        return datetime.now().astimezone()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example", field="--time")
+    return moment
+
+
+def _entries_of_stack(stack_dir: Path) -> list[Entry]:
+    with opened(stack_dir) as (_, store):
+        return [parse(entry) for entry in _pages(store, store.audit_size())]
+
+
+def _entries_of_bundle(folder: Path) -> list[Entry]:
+    """Return a bundle's entries if it is intact; an answer from an altered one would be worth nothing."""
+    if not has_entries(folder):
+        raise NotFoundError("NoBundle", f"{folder} holds no bundle: `launchpin audit export` writes one")
+    found = verify_bundle(folder)
+    if found.code is not Code.INTACT:
+        raise InputError("bundle_not_intact", f"{folder}: {found.message}")
+    return [parse(line.removesuffix(b"\n")) for line in read_entries(folder)]
+
+
+def _show_answer(answer: "Answer", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": answer.known, **dataclasses.asdict(answer)})
+        return
+    click.echo(show_controls(answer.message))
+    lines: Sequence[tuple[str, str]] = (
+        ("repository", answer.repo),
+        ("commit", answer.sha),
+        ("training", answer.training_id),
+        *(("gate", gate) for gate in answer.gates),
+        ("merge", answer.merge_sha),
+    )
+    for name, value in lines:
+        if value:
+            click.echo(show_controls(f"  {name:<10}  {value}"))

@@ -1,0 +1,24 @@
+"""`launchpin rollback`: an endpoint goes back to an earlier version, traffic first, then Git."""
+
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import have_done, timeout_option
+from gitops.cli.main import json_option, stack_dir_option
+
+
+@click.command()
+@click.argument("endpoint")
+@click.option("--to", "version", default="", help="The version; by default the last good one before this one.")
+@click.option("--reason", default="", help="Why, for the record.")
+@timeout_option
+@stack_dir_option
+@json_option
+def rollback(endpoint: str, *, version: str, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
+    """Set ENDPOINT back to an earlier version, and hold it there until `launchpin resume`.
+
+    Traffic moves first, then the pin in Git follows.
+    """
+    arguments = {"endpoint": endpoint, "version": version, "reason": reason}
+    return have_done("rollback", arguments, stack_dir, timeout=timeout, as_json=as_json)

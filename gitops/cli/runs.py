@@ -1,0 +1,84 @@
+"""`launchpin runs`: trainings, newest first, and what became of them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import opened
+from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.show import duration, print_json, table
+from gitops.cli.trainings import recent_trainings
+from gitops.cli.words import age, cut, short
+from gitops.records import Training
+from gitops.trainers.redaction import show_controls
+
+_TEXT = 74
+_METRICS = 6
+_HEAD = ("TRAINING", "MODEL", "PHASE", "VERSION", "COMMIT", "TOOK", "BEGAN")
+
+
+@click.command()
+@click.argument("model", required=False, default="")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 500), help="How many.")
+@stack_dir_option
+@json_option
+def runs(model: str, *, limit: int, stack_dir: Path, as_json: bool) -> None:
+    """List trainings, of MODEL where given, newest first."""
+    with opened(stack_dir) as (_, store):
+        found = recent_trainings(store, model=model, limit=limit)
+        now = store.now()
+    if as_json:
+        print_json({"ok": True, "trainings": [_to_json(one) for one in found]})
+    elif found:
+        click.echo(_show(found, now))
+    else:
+        click.echo("Nothing was trained yet: push to a model repository.")
+
+
+def _show(trainings: Sequence[Training], now: datetime) -> str:
+    head, *rows = table(_HEAD, [_cells(one, now) for one in trainings]).splitlines()
+    lines = [head]
+    for training, row in zip(trainings, rows, strict=True):
+        texts = (metrics_line(training.facts.metrics), sentence_of(training))
+        lines += [row, *(f"    {show_controls(cut(text, _TEXT))}" for text in texts if text)]
+    return "\n".join(lines)
+
+
+def _cells(training: Training, now: datetime) -> tuple[str, ...]:
+    took = _seconds(training)
+    return (
+        training.id,
+        cut(training.model, 16),
+        training.phase,
+        f"v{training.facts.version}" if training.facts.version else "-",
+        short(training.commit),
+        duration(took) if took is not None else "-",
+        f"{age(training.created_at, now)} ago",
+    )
+
+
+def sentence_of(training: Training) -> str:
+    """Return the one sentence that says why a training is where it is."""
+    waits = training.message or training.reason
+    return waits if not training.phase.is_final else training.facts.sentence or waits
+
+
+def metrics_line(metrics: dict[str, str]) -> str:
+    """Return metrics on one line, the first ones by name."""
+    shown = [f"{name} {value}" for name, value in sorted(metrics.items())[:_METRICS]]
+    more = [f"{len(metrics) - _METRICS} more"] if len(metrics) > _METRICS else []
+    return ", ".join([*shown, *more])
+
+
+def _seconds(training: Training) -> float | None:
+    """Return how long a training that is over took; None while it goes on."""
+    if not training.phase.is_final or training.created_at is None or training.updated_at is None:
+        return None
+    return (training.updated_at - training.created_at).total_seconds()
+
+
+def _to_json(training: Training) -> dict[str, object]:
+    row = training.model_dump(mode="json")
+    return {**row, "sentence": sentence_of(training), "seconds": _seconds(training)}

@@ -1,0 +1,183 @@
+"""`launchpin status`: parts, repositories, models, endpoints, and what is moving. Reads only."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import opened
+from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.show import print_json, table
+from gitops.cli.up import mint_links
+from gitops.cli.words import age, cut, until
+from gitops.embedded.stack.layout import Layout
+from gitops.embedded.stack.record import PartState, State
+from gitops.embedded.stack.supervisor import part_states
+from gitops.errors import NotFoundError
+from gitops.ports import JobView, Store
+from gitops.records import Environment, Hold, Repository, Training
+from gitops.trainers.redaction import show_controls
+
+_OF_PEOPLE = {"training", "promotion", "rollout", "command"}
+_NAME, _TEXT = 26, 72
+_FAR = 500
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the trainings and environments tell.
+
+    Args:
+        champion: the version to beat, empty when there is none.
+        newest: the newest version with a verdict, empty when there is none.
+    """
+
+    name: str
+    champion: str
+    newest: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `status` shows, read at one time."""
+
+    now: datetime
+    repositories: Sequence[Repository]
+    models: Sequence[Model]
+    environments: Sequence[Environment]
+    holds: Sequence[Hold]
+    moving: Sequence[JobView]
+
+
+@click.command()
+@stack_dir_option
+@json_option
+def status(stack_dir: Path, *, as_json: bool) -> None:
+    """Show parts, repositories, models and endpoints, and what is moving."""
+    layout = Layout.load(stack_dir)
+    parts = part_states(layout)
+    is_up = any(part.state is not State.STOPPED for part in parts)
+    try:
+        with opened(stack_dir) as (_, store):
+            overview = read_overview(store)
+    except NotFoundError:
+        overview = None
+    links = asdict(mint_links(layout)) if is_up else {}
+    if as_json:
+        shown = _to_json(overview) if overview else {}
+        print_json({"ok": True, "up": is_up, "parts": [asdict(part) for part in parts], **shown, "urls": links})
+        return
+    blocks = [_show_parts(parts, layout, is_up=is_up)]
+    if overview is not None:
+        blocks += _show_overview(overview)
+    if links:
+        lines = [f"  {name:<10} {url}" for name, url in links.items()]
+        blocks.append("\n".join(["Links; the first two sign you in, once, within 15 minutes:", *lines]))
+    click.echo("\n\n".join(blocks))
+
+
+def read_overview(store: Store) -> Overview:
+    """Read what is known of everything but the parts."""
+    environments = store.environments()
+    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
+    names = sorted({*trained, *(one.model for one in environments)} - {""})
+    return Overview(
+        now=store.now(),
+        repositories=store.repositories(),
+        models=[_read_model(store, name) for name in names],
+        environments=environments,
+        holds=store.holds(),
+        moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.attempts],
+    )
+
+
+def _read_model(store: Store, name: str) -> Model:
+    champion = store.champion(name)
+    newest = store.versions(name, limit=1)
+    return Model(name, champion.version if champion else "", newest[0].version if newest else "")
+
+
+def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> str:
+    if not is_up:
+        return f"Nothing runs in {layout.dir}: `launchpin up` starts it."
+    rows = [(part.name, part.state, part.restarts or "", part.url or _last_end(part)) for part in parts]
+    return table(("PART", "STATE", "RESTARTS", "URL"), rows)
+
+
+def _last_end(part: PartState) -> str:
+    return f"see {part.log}" if part.restarts else ""
+
+
+def _show_overview(overview: Overview) -> Iterator[str]:
+    if not overview.repositories:
+        yield "No repository is connected: `launchpin init model DIR`, then `launchpin add DIR`."
+        return
+    rows: Iterable[Sequence[object]] = [
+        (cut(one.full_name, 40), one.role, one.default_branch, ", ".join(one.secrets)) for one in overview.repositories
+    ]
+    yield table(("REPOSITORY", "ROLE", "BRANCH", "SECRETS"), rows)
+    if overview.models:
+        rows = [(cut(one.name, 40), one.newest or "-", one.champion or "-") for one in overview.models]
+        yield table(("MODEL", "NEWEST", "CHAMPION"), rows)
+    if overview.environments:
+        yield _show_environments(overview)
+    yield _show_moving(overview)
+
+
+def _show_environments(overview: Overview) -> str:
+    rows = [
+        (
+            cut(one.endpoint or f"{one.repository}:{one.path}", _NAME),
+            one.pinned or "-",
+            one.serving or "-",
+            one.sync,
+            one.health,
+            age(one.serving_since, overview.now) if one.serving else "",
+        )
+        for one in overview.environments
+    ]
+    lines = [table(("ENDPOINT", "PINNED", "SERVING", "SYNC", "HEALTH", "SINCE"), rows)]
+    for one in overview.environments:
+        why = ": ".join(part for part in (one.sync_reason, one.message) if part)
+        if why:
+            lines.append("  " + show_controls(cut(f"{one.endpoint or one.path}: {why}", _TEXT)))
+    for hold in overview.holds:
+        endpoint = _endpoint_of(hold, overview.environments)
+        lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}: {hold.message}", _TEXT)))
+        lines.append(f"    launchpin resume {endpoint}")
+    return "\n".join(lines)
+
+
+def _endpoint_of(hold: Hold, environments: Sequence[Environment]) -> str:
+    place = (hold.repository_id, hold.path)
+    return next((one.endpoint for one in environments if (one.repository_id, one.path) == place), hold.environment)
+
+
+def _show_moving(overview: Overview) -> str:
+    if not overview.moving:
+        return "Nothing is moving."
+    lines = ["Moving:"]
+    for job in overview.moving:
+        tried = f", tried {job.attempts} times" if job.attempts else ""
+        lines.append(f"  {job.kind} {job.subject}: {job.state}, next look {until(job.not_before, overview.now)}{tried}")
+        why = ": ".join(part for part in (job.reason, job.message) if part)
+        if why:
+            lines.append("    " + show_controls(cut(why, _TEXT)))
+    return "\n".join(lines)
+
+
+def _to_json(overview: Overview) -> dict[str, object]:
+    holds = {(hold.repository_id, hold.path): hold for hold in overview.holds}
+    endpoints = []
+    for one in overview.environments:
+        hold = holds.get((one.repository_id, one.path))
+        endpoints.append({**one.model_dump(mode="json"), "hold": hold.model_dump(mode="json") if hold else None})
+    return {
+        "time": overview.now.isoformat(),
+        "repositories": [one.model_dump(mode="json") for one in overview.repositories],
+        "models": [asdict(one) for one in overview.models],
+        "endpoints": endpoints,
+        "moving": [{**asdict(job), "not_before": job.not_before.isoformat()} for job in overview.moving],
+    }

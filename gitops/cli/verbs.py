@@ -1,0 +1,43 @@
+"""The table of verbs, and the page of help made from it. Imports nothing: `launchpin --help` loads no more."""
+
+# Verb: where its command is, and what it does in a line.
+VERBS = {
+    "up": ("gitops.cli.up:up", "Start everything on this machine and keep it running."),
+    "down": ("gitops.cli.up:down", "Stop what `up` started; all data stays."),
+    "demo": ("gitops.cli.demo:demo", "Play the whole loop: push, train, judge, merge, roll out, predict."),
+    "init": ("gitops.cli.init:init", "Write a model or deploy repository, or what yours is missing."),
+    "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
+    "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
+    "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
+    "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
+    "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
+    "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
+    "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
+    "resume": ("gitops.cli.hold:resume", "Lift a hold."),
+    "audit": ("gitops.cli.audit:audit", "Show, export or verify the audit log."),
+    "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
+    "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),
+    "schema": ("gitops.cli.schema:schema", "Print the JSON Schema of a file's format."),
+}
+
+_HELP = """\
+Usage: launchpin [OPTIONS] VERB [ARGS]...
+
+  Git as the one switch for machine-learning models: push to train, merge to
+  serve, revert to roll back.
+
+Verbs:
+{verbs}
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this page, or after a verb the verb's, and exit.
+
+Exit codes: 0 ok, 1 refused by a rule, 2 usage, 3 inconclusive or timed out,
+4 broken.
+"""
+
+
+def help_text() -> str:
+    """Return the page."""
+    return _HELP.format(verbs="\n".join(f"  {name:<9} {text}" for name, (_, text) in VERBS.items()))

@@ -1,0 +1,35 @@
+"""Values as people read them in eighty columns: ages, short commits, cut texts. Pure."""
+
+from datetime import datetime, timedelta
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_SHORT = 8
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most that many characters on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def short(commit: str) -> str:
+    """Return a commit as people name it."""
+    return commit[:_SHORT]
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """Return how long ago something was: `12 s`, `5 min`, `3 h`, `2 d`; empty when nobody knows."""
+    return "" if then is None else _coarse(now - then)
+
+
+def until(then: datetime, now: datetime) -> str:
+    """Return how long it is until a moment; `now` when it is over."""
+    return f"in {_coarse(then - now)}" if then > now else "now"
+
+
+def _coarse(length: timedelta) -> str:
+    seconds = max(0, round(length.total_seconds()))
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

@@ -1,0 +1,260 @@
+"""What the pages say."""
+
+import contextlib
+import json
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gitops.ports import Exit
+from gitops.promotion import PROMOTION
+from gitops.records import Environment
+from gitops.rollout import ROLLOUT
+from gitops.steps import Phase, Stalled
+from gitops.store import SqlStore
+from gitops.training import TRAINING
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion
+from tests.support.dashboard import Dashboard, running_dashboard
+from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
+from tests.support.hostile import SCRIPT, fill_with_hostile_names
+from tests.support.store import (
+    Clock,
+    make_environment,
+    make_repository,
+    make_version,
+    take,
+    write,
+)
+from webhooks.dashboard.overview import STEPS, mark_steps
+from webhooks.dashboard.words import coded, curl_line, read_example, span, web_link
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    with running_dashboard(tmp_path_factory.mktemp("fleet") / "home", fill_fleet) as running:
+        yield running
+
+
+@pytest.fixture
+def client(fleet: Dashboard) -> Iterator[httpx.Client]:
+    with fleet.client() as client:
+        yield client
+
+
+def test_front_page_says_what_runs_where(client: httpx.Client) -> None:
+    page = client.get("/").text
+    assert "1 of 4 endpoints is held until somebody resumes." in page
+    assert "2 models · 4 endpoints · 1 held · 3 changes on the way" in page
+    for word in ("iris-production", "churn-staging", "Champion", "Healthy", "Progressing", "Out of sync", "Synced"):
+        assert word in page
+    assert page.index("iris-staging") < page.index("iris-production")
+
+
+def test_front_page_says_who_holds_and_how_to_resume(client: httpx.Client) -> None:
+    page = client.get("/").text
+    assert "Held by launchpin" in page
+    assert "3 of 412 requests were answered with 500" in page
+    assert "launchpin resume churn-staging" in page
+
+
+def test_front_page_says_what_moves_and_why_it_waits(client: httpx.Client) -> None:
+    page = client.get("/").text
+    assert "iris-production v6 → v7" in page
+    assert "45 s to go" in page
+    assert 'href="http://127.0.0.1:3000/acme/iris-deploy/pull/12"' in page
+    assert "MLflow answered 503" in page
+    assert "Tried 1 time" in page
+
+
+def test_front_page_says_what_was_trained_recorded_and_delivered(client: httpx.Client, fleet: Dashboard) -> None:
+    page = client.get("/").text
+    assert "accuracy 0.893 is not above 0.9; champion v6 has 0.953" in page
+    assert "rollout.rolled_back" in page
+    assert fleet.store.log_id in page
+    assert "5 to be signed" in page
+    assert "after is missing" in page
+
+
+def test_front_page_says_what_to_do_when_nothing_is_there_yet(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home") as dashboard, dashboard.client() as client:
+        page = client.get("/").text
+        assert "launchpin add my-model" in page
+        assert "Nothing serves yet." in page
+        write(dashboard.store, SaveRepository(make_repository()))
+        assert "git push launchpin main" in client.get("/").text
+
+
+def test_stalled_job_of_no_story_is_shown_with_its_cause(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        store.wake("compare", "all")
+        stalled = Stalled("TokenRefused", "the forge refuses our token: renew it")
+        store.finish(take(store), Exit(None, stalled, recurring=True))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        page = client.get("/").text
+    assert "the forge refuses our token: renew it" in page
+    assert "Waiting for better times" in page
+
+
+def test_training_page_shows_gates_metrics_log_and_entries(client: httpx.Client) -> None:
+    page = client.get(f"/trainings/{REFUSED}").text
+    for text in ("GateRefused", "0.953", "fitting 120 rows", "training.refused", f"launchpin logs {REFUSED}"):
+        assert text in page
+
+
+def test_rollout_page_shows_facts_and_entries(client: httpx.Client) -> None:
+    page = client.get(f"/rollouts/{BAKING}").text
+    for text in ("bake seconds", "120.0", "rollout.applied", "local:here/iris-production"):
+        assert text in page
+    assert "write back" not in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/trainings/none", "/rollouts/none", "/rollouts/%00", "/trainings/" + "a" * 99, "/no"]
+)
+def test_page_is_not_found_when_the_id_is_unknown(client: httpx.Client, path: str) -> None:
+    found = client.get(path)
+    assert (found.status_code, found.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_wrong_method_is_answered_with_the_right_one(client: httpx.Client) -> None:
+    found = client.put("/")
+    assert (found.status_code, found.headers["allow"]) == (405, "GET")
+
+
+def test_i4_delivery_tells_its_outcome(client: httpx.Client) -> None:
+    outcome = client.get(f"/api/v1/deliveries/{BAD_BODY}").json()
+    assert (outcome["id"], outcome["event"], outcome["outcome"]) == (BAD_BODY, "push", "rejected")
+    assert (outcome["reason"], outcome["detail"], outcome["woke"]) == ("BadPayload", "after is missing", [])
+    assert client.get(f"/api/v1/deliveries/{BAD_BODY.upper()}").json() == outcome
+
+
+def test_delivery_is_a_problem_when_it_is_unknown_or_nobody_is_signed_in(
+    client: httpx.Client, fleet: Dashboard
+) -> None:
+    missing = client.get("/api/v1/deliveries/none")
+    with fleet.client(signed_in=False) as stranger:
+        refused = stranger.get(f"/api/v1/deliveries/{BAD_BODY}")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert (refused.status_code, refused.json()["code"]) == (401, "no_session")
+    assert missing.headers["content-type"] == refused.headers["content-type"] == "application/problem+json"
+
+
+def test_page_says_what_is_wrong_when_the_database_is_damaged(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home") as dashboard, dashboard.client() as client:
+        with contextlib.closing(sqlite3.connect(tmp_path / "home" / "launchpin.sqlite3")) as database:
+            database.execute("DROP TABLE environments")
+        found = client.get("/")
+    assert found.status_code == 503
+    assert "DatabaseUnavailable" in found.text
+
+
+def test_fragment_is_the_changing_part_alone(client: httpx.Client) -> None:
+    fragment = client.get("/", headers={"X-Launchpin-Fragment": "1"})
+    assert "<html" not in fragment.text
+    assert "iris-production" in fragment.text
+    assert (fragment.headers["cache-control"], fragment.headers["vary"]) == ("no-store", "x-launchpin-fragment")
+
+
+def test_assets_need_no_session_and_nothing_else_is_served(fleet: Dashboard) -> None:
+    with fleet.client(signed_in=False) as client:
+        assert client.get("/_static/style.css").headers["content-type"] == "text/css; charset=utf-8"
+        assert client.get("/_static/live.js").headers["content-type"] == "text/javascript; charset=utf-8"
+        assert "url(" not in client.get("/_static/style.css").text
+        for name in ("pages.py", "..%2fpages.py", "%2e%2e"):
+            assert client.get(f"/_static/{name}").status_code == 404
+
+
+def test_attack_70_foreign_names_are_text_and_foreign_schemes_no_links(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home", fill_with_hostile_names) as dashboard, dashboard.client() as client:
+        for path in ("/", "/trainings/t-hostile", "/rollouts/r-hostile"):
+            found = client.get(path)
+            assert found.status_code == 200
+            assert SCRIPT not in found.text
+            assert "<img" not in found.text
+            assert 'href="javascript:' not in found.text
+            assert "&lt;script&gt;" in found.text
+
+
+def test_attack_70_command_to_copy_is_one_command(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home", fill_with_hostile_names) as dashboard, dashboard.client() as client:
+        assert "launchpin resume &#39;x; rm -rf ~&#39;" in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "JavaScript:x", "data:text/html,x", "//evil", "http:/x", "", "http://a\nb", "http://["],
+)
+def test_attack_70_link_is_dropped_when_it_is_no_web_address(url: str) -> None:
+    assert web_link(url) == ""
+    assert curl_line(url, example="") == ""
+
+
+def test_web_link_is_kept_when_it_is_a_web_address() -> None:
+    assert web_link("https://github.com/acme/iris/pull/1") == "https://github.com/acme/iris/pull/1"
+
+
+def test_curl_line_quotes_whatever_is_in_it() -> None:
+    line = curl_line("http://h/$(id)';x", example='{"inputs": ["\'; rm -rf"]}')
+    assert shlex.split(line)[2] == "http://h/$(id)';x/invocations"
+    assert shlex.split(line)[-1] == '{"inputs": ["\'; rm -rf"]}'
+
+
+def test_curl_line_holds_the_models_own_example_when_it_is_here(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        write(store, *fleet_of_one())
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        assert "@example.json" in client.get("/").text
+        folder = tmp_path / "home" / "models" / ("e" * 64)
+        folder.mkdir(parents=True)
+        (folder / "serving_input_example.json").write_text('{\n "inputs": [[1.5]]}')
+        page = client.get("/").text
+    assert "{&#34;inputs&#34;: [[1.5]]}" in page
+    assert "@example.json" not in page
+
+
+def fleet_of_one() -> tuple[object, ...]:
+    place = make_environment(serving="1", pinned="1", url="http://127.0.0.1:1/endpoints/iris-staging")
+    return SaveVersion(make_version()), SaveEnvironment(place, tuple(Environment.model_fields))
+
+
+def test_example_is_left_out_when_it_is_large_deep_linked_or_no_json(tmp_path: Path) -> None:
+    digest = "a" * 64
+    file = tmp_path / digest / "serving_input_example.json"
+    file.parent.mkdir()
+    for content in ("[" * 1500, json.dumps(["x" * 3000]), "no json"):
+        file.write_text(content)
+        assert read_example(tmp_path, digest) == ""
+    file.unlink()
+    (tmp_path / "secret").write_text('"secret"')
+    file.symlink_to(tmp_path / "secret")
+    assert read_example(tmp_path, digest) == ""
+    assert read_example(tmp_path, "../" + digest) == ""
+
+
+def test_steps_are_those_of_the_stories() -> None:
+    stories = {story.kind: tuple(step.name for step in story.steps) for story in (TRAINING, PROMOTION, ROLLOUT)}
+    assert stories == STEPS
+
+
+def test_stepper_shows_where_a_story_ended() -> None:
+    states = [mark.state for mark in mark_steps("training", "judge", Phase.REFUSED)]
+    assert states == ["done", "done", "stopped", "next", "next"]
+    assert {mark.state for mark in mark_steps("rollout", "finish", Phase.SUCCEEDED)} == {"done"}
+    names = [mark.name for mark in mark_steps("rollout", "restore", Phase.RUNNING, is_failing=True)]
+    assert "write back" in names
+
+
+def test_durations_are_said_in_their_largest_unit() -> None:
+    seconds = [timedelta(seconds=-3), timedelta(seconds=59), timedelta(minutes=59), timedelta(hours=25)]
+    assert [span(value.total_seconds()) for value in seconds] == ["0 s", "59 s", "59 min", "1 d"]
+
+
+def test_code_in_a_sentence_is_escaped() -> None:
+    assert coded("run `<b>` & see") == "run <code>&lt;b&gt;</code> &amp; see"

@@ -1,0 +1,64 @@
+"""The whole web process's application on a real server, for tests of its pages."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from gitops.logins import mint_link
+from gitops.settings import Settings
+from gitops.store import SqlStore
+from tests.support.fleet import open_fleet
+from tests.support.store import Clock
+from tests.support.web import serving
+from webhooks.asgi import create_app
+
+HOST = "launchpin.test"
+ORIGIN = f"http://{HOST}"
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A served dashboard.
+
+    Args:
+        home: its folder of state.
+        port: where it listens; it answers to the name of `HOST` alone.
+    """
+
+    home: Path
+    port: int
+    store: SqlStore
+
+    def login_path(self, next_path: str = "/") -> str:
+        """Return a one-time link's path."""
+        return mint_link(self.home / "logins", next_path=next_path)
+
+    @contextlib.contextmanager
+    def client(self, *, signed_in: bool = True) -> Iterator[httpx.Client]:
+        """Give a browser of sorts: it keeps cookies and follows no redirect."""
+        base = f"http://127.0.0.1:{self.port}"
+        with httpx.Client(base_url=base, headers={"Host": HOST}, trust_env=False) as client:
+            if signed_in:
+                assert client.get(self.login_path()).status_code == 303
+            yield client
+
+
+@contextlib.contextmanager
+def running_dashboard(
+    home: Path, fill: Callable[[SqlStore, Clock], None] | None = None, *, base_url: str = ORIGIN
+) -> Iterator[Dashboard]:
+    """Serve a dashboard over a store that `fill` has written to."""
+    home.mkdir(exist_ok=True)
+    store, clock = open_fleet(home)
+    if fill is not None:
+        fill(store, clock)
+    secret = home / "hook.secret"
+    secret.write_text("a secret for tests")
+    secret.chmod(0o600)
+    settings = Settings(home=home, base_url=base_url, hook_secret_files=(secret,), hook_path="f00d")
+    with serving(create_app(settings)) as port:
+        yield Dashboard(home, port, store)
+    store.close()
