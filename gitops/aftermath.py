@@ -52,19 +52,25 @@ def write_back(deps: Deps, rollout: Rollout) -> Outcome:
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
     desired = read_desired(deps, repository, commit=head, path=rollout.path)
     if desired.pin.model_version == serving:
-        return Done(facts={"write_back_sha": head}, writes=_hold(rollout), message="Git names it already")
+        return Done(facts={"write_back_sha": head}, writes=_hold(deps, rollout), message="Git names it already")
     if desired.pin.model_version != left_version(rollout):
-        return Done(writes=_hold(rollout), message=f"Git names {desired.pin.model_version or 'nothing'} by now")
+        return Done(writes=_hold(deps, rollout), message=f"Git names {desired.pin.model_version or 'nothing'} by now")
     edit = Edit(
         repository=repository,
         parent=head,
         path=desired.buildspec,
         content=set_pin(desired.text, version=serving).data,
-        message=_message(rollout, serving),
+        message=_message(deps, rollout, serving),
     )
     if desired.endpoint.rollback is RollbackWrite.PULL_REQUEST:
         return _by_pull(deps, rollout, edit)
     return _by_commit(deps, rollout, edit)
+
+
+def _reason(deps: Deps, rollout: Rollout) -> str:
+    """Return what the person said who asked for a rollback."""
+    command = deps.store.command(rollout.cause.id) if rollout.cause.kind == "command" else None
+    return command.arguments.get("reason", "") if command else ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def _by_commit(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
         raise RetryError("BranchMoved", f"{branch} moved while the pin was set back") from error
     return Done(
         facts={"write_back_sha": commit.sha},
-        writes=(*_hold(rollout), Wake("compare", str(rollout.repository_id))),
+        writes=(*_hold(deps, rollout), Wake("compare", str(rollout.repository_id))),
         message=f"Git pins version {rollout.facts.serving or 'nothing'} again",
     )
 
@@ -135,13 +141,14 @@ def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
     )
     return Done(
         facts={"write_back_url": pull.url},
-        writes=_hold(rollout),
+        writes=_hold(deps, rollout),
         message=f"pull request {pull.number} sets the pin back",
     )
 
 
-def _hold(rollout: Rollout) -> tuple[Write, ...]:
+def _hold(deps: Deps, rollout: Rollout) -> tuple[Write, ...]:
     cause = "failed" if rollout.facts.failure else "was rolled back by hand"
+    reason = _reason(deps, rollout)
     hold = Hold(
         id=new_id("h"),
         repository_id=rollout.repository_id,
@@ -149,7 +156,7 @@ def _hold(rollout: Rollout) -> tuple[Write, ...]:
         environment=rollout.environment,
         model=rollout.model,
         reason=rollout.facts.failure or "RolledBack",
-        message=f"version {left_version(rollout)} {cause}",
+        message=f"version {left_version(rollout)} {cause}" + (f": {reason}" if reason else ""),
         author=rollout.cause.actor,
         cause=Cause(kind="rollout", id=rollout.id, actor=rollout.cause.actor),
         rollout_id=rollout.id,
@@ -157,12 +164,12 @@ def _hold(rollout: Rollout) -> tuple[Write, ...]:
     return (SetHold(hold),)
 
 
-def _message(rollout: Rollout, serving: str) -> str:
+def _message(deps: Deps, rollout: Rollout, serving: str) -> str:
     left = left_version(rollout)
     # The target's own words may quote a request; they stay in the record and out of Git.
     why = f"{rollout.facts.failure}, rollout {rollout.id}"
     if not rollout.facts.failure:
-        why = plain(rollout.message or "rolled back by hand")
+        why = plain(_reason(deps, rollout) or "rolled back by hand", limit=500)
     subject = plain(f"Pin {rollout.model} {serving or 'nothing'} again in {rollout.environment}", limit=100)
     return (
         f"{subject}\n\nVersion {left} is left: {why}\n\n"

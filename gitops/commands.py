@@ -103,7 +103,6 @@ def _rollback(command: Command, environment: Environment, version: str) -> Rollo
     return Rollout(
         id=new_id("r"),
         cause=_cause(command),
-        message=command.arguments.get("reason", ""),
         repository_id=environment.repository_id,
         repository=environment.repository,
         environment=environment.name,

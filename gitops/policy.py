@@ -7,7 +7,7 @@ moves on. The comparison is exact, so a tie is a tie.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import assert_never
@@ -15,6 +15,8 @@ from typing import assert_never
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _MAX_LENGTH = 400  # characters of a metric's text
 _MAX_EXPONENT = 400  # beyond every double; keeps exact arithmetic small
+
+_SHOWN = Context(prec=4)  # four digits tell two models apart in a sentence; the record keeps all of them
 
 Metric = str | float
 
@@ -177,6 +179,18 @@ def format_number(value: Decimal) -> str:
     return str(value).lower()
 
 
+def show_number(value: Decimal, *, beside: Decimal | None = None) -> str:
+    """Write a number for a sentence: four significant digits, or all of them where fewer would tell another story.
+
+    Args:
+        beside: the number it stands beside; their order must be seen.
+    """
+    short = _SHOWN.plus(value)
+    if beside is not None and short.compare(beside) != value.compare(beside):
+        return format_number(value)
+    return format_number(short)
+
+
 def _combine(outcomes: Iterable[Outcome]) -> Outcome:
     seen = set(outcomes)
     for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
@@ -211,7 +225,7 @@ def _compare(gate: Gate, reading: _Reading, version: str, baseline: _Reading | N
     if gate.operator is not GateOperator.VERSUS:
         return _compare_threshold(gate, gate.operator, reading.value)
     if baseline is None:
-        message = f"{gate.metric} {format_number(reading.value)} has no champion to beat"
+        message = f"{gate.metric} {show_number(reading.value)} has no champion to beat"
         return Outcome.PASS, Reason.NO_CHAMPION, message
     if baseline.value is None:
         missing = baseline.reason is Reason.METRIC_MISSING
@@ -236,7 +250,9 @@ def _compare_threshold(gate: Gate, operator: GateOperator, value: Decimal) -> tu
         case _:
             assert_never(operator)
     verb = "is" if holds else "is not"
-    return *_settle(holds=holds), f"{gate.metric} {format_number(value)} {verb} {words} {format_number(limit)}"
+    return *_settle(
+        holds=holds
+    ), f"{gate.metric} {show_number(value, beside=limit)} {verb} {words} {format_number(limit)}"
 
 
 def _compare_champion(gate: Gate, value: Decimal, version: str, baseline: Decimal) -> tuple[Outcome, Reason, str]:
@@ -250,10 +266,11 @@ def _compare_champion(gate: Gate, value: Decimal, version: str, baseline: Decima
             assert_never(gate.goal)
     holds = gain >= Fraction(gate.threshold)
     verb = "is" if holds else "is not"
-    target = f"champion v{version}'s {format_number(baseline)}"
+    shown = show_number(baseline, beside=value)
+    target = f"champion v{version}'s {shown}"
     if gate.threshold:
         target += f" {'+' if rising else '-'} {format_number(gate.threshold.copy_abs())}"
-    return *_settle(holds=holds), f"{gate.metric} {format_number(value)} {verb} {words} {target}"
+    return *_settle(holds=holds), f"{gate.metric} {show_number(value, beside=Decimal(shown))} {verb} {words} {target}"
 
 
 def _settle(*, holds: bool) -> tuple[Outcome, Reason]:
@@ -290,7 +307,7 @@ def _write_sentence(causes: Sequence[GateResult]) -> str:
         return "no gates are set, so any model passes"
     sentence = ", ".join(cause.message for cause in causes)
     against = {
-        cause.metric: format_number(cause.baseline_value)
+        cause.metric: show_number(cause.baseline_value)
         for cause in causes
         if cause.outcome is Outcome.FAIL
         and cause.operator is not GateOperator.VERSUS

@@ -135,7 +135,19 @@ def read_key(file: Path) -> str:
     return parse_verifier_key(file.read_text(encoding="utf-8").strip()).text
 
 
-@audit.command()
+class _OwnUsageCode(click.Command):
+    """Ends with 4 on wrong usage: 2 is the answer that a log was forked, and no typing error may look like it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, or show what is wrong with them."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.show()
+            ctx.exit(Code.USAGE)
+
+
+@audit.command(cls=_OwnUsageCode)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--key", "key_file", type=click.Path(path_type=Path), help="A file with the verifier key to trust.")
 @click.option("--anchors", "anchors_file", type=click.Path(path_type=Path), help="A checkpoints.txt kept elsewhere.")

@@ -70,7 +70,7 @@ def read_script(text: bytes, *, file: str, siblings: Iterable[str] = ()) -> Scri
     """
     try:
         tree = ast.parse(text, filename=file)
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", 0) or 0
         raise InputError(
             "script_invalid", f"this is no Python that can be read: {error}", file=file, line=line

@@ -41,7 +41,9 @@ def test_init_writes_the_launchpin_file_that_the_tutorial_shows_but_its_gates(wi
 def test_parameter_that_the_tutorial_sets_reaches_the_script(wine: Path) -> None:
     init_model(wine, model="wine", deploy="")
     snippet = next(
-        block.text for block in docs.blocks(language="yaml") if block.page == TUTORIAL and "parameters:" in block.text and not block.name
+        block.text
+        for block in docs.blocks(language="yaml")
+        if block.page == TUTORIAL and "parameters:" in block.text and not block.name
     )
     changed = shown("launchpin.yaml").replace("train:\n", f"train:\n{snippet}")
     file = parse_launchpin(changed.encode(), file="launchpin.yaml")

@@ -4,8 +4,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -74,6 +76,16 @@ def test_part_that_ignores_sigterm_is_killed_after_its_patience(tmp_path: Path) 
         tree = family(watched.pid("alpha"))
     assert not [one for one in tree if is_alive(one)]
     assert [event.part for event in watched.of(What.KILLED)] == ["alpha"]
+
+
+def test_nothing_is_waited_for_when_hurried(tmp_path: Path) -> None:
+    with supervised(tmp_path, patient_parts) as watched:
+        watched.supervisor.wait_ready(30)
+        tree = family(watched.pid("alpha"))
+        watched.supervisor.hurry()
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+    assert not [one for one in tree if is_alive(one)]
 
 
 def test_leftovers_of_a_killed_supervisor_are_ended_by_the_next_which_keeps_the_ports(tmp_path: Path) -> None:
@@ -201,6 +213,10 @@ def parents(layout: Layout) -> tuple[Part, ...]:
 
 def stubborn_parts(layout: Layout) -> tuple[Part, ...]:
     return (server_part(layout, "alpha", layout.ports.forge, code=STUBBORN),)
+
+
+def patient_parts(layout: Layout) -> tuple[Part, ...]:
+    return tuple(replace(part, patience=600.0) for part in stubborn_parts(layout))
 
 
 def family(pid: int) -> list[psutil.Process]:

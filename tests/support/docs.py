@@ -82,7 +82,9 @@ def anchors(page: Path) -> set[str]:
 
 def typed_commands() -> list[tuple[str, list[str]]]:
     """Return every `launchpin` command of the shell blocks, with its page."""
-    lines = ((block.page, line) for block in blocks(language="sh") for line in block.text.replace("\\\n", " ").splitlines())
+    lines = (
+        (block.page, line) for block in blocks(language="sh") for line in block.text.replace("\\\n", " ").splitlines()
+    )
     parts = ((page, part.strip()) for page, line in lines for part in line.split("&&"))
     ours = ((page, shlex.split(part, comments=True)) for page, part in parts if part.startswith("launchpin "))
     return [(page, words[1:]) for page, words in ours]
@@ -90,9 +92,6 @@ def typed_commands() -> list[tuple[str, list[str]]]:
 
 def mentioned_commands() -> list[tuple[str, list[str]]]:
     """Return every `launchpin` command that prose mentions, with its page."""
-    found = []
-    for page in pages():
-        for code in sorted(words_in_code(page.read_text(encoding="utf-8"))):
-            if code.startswith("launchpin ") and "/" not in code.split()[1]:
-                found.append((str(page.relative_to(ROOT)), code.split()[1:]))
-    return found
+    codes = ((page, code) for page in pages() for code in sorted(words_in_code(page.read_text(encoding="utf-8"))))
+    ours = ((page, code.split()[1:]) for page, code in codes if code.startswith("launchpin "))
+    return [(str(page.relative_to(ROOT)), words) for page, words in ours]

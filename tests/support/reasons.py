@@ -19,7 +19,7 @@ _AT = {
     "Considered": -1,
     "super().__init__": 0,
 }
-_NAMES = ("reason", "sync_reason", "was", "code")
+_NAMES = ("reason", "sync_reason")
 _REASON = re.compile(r"[A-Z][A-Za-z]+|[a-z]+(_[a-z]+)*")
 _PAIR = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)+")
 
@@ -54,7 +54,9 @@ def _path(file: Path) -> str:
 
 def _words(tree: ast.Module, *, is_story: bool) -> Iterator[str]:
     known = _constants()
-    for scope in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
+    scopes: list[ast.Module | ast.FunctionDef] = [tree]
+    scopes += [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    for scope in scopes:
         local = known | _assigned(scope)
         for node in ast.walk(scope):
             yield from _of_node(node, local, is_story=is_story)

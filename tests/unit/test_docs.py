@@ -14,8 +14,8 @@ from _pytest.mark import ParameterSet
 from gitops.bootstrap import stories
 from gitops.buildspec import read_pin
 from gitops.cli.main import launchpin
-from gitops.cli.verbs import VERBS
 from gitops.cli.scaffold import check_file
+from gitops.cli.verbs import VERBS
 from gitops.config.schema import SchemaKind, schema_text
 from gitops.policy import Reason
 from gitops.ports import EndpointStatus, Readiness
@@ -92,7 +92,9 @@ def test_audit_page_lists_the_entry_of_every_step() -> None:
     page = reference("audit")
     for kind in ("training", "promotion", "rollout", "command"):
         row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` |"))
-        missing = [step.event or step.name for step in stories()[kind].steps[:-1] if f"`{step.event or step.name}`" not in row]
+        missing = [
+            step.event or step.name for step in stories()[kind].steps[:-1] if f"`{step.event or step.name}`" not in row
+        ]
         assert missing == [], kind
 
 
@@ -135,10 +137,14 @@ def schema_keys(rule: object) -> Iterator[str]:
             yield from schema_keys(inner)
 
 
-@pytest.mark.parametrize(("kind", "page"), [(SchemaKind.LAUNCHPIN, "launchpin-yaml"), (SchemaKind.ENDPOINT, "endpoint-yaml")])
+@pytest.mark.parametrize(
+    ("kind", "page"), [(SchemaKind.LAUNCHPIN, "launchpin-yaml"), (SchemaKind.ENDPOINT, "endpoint-yaml")]
+)
 def test_reference_of_a_file_explains_every_key(kind: SchemaKind, page: str) -> None:
     text = reference(page)
-    shown = set(re.findall(r"\w+", " ".join(docs.words_in_code(text) | set(re.findall(r"^#+ (.*)$", text, re.MULTILINE)))))
+    shown = set(
+        re.findall(r"\w+", " ".join(docs.words_in_code(text) | set(re.findall(r"^#+ (.*)$", text, re.MULTILINE))))
+    )
     assert set(schema_keys(json.loads(schema_text(kind)))) - shown == set()
 
 
