@@ -239,7 +239,12 @@ def test_depth_names_the_ready_jobs_oldest_first(store: SqlStore, clock: Clock) 
     second = store.wake("poll", "b")
     store.wake("poll", "later", after=timedelta(hours=1))
     (control,) = store.depth()
-    assert (control.queue, control.ready, control.oldest, control.jobs) == (Queue.CONTROL, 2, 5.0, ((first, 0), (second, 0)))
+    assert (control.queue, control.ready, control.oldest, control.jobs) == (
+        Queue.CONTROL,
+        2,
+        5.0,
+        ((first, 0), (second, 0)),
+    )
 
 
 def test_next_due_is_the_end_of_a_lease_when_nothing_else_comes(store: SqlStore) -> None:

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import Identity, PartState, Record, State, read_record
 from gitops.forge.github import GitHubForge
 from gitops.ports import Deps
-from gitops.reconcile import Loop, run_until_idle
+from gitops.reconcile import AnyStory, Loop, run_until_idle
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from tests.support.deps import make_deps
@@ -60,7 +60,6 @@ class Stack:
 
     layout: Layout
     store: SqlStore
-    home: Path = field(default=Path())
 
     def launchpin(self, *arguments: object) -> Output:
         """Call a verb on this stack."""
@@ -98,16 +97,17 @@ def make_stack(folder: Path) -> Iterator[Stack]:
 
 
 @contextmanager
-def working(stack: Stack, **parts: Any) -> Iterator[Deps]:  # noqa: ANN401 - any part of deps
+def working(stack: Stack, *stories: AnyStory, **parts: Any) -> Iterator[Deps]:  # noqa: ANN401 - any part of deps
     """Carry out the stack's commands in a thread, as a control worker does.
 
     Args:
+        stories: further ones to carry out; jobs of all others are dropped.
         parts: real parts for the steps; the forge is that of the stack unless given.
     """
     token = (stack.layout.forge_home / "bot.token").read_text(encoding="utf-8").strip()
     forge = GitHubForge(stack.layout.url("forge") + "/api/v3", token, login="launchpin[bot]")
     deps = make_deps(stack.store, stack.layout.dir, **{"forge": forge, **parts})
-    loop = Loop(deps=deps, stories={"command": COMMAND}, owner="test")
+    loop = Loop(deps=deps, stories={story.kind: story for story in (COMMAND, *stories)}, owner="test")
     stop = threading.Event()
 
     def work() -> None:

@@ -239,6 +239,15 @@ def test_job_is_over_when_its_record_is_gone_or_final_or_nobody_knows_its_story(
     assert {job.kind for job in world.store.jobs()} <= {"poll"}
 
 
+def test_no_step_is_run_when_the_record_was_ended_meanwhile(world: World) -> None:
+    ended = world.now.model_copy(update={"phase": Phase.SUPERSEDED})
+    loop = world.loop(fail(AssertionError("was run")), load=lambda _deps, _subject: ended)
+
+    assert run_until_idle(loop, Queue.CONTROL) == 1
+    assert world.job is None
+    assert world.now.message == ""
+
+
 def test_recurring_job_never_ends_whatever_its_step_answers(world: World) -> None:
     answers: list[Outcome | Exception] = [
         *[ValueError("odd")] * 7,

@@ -249,7 +249,8 @@ def test_attack_77_short_text_is_at_most_140_characters_when_it_is_taken_apart(t
     _assert_refers_to_nobody(short(text))
 
 
-@given(st.lists(st.text(max_size=30) | st.sampled_from(HOSTILE), max_size=5))
+@given(st.lists(st.text(max_size=30) | st.sampled_from([*HOSTILE, "~~~~", "  ~~~~~~ ", "~~~"]), max_size=5))
+@example(["~~~~", "# gone"])
 def test_attack_77_log_stays_in_its_block_when_a_line_looks_like_its_end(lines: list[str]) -> None:
     page = _render(fenced(lines) + "\n\nafter")
 
