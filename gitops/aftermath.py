@@ -124,7 +124,7 @@ def _commit(deps: Deps, edit: Edit, *, branch: str, create: bool) -> Commit:
 def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
     """Propose the pin that serves, where the branch takes no commit of ours."""
     name, base = edit.repository.full_name, edit.repository.default_branch
-    branch = f"launchpin/rollback/{slug(rollout.environment)}/{rollout.id}"
+    branch = f"launchpin-rollback/{slug(rollout.environment)}/{rollout.id}"
     subject, _, body = edit.message.partition("\n\n")
 
     def propose() -> Pull:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from gitops.desired import Desired, environment_paths, read_desired
+from gitops.desired import Desired, check_place, environment_paths, is_touched, read_desired
 from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
 from gitops.identifiers import new_id
 from gitops.plans import plan_digest
 from gitops.ports import Check, CheckState, Deps, Endpoint, EndpointStatus
 from gitops.proposals import check_pulls
-from gitops.records import Cause, Environment, Health, Repository, Role, Rollout, Sync
+from gitops.records import Cause, Direction, Environment, Health, Repository, Role, Rollout, Sync
 from gitops.steps import Outcome, Phase, Step, Story, Wait
 from gitops.texts import code, short
 from gitops.writes import OpenRollout, SaveEnvironment, Wake, Write
@@ -48,6 +48,7 @@ def _compare_environment(deps: Deps, repository: Repository, *, head: str, path:
     known = deps.store.environment(repository.id, path)
     try:
         desired = read_desired(deps, repository, commit=head, path=path)
+        check_place(deps, desired, known)
     except (InputError, NotFoundError, RefusedError) as error:
         return _unreadable(deps, repository, known, head=head, path=path, error=error)
     target = deps.targets[desired.endpoint.target]
@@ -65,10 +66,22 @@ def _compare_environment(deps: Deps, repository: Repository, *, head: str, path:
         )
         return [SaveEnvironment(now, _COMPARED)]
     newest = deps.store.newest_rollout(repository.id, path)
-    seen = Seen(known, now, live, newest)
+    seen = Seen(known, now, live, newest, is_asked_again=_is_asked_again(deps, repository, now, newest))
     now = now.model_copy(update=_state(seen))
-    rollouts = [OpenRollout(_rollout(repository, now))] if _wants_rollout(seen) else []
+    rollouts: list[Write] = [OpenRollout(_rollout(repository, now))] if _wants_rollout(seen) else []
+    if newest is not None and seen.is_moving and known is not None and known.pin_commit != now.pin_commit:
+        # It may wait for just this push: to be mended, or to make way.
+        rollouts.append(Wake("rollout", newest.id))
     return [SaveEnvironment(now, _COMPARED), *rollouts]
+
+
+def _is_asked_again(deps: Deps, repository: Repository, now: Environment, newest: Rollout | None) -> bool:
+    """Return whether somebody changed the environment's files since a rollout of the same pin came to nothing."""
+    if newest is None or not newest.phase.is_final or newest.phase is Phase.SUCCEEDED:
+        return False
+    if newest.direction is not Direction.FORWARD or newest.commit == now.pin_commit:
+        return False
+    return is_touched(now.path, deps.mirror.changed_paths(repository, newest.commit, now.pin_commit))
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,14 @@ class Seen:
         now: with the pin at the head.
         live: as the target has it; None when it has no such endpoint.
         newest: the last rollout begun for it.
+        is_asked_again: whether its files were changed since that rollout came to nothing.
     """
 
     known: Environment | None
     now: Environment
     live: Endpoint | None
     newest: Rollout | None
+    is_asked_again: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -119,14 +134,15 @@ def _wants_rollout(seen: Seen) -> bool:
     """Decide whether the endpoint must follow the pin: the pin is new, or a good rollout was undone since."""
     now, newest = seen.now, seen.newest
     if newest is not None and seen.is_moving:
-        return newest.version != now.pinned and newest.direction == "forward"
+        is_other = (newest.model, newest.version) != (now.model, now.pinned)
+        return is_other and newest.direction is Direction.FORWARD
     if seen.serving == now.pinned:
         return False
     is_new = seen.known is None or seen.known.pinned != now.pinned or seen.known.endpoint != now.endpoint
-    if newest is None or is_new:
+    if newest is None or is_new or seen.is_asked_again:
         return True
     was_refused = newest.version == now.pinned and newest.phase is not Phase.SUCCEEDED
-    went_back = newest.direction == "rollback" and newest.from_version == now.pinned
+    went_back = newest.direction is Direction.ROLLBACK and newest.from_version == now.pinned
     return not was_refused and not went_back
 
 
@@ -180,7 +196,7 @@ def _unreadable(
     check = Check(
         f"launchpin/rollout ({path})",
         CheckState.FAILURE,
-        short(str(error)),
+        short(f"{error.reason}: {error}" if isinstance(error, RefusedError) else str(error)),
         summary=f"{code(str(error), limit=1000)}\n\nThe endpoint is as it was.",
         path=file,
         line=line,
@@ -188,7 +204,8 @@ def _unreadable(
     if known is None or known.pin_commit != head or known.message != str(error):
         deps.forge.report_check(repository.full_name, head, check)
     blank = Environment(repository_id=repository.id, path=path, name=PurePosixPath(path).name)
-    wrong = {"repository": repository.full_name, "sync": Sync.OUT_OF_SYNC, "sync_reason": "ConfigInvalid"}
+    reason = error.reason if isinstance(error, RefusedError) else "ConfigInvalid"
+    wrong = {"repository": repository.full_name, "sync": Sync.OUT_OF_SYNC, "sync_reason": reason}
     now = (known or blank).model_copy(update={**wrong, "pin_commit": head, "message": str(error)})
     return [SaveEnvironment(now, ("repository", "pin_commit", "sync", "sync_reason", "message"))]
 

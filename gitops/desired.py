@@ -1,6 +1,6 @@
 """What the deploy repository asks of one environment at one commit: the pin and the endpoint, read together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -9,7 +9,7 @@ from gitops.config.endpoint import EndpointFile, Unjudged, parse_endpoint
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.plans import plan_digest
 from gitops.ports import Deps
-from gitops.records import Repository, Version
+from gitops.records import Environment, Repository, Version
 
 _BUILDSPECS = ("buildspec.yml", "buildspec.yaml")
 _ENDPOINTS = ("endpoint.yaml", "endpoint.yml")
@@ -38,6 +38,12 @@ def environment_paths(files: Sequence[str]) -> tuple[str, ...]:
     folders = {name: {str(PurePosixPath(file).parent) for file in files if PurePosixPath(file).name in name}
                for name in (_BUILDSPECS, _ENDPOINTS)}  # fmt: skip
     return tuple(sorted(folders[_BUILDSPECS] & folders[_ENDPOINTS]))
+
+
+def is_touched(path: str, files: Iterable[str]) -> bool:
+    """Return whether one of these files says what the environment in this directory should be."""
+    places = (PurePosixPath(file) for file in files)
+    return any(place.name in (*_BUILDSPECS, *_ENDPOINTS) and place.parent == PurePosixPath(path) for place in places)
 
 
 def read_desired(deps: Deps, repository: Repository, *, commit: str, path: str) -> Desired:
@@ -70,8 +76,29 @@ def _read_one(
     return found[0]
 
 
-def check_pin(deps: Deps, desired: Desired) -> Version | None:
+def check_place(deps: Deps, desired: Desired, known: Environment | None) -> None:
+    """Hold a pin against the service and the environment it stands in, whatever version it names.
+
+    Args:
+        known: what is recorded of the environment; None when it is new.
+
+    Raises:
+        RefusedError: `pin_refused`, with what is wrong with it.
+    """
+    pin = desired.pin
+    if pin.tracking_uri not in deps.service.tracking_uris:
+        message = f"TRACKING_URI {pin.tracking_uri[:200]} is not one that this service allows"
+        raise RefusedError("pin_refused", f"{message}: write {deps.service.tracking_uri}")
+    if known is not None and known.serving and pin.model_version and pin.model_name != known.model:
+        message = f"{desired.path} serves {known.model}, and the pin names another model, {pin.model_name}"
+        raise RefusedError("pin_refused", f"{message}: give each its own directory, or empty the pin first")
+
+
+def check_pin(deps: Deps, desired: Desired, *, known: Environment | None = None) -> Version | None:
     """Hold a pin against what exists and what is allowed; the endpoint is not asked.
+
+    Args:
+        known: what is recorded of the environment; None when it is new.
 
     Returns:
         Our verdict on the version; None for an empty pin, or for a version without one where that is allowed.
@@ -79,9 +106,8 @@ def check_pin(deps: Deps, desired: Desired) -> Version | None:
     Raises:
         RefusedError: `pin_refused`, with what is wrong with it.
     """
+    check_place(deps, desired, known)
     pin = desired.pin
-    if pin.tracking_uri not in deps.service.tracking_uris:
-        raise RefusedError("pin_refused", f"TRACKING_URI {pin.tracking_uri[:200]} is not one that this service allows")
     if not pin.model_version:
         return None
     name = f"{pin.model_name} {pin.model_version}"

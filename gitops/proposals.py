@@ -1,9 +1,9 @@
 """What merging an open pull request of a deploy repository would do, said on its head as a check. Changes nothing."""
 
-from gitops.desired import Desired, check_pin, digest_of, environment_paths, read_desired
+from gitops.desired import Desired, check_pin, digest_of, environment_paths, is_touched, read_desired
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.ports import Check, CheckState, Commit, Deps, Pull
-from gitops.records import Repository
+from gitops.records import Environment, Repository
 from gitops.texts import code, short
 
 
@@ -21,7 +21,7 @@ def _check_pull(deps: Deps, repository: Repository, pull: Pull) -> None:
     base = heads.get(f"refs/heads/{repository.default_branch}", "")
     touched = deps.mirror.changed_paths(repository, base, pull.head_sha)
     for path in environment_paths(deps.mirror.files(repository, pull.head_sha)):
-        if any(file.startswith(f"{path}/") for file in touched):
+        if is_touched(path, touched):
             deps.effects.once(
                 "check_pull_request",
                 f"check:{repository.id}:{pull.number}:{pull.head_sha}:{path}",
@@ -33,16 +33,16 @@ def _check_pull(deps: Deps, repository: Repository, pull: Pull) -> None:
 
 def _report(deps: Deps, repository: Repository, pull: Pull, path: str) -> Commit:
     known = deps.store.environment(repository.id, path)
-    name = known.name if known else path
-    deps.forge.report_check(repository.full_name, pull.head_sha, _judge(deps, repository, pull, path, name))
+    deps.forge.report_check(repository.full_name, pull.head_sha, _judge(deps, repository, pull, path, known))
     return Commit(sha=pull.head_sha)
 
 
-def _judge(deps: Deps, repository: Repository, pull: Pull, path: str, name: str) -> Check:
+def _judge(deps: Deps, repository: Repository, pull: Pull, path: str, known: Environment | None) -> Check:
+    name = known.name if known else path
     title = f"launchpin/plan ({name})"
     try:
         desired = read_desired(deps, repository, commit=pull.head_sha, path=path)
-        version = check_pin(deps, desired)
+        version = check_pin(deps, desired, known=known)
     except InputError as error:
         return Check(
             title, CheckState.FAILURE, short(str(error)), code(str(error), limit=1000), path=error.file, line=error.line
@@ -51,9 +51,8 @@ def _judge(deps: Deps, repository: Repository, pull: Pull, path: str, name: str)
         return Check(title, CheckState.FAILURE, short(f"{error.reason}: {error}"), code(str(error), limit=1000))
     host = deps.targets[desired.endpoint.target].host()
     digest = digest_of(desired, environment=name, host=host, version=version)
-    return Check(title, CheckState.SUCCESS, short(f"{_change(deps, repository, desired)}, plan {digest}"), url=pull.url)
+    return Check(title, CheckState.SUCCESS, short(f"{_change(known, desired)}, plan {digest}"), url=pull.url)
 
 
-def _change(deps: Deps, repository: Repository, desired: Desired) -> str:
-    known = deps.store.environment(repository.id, desired.path)
+def _change(known: Environment | None, desired: Desired) -> str:
     return f"{(known.serving if known else '') or 'nothing'} -> {desired.pin.model_version or 'nothing'}"

@@ -91,7 +91,13 @@ def _run_step(loop: Loop, claim: Claim) -> Exit:
     if story is None or subject is None or (isinstance(subject, Record) and subject.phase.is_final):
         return Exit(record=None, outcome=None)
     record = subject if isinstance(subject, Record) else None
-    step = story.step(record.step if record else "")
+    try:
+        step = story.step(record.step if record else "")
+    except KeyError:
+        message = (
+            f"this version of Launchpin has no step {record.step if record else ''!r} of a {story.kind}: upgrade it"
+        )
+        return Exit(record, Stalled("StepUnknown", message), recurring=record is None)
     if step.queue is not claim.queue:
         return Exit(record, None, step=step.name, next_step=step.name, queue=step.queue, recurring=record is None)
     with HeldLease(loop.deps.store, claim, times=loop.times, deadline=step.deadline.total_seconds()) as lease:

@@ -7,14 +7,15 @@ automation from trying the same again.
 from datetime import timedelta
 
 from gitops.aftermath import finish, write_back
-from gitops.desired import Desired, check_pin, digest_of, read_desired
-from gitops.errors import RefusedError, RetryError, StalledError
+from gitops.desired import Desired, check_pin, digest_of, is_touched, read_desired
+from gitops.errors import InputError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.models import fetch_version, hash_folder, model_folder, parse_manifest, verify_folder
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout, Version
 from gitops.smoke import run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
+from gitops.writes import Wake
 
 _LOCKED = timedelta(seconds=5)
 _LOOK = timedelta(seconds=1)
@@ -33,10 +34,8 @@ def admit(deps: Deps, rollout: Rollout) -> Outcome:
     facts: Facts = {"previous_version": known.serving, "previous_configuration": known.configuration}
     if rollout.direction is Direction.ROLLBACK:
         return Done(facts=facts, message=f"back to version {rollout.version or 'nothing'}")
-    desired = _desired_now(deps, rollout)
-    if desired.pin.model_version != rollout.version:
-        message = f"the pin is {desired.pin.model_version or 'empty'} now"
-        return Ended(Phase.SUPERSEDED, "NewerPin", message)
+    if newer := _find_newer(rollout, _desired_now(deps, rollout)):
+        return newer
     if known.serving != rollout.version:
         holds = deps.store.holds(repository_id=rollout.repository_id, path=rollout.path)
         if holds:
@@ -65,20 +64,41 @@ def _desired_now(deps: Deps, rollout: Rollout) -> Desired:
     return read_desired(deps, repository, commit=head, path=rollout.path)
 
 
+def _find_newer(rollout: Rollout, now: Desired) -> Ended | None:
+    """Return the end of a rollout whose pin was changed since; the newest one wins."""
+    if (now.pin.model_name, now.pin.model_version) == (rollout.model, rollout.version):
+        return None
+    message = f"the pin is {now.pin.model_version or 'empty'} now"
+    return Ended(Phase.SUPERSEDED, "NewerPin", message, writes=(Wake("compare", str(rollout.repository_id)),))
+
+
+def _makes_way(deps: Deps, rollout: Rollout) -> Ended | None:
+    """Return the end of a rollout that a newer pin takes the place of before traffic moves, stalled or not."""
+    if rollout.direction is Direction.ROLLBACK:
+        return None
+    try:
+        return _find_newer(rollout, _desired_now(deps, rollout))
+    except (InputError, NotFoundError):
+        return None  # what is wrong at the head is said on its own commit
+
+
 def _desired(deps: Deps, rollout: Rollout) -> Desired:
     return read_desired(deps, _repository(deps, rollout), commit=rollout.commit, path=rollout.path)
 
 
 def verify(deps: Deps, rollout: Rollout) -> Outcome:
     """Check that the version exists, may be used and is byte for byte what was judged."""
+    if newer := _makes_way(deps, rollout):
+        return newer
     if not rollout.version:
         return Done(message="the pin is empty")
     desired = _desired(deps, rollout)
     if rollout.direction is Direction.ROLLBACK:
         version = deps.store.version(rollout.model, rollout.version)
     else:
-        version = check_pin(deps, desired)
-        _check_plan(deps, rollout, desired, version)
+        version = check_pin(deps, desired, known=_environment(deps, rollout))
+        if newer := _check_plan(deps, rollout, desired, version):
+            return newer
     if version is None:
         return _verify_unjudged(deps, rollout, desired)
     folder = model_folder(deps, version.manifest_sha256)
@@ -107,8 +127,13 @@ def _name(deps: Deps, rollout: Rollout) -> str:
     return _environment(deps, rollout).name
 
 
-def _check_plan(deps: Deps, rollout: Rollout, desired: Desired, version: Version | None) -> None:
+def _check_plan(deps: Deps, rollout: Rollout, desired: Desired, version: Version | None) -> Ended | None:
     """Hold the merged tree against the plan that the pull request announced.
+
+    What was pushed to the environment's files after the merge was announced by nobody: its plan is what is there.
+
+    Returns:
+        The end of a rollout whose environment was changed while it stood; a new one takes its place.
 
     Raises:
         StalledError: `PlanChanged`.
@@ -116,14 +141,26 @@ def _check_plan(deps: Deps, rollout: Rollout, desired: Desired, version: Version
     name = _name(deps, rollout)
     promotion = deps.store.promotion_of(rollout.repository_id, name, rollout.model, rollout.version)
     if promotion is None or promotion.facts.plan_digest is None or not promotion.facts.merge_sha:
-        return
+        return None
     digest = digest_of(desired, environment=name, host=rollout.host, version=version)
-    if digest != promotion.facts.plan_digest:
-        message = (
-            f"pull request {promotion.facts.number} announced plan {promotion.facts.plan_digest[:12]}, "
-            f"the merged tree is {digest[:12]}: push the pin again to roll out what is there now"
-        )
-        raise StalledError("PlanChanged", message)
+    if digest == promotion.facts.plan_digest or _was_touched(deps, rollout, promotion.facts.merge_sha, rollout.commit):
+        return None
+    repository = _repository(deps, rollout)
+    head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", rollout.commit)
+    if _was_touched(deps, rollout, rollout.commit, head):
+        again = (Wake("compare", str(rollout.repository_id)),)
+        return Ended(Phase.SUPERSEDED, "NewerPin", f"{rollout.path} was changed at {head[:12]}", writes=again)
+    message = (
+        f"pull request {promotion.facts.number} announced plan {promotion.facts.plan_digest[:12]}, the merged tree is "
+        f"{digest[:12]}: push a change to {desired.buildspec}, a comment will do, to roll out what is there now"
+    )
+    raise StalledError("PlanChanged", message)
+
+
+def _was_touched(deps: Deps, rollout: Rollout, old: str, new: str) -> bool:
+    if old == new:
+        return False
+    return is_touched(rollout.path, deps.mirror.changed_paths(_repository(deps, rollout), old, new))
 
 
 def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
@@ -145,10 +182,16 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
     """Start the version without traffic and ask it the smoke questions."""
     if not rollout.version:
         return Done()
+    if newer := _makes_way(deps, rollout):
+        return newer
     known = _environment(deps, rollout)
-    target = deps.targets[rollout.target]
     if known.serving == rollout.version and _is_live(deps, rollout, known.configuration):
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
+    return _start(deps, rollout)
+
+
+def _start(deps: Deps, rollout: Rollout) -> Outcome:
+    target = deps.targets[rollout.target]
     configuration = _configuration(deps, rollout)
     facts: Facts = {"configuration": configuration.name}
     # Asked for once: a target starts a failed configuration again when it is asked again.
@@ -264,7 +307,10 @@ def bake(deps: Deps, rollout: Rollout) -> Outcome:
     if endpoint is None:
         return _failed({}, "EndpointMissing", "the target knows no such endpoint any more")
     if endpoint.failure or endpoint.status is EndpointStatus.FAILED:
-        return _failed({}, "EndpointUnhealthy", endpoint.message or endpoint.failure)
+        why = ": ".join(
+            part for part in (endpoint.failure.removeprefix("EndpointUnhealthy: "), endpoint.message) if part
+        )
+        return _failed({}, "EndpointUnhealthy", why)
     if endpoint.status is not EndpointStatus.IN_SERVICE:
         message = f"{endpoint.requests} requests, {endpoint.errors} errors, {endpoint.seconds_left:.0f} s to go"
         return Wait(_LOOK, "Baking", message)

@@ -186,8 +186,8 @@ def judge(deps: Deps, training: Training) -> Outcome:
     """Choose the candidate among the runs and hold it against the gates."""
     file = read_launchpin(deps, training)
     run = _run(training)
-    runs = deps.registry.runs_of(run, within=f"{training.id}/{training.facts.attempt}")
     deps.registry.end_run(run.run_id, succeeded=True)
+    runs = deps.registry.runs_of(run, within=f"{training.id}/{training.facts.attempt}")
     wanted = file.register.objective
     objective = Objective(wanted.metric, wanted.goal is Goal.MAXIMIZE) if wanted else None
     candidate = choose_candidate(runs, objective=objective, model=file.register.model)

@@ -145,8 +145,8 @@ def _show_environments(overview: Overview) -> str:
             lines.append("  " + show_controls(cut(f"{one.endpoint or one.path}: {why}", _TEXT)))
     for hold in overview.holds:
         endpoint = _endpoint_of(hold, overview.environments)
-        lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}: {hold.message}", _TEXT)))
-        lines.append(f"    launchpin resume {endpoint}")
+        lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}", _TEXT)))
+        lines.append("    " + show_controls(cut(f"{hold.message}; launchpin resume lifts it", _TEXT)))
     return "\n".join(lines)
 
 

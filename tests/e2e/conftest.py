@@ -5,14 +5,32 @@ from pathlib import Path
 
 import pytest
 
+from gitops.embedded.stack import keys
+from gitops.embedded.stack.layout import Layout
+from gitops.logins import write_private
 from tests.support.live import Live, running
+
+TRAINING_MEMORY = 1500 * 1024**2
+TRAINING_TASKS = 300
+SECRET = "correct-horse-battery-staple"  # noqa: S105 - made up, and granted to a test's repository
 
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Give a stack whose polls and comparisons come every few seconds."""
+    """Give a stack whose polls and comparisons come every few seconds, and whose trainings are held short."""
+    folder = tmp_path_factory.mktemp("live") / "stack"
+    secrets = Layout.make(folder).secrets
+    for place in (secrets, secrets / keys.GRANTED):
+        place.mkdir(mode=0o700)
+    write_private(secrets / keys.GRANTED / "DATA_TOKEN", SECRET + "\n")
     with running(
-        tmp_path_factory.mktemp("live") / "stack", poll="4s", compare="4s", anchor="2s", checkpoint="2s"
+        folder,
+        poll="4s",
+        compare="4s",
+        anchor="2s",
+        checkpoint="2s",
+        training_memory=str(TRAINING_MEMORY),
+        training_tasks=str(TRAINING_TASKS),
     ) as stack:
         yield stack
 

@@ -1,4 +1,4 @@
-"""One-time links into a stack's pages, for whoever may write into its folder."""
+"""One-time links into a stack's pages. Whoever may write into its folder may sign in."""
 
 from gitops import logins
 from gitops.embedded.forge import accounts
