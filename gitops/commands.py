@@ -83,9 +83,13 @@ def rollback(deps: Deps, command: Command) -> Outcome:
     if version.quarantined or version.verdict != "pass":
         raise RefusedError("VersionUnusable", f"{environment.model} {wanted} is quarantined or did not pass")
     rollout = _rollback(command, environment, wanted)
+    under_way = deps.store.active_rollouts(
+        target=environment.target, host=environment.host, endpoint=environment.endpoint
+    )
     return Done(
         facts={"result": {"rollout": rollout.id, "endpoint": environment.endpoint, "version": wanted}},
-        writes=(OpenRollout(rollout),),
+        # Whoever has no traffic yet gives way.
+        writes=(OpenRollout(rollout), *(Wake("rollout", other.id) for other in under_way)),
         message=f"{environment.endpoint} goes from version {environment.serving} back to {wanted}",
     )
 

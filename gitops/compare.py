@@ -141,7 +141,8 @@ def _wants_rollout(seen: Seen) -> bool:
     is_new = seen.known is None or seen.known.pinned != now.pinned or seen.known.endpoint != now.endpoint
     if newest is None or is_new or seen.is_asked_again:
         return True
-    was_refused = newest.version == now.pinned and newest.phase is not Phase.SUCCEEDED
+    over = {Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.CANCELLED}
+    was_refused = newest.version == now.pinned and newest.phase not in over
     went_back = newest.direction is Direction.ROLLBACK and newest.from_version == now.pinned
     return not was_refused and not went_back
 

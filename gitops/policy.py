@@ -266,11 +266,18 @@ def _compare_champion(gate: Gate, value: Decimal, version: str, baseline: Decima
             assert_never(gate.goal)
     holds = gain >= Fraction(gate.threshold)
     verb = "is" if holds else "is not"
-    shown = show_number(baseline, beside=value)
-    target = f"champion v{version}'s {shown}"
+    shown, against = _show_pair(value, baseline)
+    target = f"champion v{version}'s {against}"
     if gate.threshold:
         target += f" {'+' if rising else '-'} {format_number(gate.threshold.copy_abs())}"
-    return *_settle(holds=holds), f"{gate.metric} {show_number(value, beside=Decimal(shown))} {verb} {words} {target}"
+    return *_settle(holds=holds), f"{gate.metric} {shown} {verb} {words} {target}"
+
+
+def _show_pair(first: Decimal, second: Decimal) -> tuple[str, str]:
+    """Write two numbers short, or both in full where short they would stand in another order."""
+    short = _SHOWN.plus(first), _SHOWN.plus(second)
+    first, second = short if short[0].compare(short[1]) == first.compare(second) else (first, second)
+    return format_number(first), format_number(second)
 
 
 def _settle(*, holds: bool) -> tuple[Outcome, Reason]:

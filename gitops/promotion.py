@@ -98,7 +98,7 @@ def open_pull_request(deps: Deps, promotion: Promotion) -> Outcome:
 def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
     version = _version(deps, promotion)
     links = {
-        "run": deps.registry.version_url(promotion.model, promotion.version),
+        "version": deps.registry.version_url(promotion.model, promotion.version),
         "training": f"{deps.service.base_url}/trainings/{promotion.training_id}",
     }
     return pull_text(
@@ -180,7 +180,9 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
         return _closed(deps, promotion, pull)
     holds = deps.store.holds(repository_id=promotion.repository_id, path=promotion.path)
     if holds:
-        return Wait(_LOOK, "Held", f"held since {holds[0].reason}: launchpin resume {promotion.environment}")
+        known = deps.store.environment(promotion.repository_id, promotion.path)
+        endpoint = known.endpoint if known else promotion.path
+        return Wait(_LOOK, "Held", f"held, {holds[0].message}: launchpin resume {endpoint}")
     if promotion.merge is MergeMode.REVIEW:
         return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
     return _merge(deps, promotion, pull)

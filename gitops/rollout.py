@@ -73,9 +73,14 @@ def _find_newer(rollout: Rollout, now: Desired) -> Ended | None:
 
 
 def _makes_way(deps: Deps, rollout: Rollout) -> Ended | None:
-    """Return the end of a rollout that a newer pin takes the place of before traffic moves, stalled or not."""
+    """Return the end of a rollout that something newer takes the place of before traffic moves, stalled or not."""
     if rollout.direction is Direction.ROLLBACK:
         return None
+    active = deps.store.active_rollouts(target=rollout.target, host=rollout.host, endpoint=rollout.endpoint)
+    waiting = [other for other in active if other.id != rollout.id]
+    if waiting:
+        message = f"rollout {waiting[-1].id} of version {waiting[-1].version or 'none'} takes its place"
+        return Ended(Phase.SUPERSEDED, "NewerRollout", message)
     try:
         return _find_newer(rollout, _desired_now(deps, rollout))
     except (InputError, NotFoundError):
@@ -180,10 +185,10 @@ def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
 
 def prepare(deps: Deps, rollout: Rollout) -> Outcome:
     """Start the version without traffic and ask it the smoke questions."""
-    if not rollout.version:
-        return Done()
     if newer := _makes_way(deps, rollout):
         return newer
+    if not rollout.version:
+        return Done()
     known = _environment(deps, rollout)
     if known.serving == rollout.version and _is_live(deps, rollout, known.configuration):
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")

@@ -75,13 +75,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def gates_table(gates: Sequence[GateOutcome]) -> str:
     """Return the gates with what was asked, what was found, and why."""
-    marks = {"pass": "✅ pass", "fail": "❌ fail"}
+    marks = {"pass": "✓ pass", "fail": "✗ fail"}
     rows = [
-        (code(gate.metric), code(f"{gate.operator} {gate.threshold}"), marks.get(gate.outcome, "⚠️ inconclusive"),
+        (code(gate.metric), code(_condition(gate)), marks.get(gate.outcome, "? inconclusive"),
          inert(gate.message))
         for gate in gates
     ]  # fmt: skip
     return table(("metric", "gate", "result", "why"), rows) if rows else "No gates are set: any trained model passes."
+
+
+def _condition(gate: GateOutcome) -> str:
+    words = gate.operator.replace("_", " ")
+    return f"versus champion, gain at least {gate.threshold}" if words == "versus" else f"{words} {gate.threshold}"
 
 
 def metrics_table(metrics: Mapping[str, str], champion: Mapping[str, str], champion_version: str) -> str:
@@ -143,13 +148,14 @@ def _lineage(version: Version, training: Training | None, links: Mapping[str, st
         ("commit", code(version.commit)),
         ("repository", code(version.repository)),
         ("branch", code(training.branch if training else "")),
+        ("version", code(f"{version.model} {version.version}")),
         ("training", code(version.training_id)),
         ("run", code(version.run_id)),
         ("files (manifest SHA-256)", code(version.manifest_sha256)),
         ("environment (lock SHA-256)", code(version.lock_sha256)),
     ]
-    rows += [(name, f"[open]({url})") for name, url in links.items() if _LINK.fullmatch(url)]
-    return table(("what", "which"), rows)
+    opened = {name: f" [open]({url})" for name, url in links.items() if _LINK.fullmatch(url)}
+    return table(("what", "which"), [(name, value + opened.get(name, "")) for name, value in rows])
 
 
 def _plan(promotion: Promotion, previous: str, digest: str) -> str:

@@ -19,6 +19,7 @@ from gitops.audit.entry import Entry, parse
 from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
+from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
 from gitops.errors import InputError, NotFoundError, RetryError
@@ -33,7 +34,7 @@ _PAGE = 1000
 _KEY_FILE = "audit.pub"
 
 
-@click.group()
+@click.group(cls=NearestGroup)
 def audit() -> None:
     """Export or verify the audit log, and ask it what served when."""
 

@@ -39,10 +39,7 @@ def warn(found: Found, files: Mapping[str, bytes]) -> tuple[str, ...]:
     """Return what a person must still do before the first training, a sentence each."""
     warnings = []
     if not found.environment and not (found.project and (found.project.python_env or found.project.conda_env)):
-        needs = sorted({"mlflow", *found.reading.packages})
-        warnings.append(
-            f"nothing says which packages it needs: write a requirements.txt (at least: {', '.join(needs)})"
-        )
+        warnings.append(_ask_for_environment(found))
     missing = [option.name for option in found.reading.options if option.default is None]
     if missing and "launchpin.yaml" in files:
         listed = ", ".join(missing)
@@ -55,6 +52,13 @@ def warn(found: Found, files: Mapping[str, bytes]) -> tuple[str, ...]:
     if found.project and "main" not in {point.name for point in found.project.entry_points}:
         warnings.append("MLproject has no entry point main: name yours under train.entry_point in launchpin.yaml")
     return tuple(warnings)
+
+
+def _ask_for_environment(found: Found) -> str:
+    if found.has_pyproject:
+        return "pyproject.toml is not locked: run `uv lock`, and commit uv.lock"
+    needs = ", ".join(sorted({"mlflow", *found.reading.packages}))
+    return f"nothing says which packages it needs: write a requirements.txt (at least: {needs})"
 
 
 def _write_mlproject(found: Found, names: Names) -> str:

@@ -26,6 +26,7 @@ class Found:
         project: the MLproject that is there already.
         environment: the file that says which packages are needed, empty when there is none.
         launchpin: the launchpin.yaml that is there already, empty when there is none.
+        has_pyproject: whether there is a pyproject.toml, which says what is needed once it is locked.
     """
 
     script: str
@@ -33,6 +34,7 @@ class Found:
     project: MLproject | None
     environment: str
     launchpin: str
+    has_pyproject: bool = False
 
     @property
     def environment_key(self) -> str:
@@ -66,6 +68,7 @@ def look_into(folder: Path, *, script: str = "") -> Found:
         project=project,
         environment=next((name for name in _ENVIRONMENTS if name in names), ""),
         launchpin=find_one(names, "launchpin") or "",
+        has_pyproject="pyproject.toml" in names,
     )
 
 

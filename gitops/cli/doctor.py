@@ -130,8 +130,8 @@ def _look_at_interpreters() -> Finding:
     """Look for the Pythons that trainings may ask for."""
     names = [f"python3.{minor}" for minor in range(9, 15) if shutil.which(f"python3.{minor}")]
     own = "{}.{}".format(*sys.version_info[:2])
-    text = ", ".join(dict.fromkeys([own, *(name.removeprefix("python") for name in names)]))
-    return Finding("interpreters", Grade.OK, f"{text} for trainings")
+    others = [version for name in names if (version := name.removeprefix("python")) != own]
+    return Finding("interpreters", Grade.OK, f"{', '.join([own, *others])} for trainings")
 
 
 def _existing(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import click
 
 from gitops.cli.asking import opened
 from gitops.cli.exits import ExitCode
+from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.pulls import Check, ForgeOfPerson, Pull, connect
 from gitops.cli.show import print_json, table
@@ -28,7 +29,7 @@ _repo_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=NearestGroup)
 def pr() -> None:
     """List, show or merge pull requests, as yourself."""
 

@@ -10,7 +10,7 @@ from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
 from gitops.cli.trainings import recent_trainings
-from gitops.cli.words import age, cut, short
+from gitops.cli.words import age, cut, number, short
 from gitops.records import Training
 from gitops.trainers.redaction import show_controls
 
@@ -67,7 +67,7 @@ def sentence_of(training: Training) -> str:
 
 def metrics_line(metrics: dict[str, str]) -> str:
     """Return metrics on one line, the first ones by name."""
-    shown = [f"{name} {value}" for name, value in sorted(metrics.items())[:_METRICS]]
+    shown = [f"{name} {number(value)}" for name, value in sorted(metrics.items())[:_METRICS]]
     more = [f"{len(metrics) - _METRICS} more"] if len(metrics) > _METRICS else []
     return ", ".join([*shown, *more])
 

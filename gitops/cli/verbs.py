@@ -14,7 +14,7 @@ VERBS = {
     "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
     "resume": ("gitops.cli.hold:resume", "Lift a hold."),
-    "audit": ("gitops.cli.audit:audit", "Show, export or verify the audit log."),
+    "audit": ("gitops.cli.audit:audit", "Export, verify or ask the audit log."),
     "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
     "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),
     "schema": ("gitops.cli.schema:schema", "Print the JSON Schema of a file's format."),

@@ -1,6 +1,7 @@
-"""Values as people read them in eighty columns: ages, short commits, cut texts. Pure."""
+"""Values as people read them in eighty columns: ages, numbers, short commits, cut texts. Pure."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SHORT = 8
@@ -15,6 +16,14 @@ def cut(text: str, width: int) -> str:
 def short(commit: str) -> str:
     """Return a commit as people name it."""
     return commit[:_SHORT]
+
+
+def number(text: str) -> str:
+    """Return a decimal with four digits that count; what is none stays as it is."""
+    try:
+        return f"{Decimal(text):.4g}"
+    except InvalidOperation:
+        return text
 
 
 def age(then: datetime | None, now: datetime) -> str:

@@ -12,7 +12,7 @@ from tests.support.live import Live, running
 
 TRAINING_MEMORY = 1500 * 1024**2
 TRAINING_TASKS = 300
-SECRET = "correct-horse-battery-staple"  # noqa: S105 - made up, and granted to a test's repository
+SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture(scope="session")

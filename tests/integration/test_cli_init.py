@@ -176,6 +176,15 @@ def test_requirements_are_asked_for_with_what_is_imported_when_there_are_none(he
     assert any("requirements.txt" in text and "mlflow, scikit-learn" in text for text in result.json["warnings"])
 
 
+def test_lock_is_asked_for_when_there_is_only_a_pyproject(here: Path) -> None:
+    (here / "train.py").write_text(SCRIPT)
+    (here / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+
+    result = call("init", "model", ".", "--model", "mine")
+
+    assert "uv lock" in result.out
+
+
 def test_environment_file_is_named_in_mlproject_when_it_is_mlflows_own(here: Path) -> None:
     (here / "train.py").write_text(SCRIPT)
     (here / "conda.yaml").write_text("dependencies: [python=3.11, {pip: [mlflow]}]\n")

@@ -47,9 +47,24 @@ def test_settings_page_lists_every_setting_and_no_other() -> None:
     assert shown == settings | NOT_SETTINGS
 
 
-def test_command_line_page_lists_every_verb() -> None:
+def commands_of(command: click.Command) -> Iterator[click.Command]:
+    """Give a verb's command, or those of a group."""
+    yield from command.commands.values() if isinstance(command, click.Group) else (command,)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_command_line_page_has_a_section_for_every_verb_with_its_options(verb: str) -> None:
     page = reference("cli")
-    assert [verb for verb in VERBS if f"launchpin {verb}" not in page] == []
+    sections = re.split(r"^#{2,4} ", page, flags=re.MULTILINE)
+    section = next((text for text in sections if re.match(rf"{verb}\b", text)), "")
+    shared = page.partition("## What every verb shares")[2].partition("\n## ")[0]
+    command = launchpin.get_command(click.Context(launchpin), verb)
+    assert command is not None
+    assert section, f"no section {verb}"
+    options = {
+        option.opts[-1] for one in commands_of(command) for option in one.params if isinstance(option, click.Option)
+    }
+    assert [option for option in sorted(options) if f"`{option}" not in section + shared] == []
 
 
 def test_every_reason_of_the_code_is_in_the_reference() -> None:
@@ -204,7 +219,7 @@ def test_command_in_a_shell_block_can_be_typed(page: str, words: list[str]) -> N
 
 @pytest.mark.parametrize(("page", "words"), named(docs.mentioned_commands()))
 def test_command_in_prose_has_a_verb_and_options_that_exist(page: str, words: list[str]) -> None:
-    assert words[0] in VERBS or words[0].startswith("-"), page
+    assert words[0] in VERBS or words[0].startswith("-") or words[0] == "VERB", page
     if words[0] in VERBS and len(words) > 1:
         command = launchpin.get_command(click.Context(launchpin), words[0])
         assert command is not None
@@ -212,6 +227,27 @@ def test_command_in_prose_has_a_verb_and_options_that_exist(page: str, words: li
             words, command = words[1:], command.commands[words[1]]
         known = {option for parameter in command.params for option in parameter.opts}
         assert [word for word in words if word.startswith("-") and word not in known] == [], page
+
+
+def shown_steps() -> Iterator[str]:
+    """Give the name of every step of the demo, as a pattern."""
+    scenes = reasons.trees()["gitops/cli/demo/scenes.py"]
+    for node in ast.walk(scenes):
+        match node:
+            case ast.Constant(value=str() as text):
+                yield re.escape(text)
+            case ast.JoinedStr(values=parts):
+                yield "".join(
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"\w+" for part in parts
+                )
+
+
+def test_transcript_in_the_readme_shows_steps_of_the_demo() -> None:
+    transcript = next(block.text for block in docs.blocks(language="text") if block.page == "README.md")
+    steps = [re.split(r"  +", line.strip())[0] for line in transcript.splitlines()]
+    patterns = list(shown_steps())
+    assert len(steps) > 10
+    assert [step for step in steps if not any(re.fullmatch(pattern, step) for pattern in patterns)] == []
 
 
 # ---------------------------------------------------------------- pages

@@ -50,7 +50,10 @@ HOSTILE = (
 )
 TAGS = {"h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "a", "hr", "pre"}
 KEYWORD = r"(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)"
-LINKS = {"run": "https://mlflow.example.com/#/models/iris/versions/1", "training": "http://127.0.0.1:1/trainings/t-1"}
+LINKS = {
+    "version": "https://mlflow.example.com/#/models/iris/versions/1",
+    "training": "http://127.0.0.1:1/trainings/t-1",
+}
 
 
 class Page(HTMLParser):
@@ -216,7 +219,7 @@ def test_body_tells_the_plan_and_the_lineage_when_values_are_ordinary() -> None:
     assert "## iris: version 6 → 7 in staging" in words.body
     assert "| metric | this version | champion v6 |" in words.body
     assert "| `accuracy` | `0.95` | `0.94` |" in words.body
-    assert "| `accuracy` | `above 0.9` | ✅ pass | 0.95 is above 0.9 |" in words.body
+    assert "| `accuracy` | `above 0.9` | ✓ pass | 0.95 is above 0.9 |" in words.body
     assert "| `seed` | `42` |" in words.body
     assert "| branch | `main` |" in words.body
     assert f"Plan digest: `{'d' * 64}`" in words.body
@@ -235,7 +238,7 @@ def test_body_says_what_is_missing_when_nothing_was_logged_or_pinned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "shown"), [("pass", "✅ pass"), ("fail", "❌ fail"), ("inconclusive", "⚠️ inconclusive")]
+    ("outcome", "shown"), [("pass", "✓ pass"), ("fail", "✗ fail"), ("inconclusive", "? inconclusive")]
 )
 def test_gate_shows_its_outcome_when_it_was_judged(outcome: str, shown: str) -> None:
     gate = GateOutcome(metric="f1", operator="above", threshold="0.9", outcome=outcome, message="why")
