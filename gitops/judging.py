@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitops.config.launchpin import Gate as WrittenGate
-from gitops.policy import Champion, Gate, GateOperator, GateResult, Goal, format_number, judge
+from gitops.policy import Champion, Gate, GateResult, format_number, judge
 from gitops.records import GateOutcome, Version
 from gitops.steps import Facts
 
@@ -36,15 +35,11 @@ class Judged:
         }
 
 
-def judge_candidate(gates: Sequence[WrittenGate], metrics: Mapping[str, str], champion: Version | None) -> Judged:
+def judge_candidate(gates: Sequence[Gate], metrics: Mapping[str, str], champion: Version | None) -> Judged:
     """Hold metrics against the gates and the champion as they are now; the inputs are frozen in the result."""
     against = Champion(champion.version, champion.metrics) if champion else None
-    verdict = judge([_rule(gate) for gate in gates], metrics, champion=against)
+    verdict = judge(gates, metrics, champion=against)
     return Judged(verdict.outcome.value, verdict.sentence, tuple(_record(gate) for gate in verdict.gates), champion)
-
-
-def _rule(gate: WrittenGate) -> Gate:
-    return Gate(gate.metric, GateOperator(gate.operator), gate.threshold, Goal(gate.goal))
 
 
 def _record(gate: GateResult) -> GateOutcome:

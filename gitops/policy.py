@@ -12,6 +12,24 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import assert_never
 
+from gitops.config.launchpin import Gate, Goal
+from gitops.config.launchpin import Operator as GateOperator
+
+__all__ = [
+    "Champion",
+    "Gate",
+    "GateOperator",
+    "GateResult",
+    "Goal",
+    "Metric",
+    "Outcome",
+    "Reason",
+    "Verdict",
+    "format_number",
+    "judge",
+    "show_number",
+]
+
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _MAX_LENGTH = 400  # characters of a metric's text
 _MAX_EXPONENT = 400  # beyond every double; keeps exact arithmetic small
@@ -19,23 +37,6 @@ _MAX_EXPONENT = 400  # beyond every double; keeps exact arithmetic small
 _SHOWN = Context(prec=4)  # four digits tell two models apart in a sentence; the record keeps all of them
 
 Metric = str | float
-
-
-class GateOperator(StrEnum):
-    """How a gate compares."""
-
-    ABOVE = "above"
-    AT_LEAST = "at_least"
-    BELOW = "below"
-    AT_MOST = "at_most"
-    VERSUS = "versus"
-
-
-class Goal(StrEnum):
-    """Which direction of a metric is better."""
-
-    MAXIMIZE = "maximize"
-    MINIMIZE = "minimize"
 
 
 class Outcome(StrEnum):
@@ -59,23 +60,6 @@ class Reason(StrEnum):
     CHAMPION_METRIC_MISSING = "ChampionMetricMissing"
     CHAMPION_METRIC_UNUSABLE = "ChampionMetricUnusable"
     THRESHOLD_UNUSABLE = "ThresholdUnusable"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One condition.
-
-    Args:
-        metric: the metric's name.
-        operator: how to compare.
-        threshold: the limit; for `versus` the least gain over the champion, 0 meaning at least as good.
-        goal: for `versus`, which direction is better.
-    """
-
-    metric: str
-    operator: GateOperator
-    threshold: Decimal
-    goal: Goal = Goal.MAXIMIZE
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -19,7 +20,8 @@ from gitops.errors import RefusedError
 _LARGEST = 16 * 1024 * 1024
 _LARGEST_YAML = 256 * 1024
 _ORDER = ("uv.lock", "requirements.txt", "python_env.yaml", "python_env.yml", "conda.yaml", "conda.yml")
-_PYPI = "https://pypi.org/simple"
+# The public index, which uv asks anyway: its host, label by label.
+_PUBLIC = ("pypi", "org")
 _CONDA_NAME = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9._-]+)\s*(.*)")
 # Part of every Python environment, whoever makes it.
 _CONDA_OWN = frozenset({"python", "pip", "setuptools", "wheel"})
@@ -85,7 +87,8 @@ def _read_uv_lock(project: Path, name: str) -> Asked:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RefusedError(UNRESOLVABLE, f"{name}: {error}; run uv lock again") from error
     sources = (package.get("source", {}) for package in content.get("package", []))
-    indexes = sorted({str(source["registry"]) for source in sources if "registry" in source} - {_PYPI})
+    registries = {str(source["registry"]) for source in sources if "registry" in source}
+    indexes = sorted(registry for registry in registries if tuple(_host(registry).split(".")) != _PUBLIC)
     python = _python_version(project / folder) or str(content.get("requires-python", ""))
     packages = UvLock(
         lock=lock,
@@ -140,6 +143,10 @@ def _requirements(project: Path, name: str, *, text: str | None = None) -> Requi
 
     whole = _decode(read_inside(project, name), name=name) if text is None else text
     return read_requirements(whole, file=name, include=include)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
 
 
 def _python_version(folder: Path) -> str:

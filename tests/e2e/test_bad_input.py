@@ -8,7 +8,7 @@ from textwrap import dedent
 import httpx
 import pytest
 
-from gitops.records import Promotion, Rollout, Training
+from gitops.records import Environment, Promotion, Rollout, Training
 from tests.e2e.test_script_shapes_loop import make_undeployed, train, versions_of, write_script
 from tests.support.live import Live, Pair, git, make_pair
 
@@ -189,10 +189,12 @@ def edited(pair: Pair, path: str, old: str, new: str) -> Iterator[str]:
     pair.pull()
     before = (pair.folder / path).read_text()
     pair.edit(path, old, new)
-    yield pair.push("deploy", message="An edit")
-    pair.pull()
-    (pair.folder / path).write_text(before)
-    pair.push("deploy", message="Back again")
+    try:
+        yield pair.push("deploy", message="An edit")
+    finally:
+        pair.pull()
+        (pair.folder / path).write_text(before)
+        pair.push("deploy", message="Back again")
     pair.serving("staging", "1")
 
 
@@ -214,7 +216,7 @@ def assert_untouched(pair: Pair, rollout: Rollout | None) -> None:
 
 _PIN = '      - MODEL_VERSION="1"'
 _BUILDSPECS = {
-    "computed": ('      - MODEL_VERSION="$(cat version)"', "staging/buildspec.yml:7:24: MODEL_VERSION"),
+    "computed": ('      - MODEL_VERSION="$(cat version)"', "staging/buildspec.yml:7:23: MODEL_VERSION"),
     "in a block": ("      - |\n        MODEL_VERSION=1", "staging/buildspec.yml:7:9: MODEL_VERSION"),
     "two on a line": ('      - MODEL_VERSION="1" TRACKING_URI="x"', "staging/buildspec.yml:7:27: TRACKING_URI"),
     "no number": ("      - MODEL_VERSION=newest", "staging/buildspec.yml:7:23: MODEL_VERSION"),
@@ -296,9 +298,12 @@ def test_a_plan_that_changed_before_the_merge_stalls_until_a_person_pushes_the_p
     first = live.wait("the stalled rollout", stalled)
     assert first.phase == "Running"
     assert "push a change to production/buildspec.yml, a comment will do" in first.message
-    known = served.environment("production")
-    assert known is not None
-    assert (known.serving, known.sync_reason) == ("", "PlanChanged")
+
+    def shown() -> Environment | None:
+        known = served.environment("production")
+        return known if known is not None and known.sync_reason == "PlanChanged" else None
+
+    assert live.wait("the environment's state", shown).serving == ""
     served.pull()
     served.append("deploy/production/buildspec.yml", "# seen, and as it should be\n")
     served.push("deploy", message="As it is now")
