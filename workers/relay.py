@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import redis
 from celery import Celery
+from kombu.exceptions import KombuError
 
 from gitops.bootstrap import broker_url, for_relay
 from gitops.errors import LaunchpinError
@@ -101,7 +102,7 @@ class Relay:
                     self._look(now)
                     wait = self._store.next_due()
                     due = now + min(_PATROL, _PATROL if wait is None else max(wait, _LOOK))
-            except (LaunchpinError, redis.RedisError, OSError) as error:
+            except (LaunchpinError, KombuError, redis.RedisError, OSError) as error:
                 _log.warning("relay: %s", error)
                 self.stopping.wait(_PATROL)
 

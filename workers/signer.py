@@ -35,6 +35,7 @@ class Signer:
         self._every = settings.checkpoint.total_seconds()
         self._memory = settings.home / "relay" / "last-signed.json"
         self._size, self._root = self._recall()
+        self._is_continued = False
         self._signed_at = time.monotonic() - self._every
 
     def sign_when_due(self) -> bool:
@@ -44,6 +45,8 @@ class Signer:
             ForkError: when the log is not a continuation of what was signed.
         """
         size = self._store.audit_size()
+        if not self._is_continued:
+            self._check(size)
         new = size - self._size
         if new == 0 and not size:
             return False
@@ -55,8 +58,7 @@ class Signer:
         return True
 
     def _sign(self, size: int) -> None:
-        if size < self._size or (self._size and self._store.audit_root(self._size).hex() != self._root):
-            raise ForkError("AuditForked", f"the log does not continue what was signed at size {self._size}")
+        self._check(size)
         if size == self._size:
             return
         root = self._store.audit_root(size)
@@ -66,6 +68,11 @@ class Signer:
         self._store.save_checkpoint(size, note)
         self._signed_at = time.monotonic()
         _log.info("signed the audit head of size %s", size)
+
+    def _check(self, size: int) -> None:
+        if size < self._size or (self._size and self._store.audit_root(self._size).hex() != self._root):
+            raise ForkError("AuditForked", f"the log does not continue what was signed at size {self._size}")
+        self._is_continued = True
 
     def _recall(self) -> tuple[int, str]:
         if not self._memory.is_file():
