@@ -246,6 +246,22 @@ def test_i14_a_version_whose_answer_was_lost_is_adopted_not_doubled(tracking_uri
     assert registry_direct.version(model, "3") is None
 
 
+def test_i11_a_run_whose_answer_was_lost_is_found_by_its_key_and_not_made_again(tracking_uri: str) -> None:
+    experiment, key = unique("exp"), "t-lost/1"
+    creates = itertools.count()
+    with losing_proxy(tracking_uri, lambda _, path: path.endswith("/runs/create") and next(creates) == 0) as lossy:
+        registry = MlflowRegistry(lossy)
+        with pytest.raises(UnknownOutcomeError):
+            start(registry, experiment=experiment, run_key=key)
+        found = registry.find_run(experiment=experiment, run_key=key)
+    assert found is not None
+    assert next(creates) == 1
+    # Another attempt of the same training is another run.
+    direct = MlflowRegistry(tracking_uri)
+    assert start(direct, experiment=experiment, run_key="t-lost/2") != found
+    assert direct.find_run(experiment=experiment, run_key=key) == found
+
+
 @pytest.mark.slow
 def test_i14_versions_equal_trainings_when_eight_threads_register_and_answers_are_lost(tracking_uri: str) -> None:
     model, trainings, calls = unique("model"), 100, itertools.count(1)

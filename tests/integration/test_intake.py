@@ -1,0 +1,186 @@
+"""How pushes are seen: real repositories on the embedded forge, the real mirror and store, and no training worker."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gitops.bootstrap import stories
+from gitops.cli.scaffold import Kind, Names, fill_template
+from gitops.forge.github import GitHubForge
+from gitops.forge.mirror import GitMirror
+from gitops.reconcile import Loop, run_until_idle
+from gitops.records import Delivery, Repository, Role, Training
+from gitops.steps import Queue
+from gitops.store import SqlStore
+from gitops.writes import SaveRepository
+from tests.support.deps import make_deps
+from tests.support.forge import ForgeUnderTest, running_forge
+from tests.support.payloads import push
+from tests.support.payloads import repository as described
+from tests.support.store import make_delivery, write
+
+_BOT = "launchpin[bot]"
+
+
+@dataclass
+class Model:
+    """A connected model repository, its clone, and the part of a worker that handles deliveries."""
+
+    forge: ForgeUnderTest
+    store: SqlStore
+    repository: Repository
+    clone: Path
+    loop: Loop
+
+    def git(self, *arguments: str) -> str:
+        return self.forge.git(*arguments, cwd=self.clone).strip()
+
+    def commit(self, path: str, text: str, *, branch: str = "main") -> str:
+        """Commit and push one file; returns the commit."""
+        file = self.clone / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", f"Write {path}")
+        self.git("push", "-q", "origin", f"HEAD:refs/heads/{branch}")
+        return self.git("rev-parse", "HEAD")
+
+    def deliver(self, after: str, *, ref: str = "refs/heads/main", **changes: object) -> Delivery:
+        body = push(
+            ref=ref, after=after, repository=described(self.repository.id, self.repository.full_name), **changes
+        )
+        delivery = make_delivery(body, event="push", id=str(uuid.uuid4()))
+        self.store.save_delivery(delivery)
+        return delivery
+
+    def handle(self) -> None:
+        """Run what is ready on the control queue; trainings wait for a worker that never comes."""
+        run_until_idle(self.loop, Queue.CONTROL)
+
+    def outcome(self, delivery: Delivery) -> str:
+        self.handle()
+        ended = self.store.delivery(delivery.id)
+        assert ended is not None
+        return ":".join(part for part in (ended.facts.outcome, ended.facts.reason) if part)
+
+    def trainings(self) -> list[Training]:
+        return [record for record in self.store.recent("training", limit=500) if isinstance(record, Training)]
+
+
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
+    with running_forge(tmp_path_factory.mktemp("forge")) as running:
+        yield running
+
+
+@pytest.fixture
+def model(forge: ForgeUnderTest, store: SqlStore, tmp_path: Path) -> Model:
+    made = GitHubForge(forge.api, forge.bot, login=_BOT).ensure_repository(f"acme/m-{uuid.uuid4().hex[:8]}")
+    repository = Repository(id=made.id, full_name=made.full_name, role=Role.MODEL, clone_url=made.clone_url)
+    write(store, SaveRepository(repository))
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    deps = make_deps(
+        store,
+        tmp_path,
+        forge=GitHubForge(forge.api, forge.bot, login=_BOT),
+        mirror=GitMirror(tmp_path / "mirrors", forge_api=forge.api, token=forge.bot),
+    )
+    built = Model(forge, store, repository, clone, Loop(deps=deps, stories=stories(), owner="test"))
+    built.git("init", "-q", "-b", "main")
+    built.git("remote", "add", "origin", made.clone_url)
+    for path, content in fill_template(Kind.MODEL, Names("iris", "acme/iris-deploy")).items():
+        (clone / path).parent.mkdir(parents=True, exist_ok=True)
+        (clone / path).write_bytes(content)
+    return built
+
+
+def test_a_push_starts_one_training_of_its_head(model: Model) -> None:
+    head = model.commit("README.md", "begin")
+    assert model.outcome(model.deliver(head)).startswith("woke")
+    assert [training.commit for training in model.trainings()] == [head]
+
+
+def test_i05_each_commit_is_trained_once_when_deliveries_come_five_times_in_any_order(model: Model) -> None:
+    commits = [model.commit("train.py", f"# {number}\n") for number in range(8)]
+    order = commits * 5
+    random.Random(7).shuffle(order)  # noqa: S311 - an order, not a secret
+    for commit in order:
+        model.deliver(commit)
+    model.handle()
+    # Only the head is looked at: the others were never the head when anybody looked.
+    assert [training.commit for training in model.trainings()] == [commits[-1]]
+
+
+def test_i05_a_push_that_the_paths_filter_out_never_hides_an_earlier_one(model: Model) -> None:
+    first = model.commit("train.py", "# first\n")
+    model.outcome(model.deliver(first))
+    matching = model.commit("train.py", "# second, its delivery is lost\n")
+    head = model.commit("README.md", "only words")
+    assert model.outcome(model.deliver(head)).startswith("woke")
+    assert {training.commit for training in model.trainings()} == {first, head}
+    assert matching not in {training.commit for training in model.trainings()}
+
+
+def test_a_push_whose_paths_are_filtered_out_trains_nothing(model: Model) -> None:
+    model.outcome(model.deliver(model.commit("train.py", "# first\n")))
+    assert model.outcome(model.deliver(model.commit("README.md", "words"))) == "ignored:paths"
+    assert len(model.trainings()) == 1
+
+
+def test_attack_23_an_old_delivery_under_a_new_id_runs_nothing(model: Model) -> None:
+    old = model.commit("train.py", "# old\n")
+    model.outcome(model.deliver(old))
+    head = model.commit("train.py", "# new\n")
+    model.outcome(model.deliver(head))
+    before = len(model.trainings())
+    assert model.outcome(model.deliver(old)) == "ignored:known"
+    assert len(model.trainings()) == before
+
+
+def test_attack_30_a_push_with_2048_commits_is_handled_by_its_head_alone(model: Model) -> None:
+    head = model.commit("train.py", "# one\n")
+    many = [{"id": f"{number:040x}", "message": "m" * 200} for number in range(2048)]
+    assert model.outcome(model.deliver(head, commits=many)).startswith("woke")
+    assert [training.commit for training in model.trainings()] == [head]
+
+
+def test_attack_30_many_branches_are_looked_at_without_a_training_each(model: Model) -> None:
+    head = model.commit("train.py", "# one\n")
+    refs = [f"HEAD:refs/heads/b/{number}" for number in range(300)]
+    model.git("push", "-q", "origin", *refs)
+    model.store.wake("poll", str(model.repository.id))
+    model.handle()
+    assert [(training.commit, training.ref) for training in model.trainings()] == [(head, "refs/heads/main")]
+
+
+@pytest.mark.parametrize("branch", ["mainx", "xmain", "feature/main", "MAIN"])
+def test_attack_31_a_branch_outside_the_filter_is_ignored(model: Model, branch: str) -> None:
+    head = model.commit("train.py", "# one\n", branch=branch)
+    assert model.outcome(model.deliver(head, ref=f"refs/heads/{branch}")) == "ignored:branch"
+    assert model.trainings() == []
+
+
+def test_a_push_is_seen_by_polling_when_its_delivery_never_came(model: Model) -> None:
+    head = model.commit("train.py", "# one\n")
+    model.store.wake("poll", str(model.repository.id))
+    model.handle()
+    (training,) = model.trainings()
+    assert (training.commit, training.cause.kind) == (head, "poll")
+    # The delivery that comes after all finds nothing left to do.
+    assert model.outcome(model.deliver(head)) == "ignored:known"
+
+
+def test_a_poll_comes_again_by_itself(model: Model) -> None:
+    model.commit("train.py", "# one\n")
+    number = model.store.wake("poll", str(model.repository.id))
+    model.handle()
+    (job,) = (job for job in model.store.jobs() if job.job == number)
+    assert job.state == "waiting"
+    wait = job.not_before - model.store.now()
+    assert timedelta(0) < wait <= timedelta(seconds=180)
