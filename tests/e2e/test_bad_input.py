@@ -321,6 +321,9 @@ def test_attack_58_a_version_whose_file_was_changed_in_the_store_is_refused_and_
     live: Live, served: Pair
 ) -> None:
     """A newer version meets a person's commit on the promotion's branch first, and is tampered with then."""
+    production = live.wait("production", lambda: served.environment("production"))
+    if production.serving != "1":
+        served.merge(served.proposed("production", "1"))
     served.serving("production", "1")
     served.append("model/train.py", "# second\n")
     second = served.trained(served.push()).facts.version or ""
@@ -368,12 +371,26 @@ def _flip_a_byte(live: Live, version: str) -> str:
     return largest.name
 
 
-def test_a_version_is_rolled_out_when_a_person_exports_its_pin_without_quotes(live: Live, served: Pair) -> None:
-    known = live.wait("the environment", lambda: served.environment("staging"))
-    assert known.serving != "1"
+def test_an_emptied_pin_takes_the_endpoint_down_and_one_exported_without_quotes_brings_it_back(
+    live: Live, served: Pair
+) -> None:
+    known = served.environment("staging")
+    assert known is not None
+    version = known.serving
     served.pull()
-    pinned = f'MODEL_VERSION="{known.serving}"'
-    served.edit("deploy/staging/buildspec.yml", pinned, "export MODEL_VERSION=1")
-    served.push("deploy", message="Back to the first")
-    served.serving("staging", "1")
-    assert "- export MODEL_VERSION=1 " in served.pinned("staging")
+    served.edit("deploy/staging/buildspec.yml", f'- MODEL_VERSION="{version}"', "- MODEL_VERSION=''")
+    served.push("deploy", message="Nothing for now")
+
+    def emptied() -> Environment | None:
+        now = served.environment("staging")
+        return now if now is not None and (now.serving, now.sync) == ("", "Unpinned") else None
+
+    live.wait("an empty staging", emptied)
+    answer = httpx.get(f"{known.url}/ping", trust_env=False, timeout=10)
+    assert answer.status_code == 404
+    served.edit("deploy/staging/buildspec.yml", "- MODEL_VERSION=''", f"- export MODEL_VERSION={version}")
+    served.push("deploy", message="And back")
+    served.serving("staging", version)
+    answer = httpx.get(f"{known.url}/ping", trust_env=False, timeout=10)
+    assert answer.status_code == 200
+    assert f"- export MODEL_VERSION={version} " in served.pinned("staging")

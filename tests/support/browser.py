@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 _HINT = "install chromium: apt-get install chromium"
+# As Debian calls it, and as it is called where Debian's package is not.
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-background-networking",
@@ -26,7 +28,7 @@ _ARGUMENTS = (
 
 def find_chromium() -> str:
     """Return where Chromium is; end the test where it is not."""
-    found = shutil.which("chromium")
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None and os.environ.get("CI") == "true":
         pytest.fail(_HINT)
     if found is None:
