@@ -1,1 +1,1 @@
-"""What HTTP reaches: the webhook receiver, the API and the dashboard."""
+"""What HTTP reaches: the webhook receiver, the dashboard and health."""

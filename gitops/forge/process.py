@@ -1,7 +1,7 @@
 """The `git` binary, hardened: the only place that starts it.
 
 Argument lists only, an environment made from nothing, no hooks, filters, helpers, prompts or configuration of the
-machine, protocols by allowlist, and the token in neither the arguments nor the URL. See RELIABILITY, "git".
+machine, protocols by allowlist, and the token in neither the arguments nor the URL. See docs/explanation/security.md.
 """
 
 import base64

@@ -558,3 +558,8 @@ def test_one_registry_serves_many_threads(registry: MlflowRegistry) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(read, range(8))) == {run.run_id}
+
+
+def test_the_tracking_server_refuses_a_host_that_it_was_not_given(tracking_uri: str) -> None:
+    answer = httpx.get(f"{tracking_uri}/api/2.0/mlflow/experiments/search", headers={"host": "evil.example"})
+    assert answer.status_code == 403

@@ -281,3 +281,12 @@ def test_pictures_load_nothing_from_elsewhere() -> None:
 def test_roles_named_in_the_tutorial_exist() -> None:
     kinds = re.findall(r"launchpin init (\w+)", docs.read_page("tutorial.md"))
     assert set(kinds) <= {role.value for role in Role}
+
+
+def test_every_invariant_of_the_promises_names_a_file_that_holds_it() -> None:
+    rows = re.findall(
+        r"^\| I(\d+) \|.*`(tests/[\w/.]+)` \|$", (docs.DOCS / "explanation" / "promises.md").read_text(), re.M
+    )
+    assert len(rows) >= 10
+    for number, file in rows:
+        assert re.search(rf"def test_i0*{number}_", (docs.ROOT / file).read_text()), f"I{number} in {file}"

@@ -1,5 +1,6 @@
 """The verb: starts the stack, plays the scenes, shows a summary, and stays up until Ctrl-C."""
 
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from gitops.cli.demo import acts, scenes
 from gitops.cli.demo.report import Report
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.exits import ExitCode
-from gitops.cli.main import stack_dir_option
-from gitops.cli.show import Console, duration
+from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.show import Console, duration, print_json
 from gitops.cli.up import mint_links, running_stack
 from gitops.embedded.stack.environment import settings_for
 from gitops.errors import LaunchpinError
@@ -23,12 +24,13 @@ _START_TIME = 240.0
 
 @click.command()
 @stack_dir_option
+@json_option
 @click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
 @click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
-def demo(stack_dir: Path, *, act: str | None, no_wait: bool, report_file: Path | None) -> int:
+def demo(stack_dir: Path, *, as_json: bool, act: str | None, no_wait: bool, report_file: Path | None) -> int:
     """Play the whole loop: push, train, judge, merge, roll out, predict, prove."""
-    console = Console()
+    console = Console(sys.stderr if as_json else sys.stdout)
     waits = not no_wait and console.is_terminal and sys.stdin.isatty()
     report = Report()
     try:
@@ -41,6 +43,8 @@ def demo(stack_dir: Path, *, act: str | None, no_wait: bool, report_file: Path |
     finally:
         if report_file is not None:
             report.write(report_file)
+        if as_json:
+            print_json(report.document())
 
 
 def _play(stack_dir: Path, console: Console, report: Report, *, act: str | None, waits: bool) -> int:
@@ -98,7 +102,7 @@ def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str)
     links = mint_links(stage.layout)
     url = f"{serving.environment.url}/invocations"
     body = scenes.example_request(stage, serving.environment.serving).decode()
-    curl = f"curl -s {url} -H 'content-type: application/json' -d '{_one_line(body)}'"
+    curl = f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(_one_line(body))}"
     rows = {
         "pull request": pull,
         "pinned": f"{scenes.MODEL} {serving.environment.serving} in {scenes.DEPLOY}, production/buildspec.yml",

@@ -36,9 +36,9 @@ class Report:
         """Write a step down."""
         self.steps.append(StepReport(name, started.isoformat(), round(seconds, 3), dict(facts)))
 
-    def write(self, file: Path) -> None:
-        """Write the report as JSON."""
-        document = {
+    def document(self) -> dict[str, object]:
+        """Return the report as JSON has it."""
+        return {
             "version": 1,
             "ok": self.ok,
             "failed": self.failed,
@@ -46,4 +46,7 @@ class Report:
             "urls": self.urls,
             "audit": self.audit,
         }
-        file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def write(self, file: Path) -> None:
+        """Write the report as JSON."""
+        file.write_text(json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

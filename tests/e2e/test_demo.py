@@ -1,0 +1,87 @@
+"""The demo as a newcomer starts it: its exit code, its report, what it leaves running, and its unhappy acts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gitops.audit.verify import Code, verify_bundle
+
+_LONGEST = 600
+_GOOD = (
+    "start",
+    "Write and connect a model and a deploy repository",
+    "Push a commit to the model repository",
+    "Its signed webhook arrives",
+    "A worker builds the commit's environment",
+    "It trains, and MLflow holds the run",
+    "The gates judge",
+    "A version is registered",
+    "A pull request pins it in staging",
+    "Launchpin merges it: its checks are green",
+    "The merge rolls staging out",
+    "A pull request pins it in production",
+    "You merge it",
+    "The merge rolls production out",
+    "The endpoint answers a prediction",
+)
+
+
+def play(folder: Path, act: str) -> dict[str, Any]:
+    """Run the demo to its end in a folder, and return its report."""
+    report = folder / f"{act}.json"
+    arguments = ("demo", "--dir", str(folder / "stack"), "--no-wait", "--report", str(report), "--act", act)
+    done = subprocess.run(
+        (sys.executable, "-P", "-m", "gitops.cli", *arguments),
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith(("LAUNCHPIN_", "GIT_"))},
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    document: dict[str, Any] = json.loads(report.read_text())
+    return document
+
+
+def left_running(folder: Path) -> list[str]:
+    """Return the processes that still have to do with a folder."""
+    lines = (" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+    return [line for line in lines if str(folder) in line]
+
+
+def facts(document: dict[str, Any], name: str) -> dict[str, str]:
+    (found,) = (step for step in document["steps"] if step["name"] == name)
+    known: dict[str, str] = found["facts"]
+    return known
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * _LONGEST)
+def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -> None:
+    broken = play(tmp_path, "broken")
+    assert broken["ok"] is True
+    names = [step["name"] for step in broken["steps"]]
+    assert tuple(names[: len(_GOOD)]) == _GOOD
+    assert all(step["seconds"] >= 0 and step["started"] for step in broken["steps"])
+    asked = facts(broken, "A client asked all the time")
+    assert int(asked["good answers"]) > 0
+    assert asked["errors"] == "0"
+    assert left_running(tmp_path) == []
+
+    # The same folder again: a second push of the same model, and all that was there before.
+    worse = play(tmp_path, "worse")
+    assert worse["ok"] is True
+    sentence = facts(worse, "The gates refuse it, and no pull request is opened")["on the commit"]
+    assert "accuracy 0.6667 is not above 0.9" in sentence
+    assert set(worse["urls"]) == {"pull_request", "endpoint", "dashboard", "forge", "mlflow"}
+    assert worse["audit"]["size"] > broken["audit"]["size"]
+    found = verify_bundle(Path(worse["audit"]["bundle"]), key=worse["audit"]["key"])
+    assert (found.code, found.size) == (Code.INTACT, worse["audit"]["size"])
+    assert left_running(tmp_path) == []
