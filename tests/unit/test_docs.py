@@ -285,7 +285,7 @@ def test_roles_named_in_the_tutorial_exist() -> None:
 
 def test_every_invariant_of_the_promises_names_a_file_that_holds_it() -> None:
     rows = re.findall(
-        r"^\| I(\d+) \|.*`(tests/[\w/.]+)` \|$", (docs.DOCS / "explanation" / "promises.md").read_text(), re.M
+        r"^\| I(\d+) \|.*`(tests/[\w/.]+)` \|$", (docs.DOCS / "explanation" / "promises.md").read_text(), re.MULTILINE
     )
     assert len(rows) >= 10
     for number, file in rows:
