@@ -16,7 +16,9 @@ ANY := $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
 # An environment whose interpreter is gone, after an upgrade of the system say, is made again.
 GONE := $(shell test ! -d .venv || $(BIN)/python -c '' 2>/dev/null || echo gone)
 
-INSTALL = $(BIN)/uv pip sync --python $(BIN)/python --require-hashes $$(test -t 2 || echo --quiet)
+INSTALL = sh .ci/install
+# Set by the installer where only this machine's own certificates are trusted on the way to the package index.
+CERTIFICATES = $$(test ! -e .venv/.system-certs || echo UV_SYSTEM_CERTS=true)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header $(ARGS)
 
@@ -32,10 +34,10 @@ help:
 	@echo 'ARGS="..." is passed on, as in: make demo ARGS="--no-wait --report report.json"'
 
 demo: $(ANY)
-	@$(BIN)/launchpin demo $(ARGS)
+	@env $(CERTIFICATES) $(BIN)/launchpin demo $(ARGS)
 
 test: $(DEV)
-	@$(BIN)/pytest $(ARGS)
+	@env $(CERTIFICATES) $(BIN)/pytest $(ARGS)
 
 check: $(DEV)
 	@$(BIN)/ruff check .
@@ -64,7 +66,7 @@ $(DEV): requirements.lock .ci/dev.lock pyproject.toml $(BIN)/uv
 # The installer itself comes by pip, with its hashes from the same lock.
 $(BIN)/uv: $(GONE)
 	@python=$$(sh .ci/find-python) || exit 1; \
-	echo "Installing into .venv with $$("$$python" --version): about 250 MB to download, 1 GB on disk, 1 to 3 minutes. This is done once."; \
+	echo "Installing into .venv with $$("$$python" --version): about 250 MB to download, 1 GB on disk (2 GB after a demo), 1 to 3 minutes, once."; \
 	"$$python" -m venv --clear .venv
 	@awk '/^[A-Za-z0-9]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \

@@ -1,22 +1,39 @@
 """How a rollout ends: Git is made to name what serves, and what serves is recorded, named and followed."""
 
+import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gitops.buildspec import set_pin
 from gitops.checkouts import read_launchpin
 from gitops.config.endpoint import RollbackWrite
 from gitops.desired import read_desired
-from gitops.errors import ConflictError, LaunchpinError, RetryError
+from gitops.errors import (
+    ConflictError,
+    InputError,
+    LaunchpinError,
+    NotFoundError,
+    RefusedError,
+    RetryError,
+    StalledError,
+)
 from gitops.identifiers import new_id
 from gitops.plans import slug
-from gitops.ports import Commit, Deps, Pull
+from gitops.ports import Commit, Deps, Endpoint, Pull
 from gitops.records import Cause, Direction, Environment, Health, Hold, Repository, Rollout, Sync
-from gitops.steps import Done, Ended, Outcome, Phase
+from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
 from gitops.succession import next_promotions
 from gitops.texts import plain
 from gitops.writes import OpenPromotion, SaveEnvironment, SetHold, Wake, Write
 
+_log = logging.getLogger(__name__)
+_SHOWN = 200
 _KEPT = 3
+_TRIES = 20
+_LONGEST_TRY = timedelta(seconds=15)
+BY_HAND = "RolledBack"
+"""The failure of a rollout whose bake a person ended; the rollback that waits for it writes Git and sets the hold."""
+
 _SERVED = (
     "serving",
     "configuration",
@@ -40,21 +57,102 @@ def left_version(rollout: Rollout) -> str:
     return rollout.from_version if rollout.direction is Direction.ROLLBACK else rollout.version
 
 
+def restore(deps: Deps, rollout: Rollout) -> Outcome:
+    """After a failure give the traffic back to what served before, whether the target did so itself or not."""
+    if not rollout.facts.failure:
+        return Done(is_idle=True)
+    previous = rollout.facts.previous_configuration or ""
+    try:
+        endpoint = _give_back(deps, rollout, previous)
+    except (NotFoundError, RefusedError) as error:
+        return _give_up(deps, rollout, f"{error.reason}: {error}")
+    if endpoint is not None and previous and endpoint.live != previous:
+        tries = (rollout.facts.restore_tries or 0) + 1
+        why = f"{endpoint.failure or endpoint.status}: {endpoint.message}".removesuffix(": ")
+        if tries > _TRIES:
+            return _give_up(deps, rollout, f"after {_TRIES} tries, {why}")
+        message = f"waits for version {rollout.facts.previous_version} to serve again, try {tries}: {why}"
+        return Wait(
+            min(timedelta(seconds=tries), _LONGEST_TRY), "RollingBack", message[:700], facts={"restore_tries": tries}
+        )
+    serving = rollout.facts.previous_version or ""
+    return Done(facts={"serving": serving}, message=f"version {serving or 'none'} serves")
+
+
+def _give_back(deps: Deps, rollout: Rollout, previous: str) -> Endpoint | None:
+    endpoint = deps.targets[rollout.target].describe(rollout.endpoint)
+    if endpoint is not None and (endpoint.live != previous or endpoint.desired != previous):
+        return deps.targets[rollout.target].restore(rollout.endpoint, previous)
+    return endpoint
+
+
+def _give_up(deps: Deps, rollout: Rollout, why: str) -> Outcome:
+    """End a rollout whose way back does not come up: held, said, and recorded as it is at the target."""
+    live = deps.targets[rollout.target].describe(rollout.endpoint)
+    serving = live.version if live is not None and live.live else ""
+    previous = rollout.facts.previous_version or "nothing"
+    message = f"version {previous} does not serve again, {serving or 'none'} does: {why[:500]}"
+    writes: tuple[Write, ...] = (SetHold(_new_hold(rollout, "RollbackFailed", message)),)
+    known = deps.store.environment(rollout.repository_id, rollout.path)
+    if known is not None:
+        update = {"serving": serving, "configuration": live.live if live else "", "health": Health.DEGRADED}
+        fields = (*update, "message")
+        writes += (SaveEnvironment(known.model_copy(update={**update, "message": message}), fields),)
+    writes += (Wake("compare", str(rollout.repository_id)),)
+    return Ended(Phase.ERRORED, "RollbackFailed", message, writes=writes)
+
+
+def is_git_behind(rollout: Rollout) -> bool:
+    """Return whether traffic went back, and no commit says so yet."""
+    moved = is_going_back(rollout) and rollout.facts.serving is not None
+    return moved and rollout.facts.write_back_sha is None
+
+
+def waiting_rollback(deps: Deps, rollout: Rollout) -> Rollout | None:
+    """Return the rollback by hand that waits for this rollout to end."""
+    active = deps.store.active_rollouts(target=rollout.target, host=rollout.host, endpoint=rollout.endpoint)
+    waiting = [each for each in active if each.direction is Direction.ROLLBACK and each.phase is Phase.PENDING]
+    return next((each for each in reversed(waiting) if each.id != rollout.id), None)
+
+
+def serving_after(rollout: Rollout) -> str:
+    """Return the version that serves since this rollout moved traffic, or found it where it belongs."""
+    return rollout.facts.serving if rollout.facts.serving is not None else rollout.version
+
+
 def write_back(deps: Deps, rollout: Rollout) -> Outcome:
-    """Pin what serves on the base branch, with the trailers that say why; a protected branch gets a pull request."""
+    """Pin what serves on the base branch, with the trailers that say why; a protected branch gets a pull request.
+
+    Whatever keeps Git from being written, the hold is set: what was left must not come again by itself.
+    """
     if not is_going_back(rollout):
-        return Done()
+        return Done(is_idle=True)
+    if rollout.facts.failure == BY_HAND and (asked := waiting_rollback(deps, rollout)) is not None:
+        return Done(message=f"rollback {asked.id} sets the pin back")
     repository = deps.store.repository(rollout.repository_id)
     if repository is None:
-        return Done(message="the deploy repository is not connected any more")
-    serving = rollout.facts.serving or ""
+        return Done(writes=_hold(deps, rollout), message="the deploy repository is not connected any more")
     deps.mirror.fetch(repository)
+    try:
+        return _write(deps, rollout, repository)
+    except (InputError, NotFoundError, RefusedError) as error:
+        # Traffic has moved: a file that cannot be read, or a forge that says no, must not keep that from being told.
+        message = f"Git is not written, {error.reason}: {error}"
+        return Done(writes=_hold(deps, rollout), message=f"{message[:500]}: pin version {serving_after(rollout)} there")
+
+
+def _write(deps: Deps, rollout: Rollout, repository: Repository) -> Outcome:
+    serving = serving_after(rollout)
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+    if not head:
+        raise NotFoundError("BranchMissing", f"{repository.full_name} has no {repository.default_branch}")
     desired = read_desired(deps, repository, commit=head, path=rollout.path)
-    if desired.pin.model_version == serving:
+    pin = desired.pin
+    if (pin.model_name, pin.model_version) == (rollout.model, serving):
         return Done(facts={"write_back_sha": head}, writes=_hold(deps, rollout), message="Git names it already")
-    if desired.pin.model_version != left_version(rollout):
-        return Done(writes=_hold(deps, rollout), message=f"Git names {desired.pin.model_version or 'nothing'} by now")
+    if pin.model_name != rollout.model or pin.model_version not in _ours(rollout):
+        named = f"{pin.model_name} {pin.model_version or 'nothing'}"
+        return Done(writes=_hold(deps, rollout), message=f"Git names {named} by now")
     edit = Edit(
         repository=repository,
         parent=head,
@@ -65,6 +163,17 @@ def write_back(deps: Deps, rollout: Rollout) -> Outcome:
     if desired.endpoint.rollback is RollbackWrite.PULL_REQUEST:
         return _by_pull(deps, rollout, edit)
     return _by_commit(deps, rollout, edit)
+
+
+def _ours(rollout: Rollout) -> set[str]:
+    """Return the versions that Git may still name: the one that was left, and what served when we began.
+
+    Where a person ended a bake by going further back, the pin may name either. Anything else is somebody's newer wish.
+    """
+    found = {left_version(rollout)}
+    if rollout.direction is Direction.ROLLBACK:
+        found.add(rollout.facts.previous_version or "")
+    return found
 
 
 def _reason(deps: Deps, rollout: Rollout) -> str:
@@ -98,9 +207,11 @@ def _by_commit(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
             act=lambda: _commit(deps, edit, branch=branch, create=False),
             result=Commit,
         )
+    except RefusedError as error:
+        if error.reason != "branch_protected":
+            raise
+        return _by_pull(deps, rollout, edit)
     except ConflictError as error:
-        if error.reason == "branch_protected":
-            return _by_pull(deps, rollout, edit)
         raise RetryError("BranchMoved", f"{branch} moved while the pin was set back") from error
     return Done(
         facts={"write_back_sha": commit.sha},
@@ -147,21 +258,30 @@ def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
 
 
 def _hold(deps: Deps, rollout: Rollout) -> tuple[Write, ...]:
-    cause = "failed" if rollout.facts.failure else "was rolled back by hand"
+    failure = rollout.facts.failure
+    message = f"version {left_version(rollout)} was rolled back by hand"
+    if failure and rollout.direction is Direction.ROLLBACK:
+        message = f"the way back to version {rollout.version or 'nothing'} failed"
+    elif failure and failure != BY_HAND:
+        why = (rollout.facts.failure_message or "")[:_SHOWN]
+        message = f"version {left_version(rollout)} failed: {failure}: {why}".rstrip(": ")
     reason = _reason(deps, rollout)
-    hold = Hold(
+    return (SetHold(_new_hold(rollout, failure or BY_HAND, message + (f": {reason}" if reason else ""))),)
+
+
+def _new_hold(rollout: Rollout, reason: str, message: str) -> Hold:
+    return Hold(
         id=new_id("h"),
         repository_id=rollout.repository_id,
         path=rollout.path,
         environment=rollout.environment,
         model=rollout.model,
-        reason=rollout.facts.failure or "RolledBack",
-        message=f"version {left_version(rollout)} {cause}" + (f": {reason}" if reason else ""),
+        reason=reason,
+        message=message,
         author=rollout.cause.actor,
         cause=Cause(kind="rollout", id=rollout.id, actor=rollout.cause.actor),
         rollout_id=rollout.id,
     )
-    return (SetHold(hold),)
 
 
 def _message(deps: Deps, rollout: Rollout, serving: str) -> str:
@@ -183,19 +303,23 @@ def finish(deps: Deps, rollout: Rollout) -> Outcome:
     known = deps.store.environment(rollout.repository_id, rollout.path)
     if known is None:
         return Ended(Phase.ERRORED, "EnvironmentMissing", f"{rollout.path} is not known any more")
-    serving = rollout.facts.serving if rollout.facts.serving is not None else rollout.version
+    serving = serving_after(rollout)
     environment = _served(deps, rollout, known, serving)
     facts = {"serving": serving, "previous": rollout.facts.previous_version or ""}
-    _name(deps, environment)
     deps.targets[rollout.target].retire(rollout.endpoint, keep=_KEPT)
     writes: tuple[Write, ...] = (SaveEnvironment(environment, _SERVED), Wake("compare", str(rollout.repository_id)))
+    if not _name(deps, environment):
+        # The registry being away must not keep a rollout from ending: a job of its own tries until it is back.
+        writes += (Wake("alias", f"{environment.repository_id}:{environment.path}"),)
     if rollout.facts.failure:
         message = f"{rollout.facts.failure}: {rollout.facts.failure_message or ''}"
-        ended = f"{message[:700]} - version {serving or 'none'} serves"
+        now = f"version {serving} serves" if serving else "NoPrevious: nothing served before"
+        ended = f"{message[:700]} - {now}"
         return Ended(Phase.ROLLED_BACK, rollout.facts.failure, ended, facts=facts, writes=writes)
     if rollout.direction is Direction.FORWARD and not rollout.facts.unchanged and serving:
         writes += _follow(deps, rollout, environment)
-    return Done(facts=facts, writes=writes, message=f"version {serving or 'none'} serves")
+    ended = "is serving already" if rollout.facts.unchanged else "serves"
+    return Done(facts=facts, writes=writes, message=f"version {serving or 'none'} {ended}")
 
 
 def _served(deps: Deps, rollout: Rollout, known: Environment, serving: str) -> Environment:
@@ -205,7 +329,7 @@ def _served(deps: Deps, rollout: Rollout, known: Environment, serving: str) -> E
         earlier = (known.serving, *(version for version in known.earlier if version != known.serving))[:10]
     if rollout.direction is Direction.ROLLBACK:
         earlier = tuple(version for version in known.earlier if version != serving)
-    is_pending = bool(rollout.facts.write_back_url)
+    is_pending = is_going_back(rollout) and rollout.facts.write_back_sha is None
     is_new = serving != known.serving
     return known.model_copy(
         update={
@@ -222,17 +346,23 @@ def _served(deps: Deps, rollout: Rollout, known: Environment, serving: str) -> E
     )
 
 
-def _name(deps: Deps, environment: Environment) -> None:
+def _name(deps: Deps, environment: Environment) -> bool:
+    """Return whether the registry's aliases say what serves."""
+    try:
+        set_aliases(deps, environment)
+    except LaunchpinError:
+        return False
+    return True
+
+
+def set_aliases(deps: Deps, environment: Environment) -> Outcome:
     """Move the registry's aliases, for people and tools; decisions never read them."""
     if not environment.serving:
-        return
-    try:
-        deps.registry.set_alias(environment.model, slug(environment.name), environment.serving)
-        if environment.is_champion:
-            deps.registry.set_alias(environment.model, "champion", environment.serving)
-    except LaunchpinError:
-        # The registry being away must not keep a rollout from ending; compare sets the alias later.
-        return
+        return Done()
+    deps.registry.set_alias(environment.model, slug(environment.name), environment.serving)
+    if environment.is_champion:
+        deps.registry.set_alias(environment.model, "champion", environment.serving)
+    return Done()
 
 
 def _follow(deps: Deps, rollout: Rollout, environment: Environment) -> tuple[Write, ...]:
@@ -242,6 +372,19 @@ def _follow(deps: Deps, rollout: Rollout, environment: Environment) -> tuple[Wri
     if training is None:
         return ()
     file = read_launchpin(deps, training)
-    return tuple(
-        OpenPromotion(promotion) for promotion in next_promotions(deps, training, file, after=environment.name)
-    )
+    try:
+        promotions = next_promotions(deps, training, file, after=environment.name)
+    except StalledError as error:
+        # This endpoint serves; what keeps the next one from it is no reason to hold this one.
+        _log.warning("rollout %s: nothing follows: %s", rollout.id, error)
+        return ()
+    return tuple(OpenPromotion(promotion) for promotion in promotions)
+
+
+def _load(deps: Deps, subject: str) -> Environment | None:
+    repository_id, _, path = subject.partition(":")
+    return deps.store.environment(int(repository_id), path)
+
+
+ALIAS = Story("alias", (Step("set_aliases", set_aliases),), _load)
+"""Made only when a rollout ended while the registry was away."""

@@ -134,7 +134,7 @@ def _service(settings: Settings) -> Service:
         workspace=home / "workspace",
         models=home / "models",
         bot=settings.forge_login,
-        memory=settings.training_memory,
+        memory=settings.training_memory_limit,
         tasks=settings.training_tasks,
         poll=settings.poll,
         compare=settings.compare,
@@ -164,7 +164,8 @@ class _OutsideClaim:
 
 def stories() -> "Mapping[str, AnyStory]":
     """Return the table of everything the loop can carry out."""
-    from gitops.anchors import ANCHOR  # noqa: PLC0415 - workers alone
+    from gitops.aftermath import ALIAS  # noqa: PLC0415 - workers alone
+    from gitops.anchors import ANCHOR  # noqa: PLC0415
     from gitops.commands import COMMAND  # noqa: PLC0415
     from gitops.compare import COMPARE  # noqa: PLC0415
     from gitops.intake import DELIVERY, POLL  # noqa: PLC0415
@@ -173,5 +174,6 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.rollout import ROLLOUT  # noqa: PLC0415
     from gitops.training import TRAINING  # noqa: PLC0415
 
-    table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND, ANCHOR, REPORT)
+    table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND)
+    table += (ANCHOR, REPORT, ALIAS)
     return {story.kind: story for story in table}

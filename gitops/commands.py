@@ -3,14 +3,14 @@
 The command line and the API write one row; a worker comes here. Every verb may be asked for twice without harm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps, ForgeRepository
 from gitops.records import Cause, Command, Direction, Environment, Hold, Repository, Role, Rollout
-from gitops.steps import Done, Outcome, Refused, Step, Story, Wait
+from gitops.steps import Done, Outcome, Phase, Refused, Step, Story, Wait
 from gitops.writes import LiftHold, OpenRollout, SaveRepository, SetHold, Wake, Write
 
 _LOOK = timedelta(seconds=1)
@@ -74,36 +74,56 @@ def find_environment(deps: Deps, name: str) -> Environment:
 def rollback(deps: Deps, command: Command) -> Outcome:
     """Go back to an earlier version: traffic first, then Git, with a hold."""
     environment = find_environment(deps, command.arguments["endpoint"])
-    wanted = command.arguments.get("version", "") or _previous(deps, environment)
-    if wanted == environment.serving:
+    under_way = deps.store.active_rollouts(
+        target=environment.target, host=environment.host, endpoint=environment.endpoint
+    )
+    left, candidates = _way_back(deps, environment, under_way)
+    wanted = command.arguments.get("version", "") or _previous(deps, environment, _without(candidates, left))
+    if wanted == left:
         raise RefusedError("AlreadyServing", f"version {wanted} serves on {environment.endpoint} already")
     version = deps.store.version(environment.model, wanted)
     if version is None:
         raise RefusedError("VersionUnknown", f"{environment.model} {wanted} has no verdict of Launchpin's")
     if version.quarantined or version.verdict != "pass":
         raise RefusedError("VersionUnusable", f"{environment.model} {wanted} is quarantined or did not pass")
-    rollout = _rollback(command, environment, wanted)
-    under_way = deps.store.active_rollouts(
-        target=environment.target, host=environment.host, endpoint=environment.endpoint
-    )
+    rollout = _rollback(command, environment, wanted, left=left)
     return Done(
         facts={"result": {"rollout": rollout.id, "endpoint": environment.endpoint, "version": wanted}},
-        # Whoever has no traffic yet gives way.
+        # Whoever has no traffic yet gives way, and a bake ends at once.
         writes=(OpenRollout(rollout), *(Wake("rollout", other.id) for other in under_way)),
-        message=f"{environment.endpoint} goes from version {environment.serving} back to {wanted}",
+        message=f"{environment.endpoint} goes from version {left or 'nothing'} back to {wanted}",
     )
 
 
-def _previous(deps: Deps, environment: Environment) -> str:
-    """Return the last version that finished its bake here and may be used."""
-    for candidate in environment.earlier:
+def _way_back(deps: Deps, environment: Environment, under_way: Sequence[Rollout]) -> tuple[str, tuple[str, ...]]:
+    """Return the version that is being left, and those to go back to, best first.
+
+    The environment's record is written when a rollout ends. While one is under way the target knows better.
+    """
+    running = next((each for each in under_way if each.phase is Phase.RUNNING), None)
+    if running is None:
+        return environment.serving, environment.earlier
+    live = deps.targets[environment.target].describe(environment.endpoint)
+    serving = live.version if live is not None and live.live else ""
+    if running.direction is Direction.FORWARD and (running.facts.applied or serving == running.version):
+        return running.version, (running.facts.previous_version or "", *environment.earlier)
+    return serving or environment.serving, environment.earlier
+
+
+def _without(versions: Sequence[str], left: str) -> tuple[str, ...]:
+    return tuple(version for version in versions if version and version != left)
+
+
+def _previous(deps: Deps, environment: Environment, candidates: Sequence[str]) -> str:
+    """Return the first version that served here, with a verdict of ours, and may be used."""
+    for candidate in candidates:
         version = deps.store.version(environment.model, candidate)
-        if candidate != environment.serving and version is not None and not version.quarantined:
+        if version is not None and version.verdict == "pass" and not version.quarantined:
             return candidate
     raise RefusedError("NoPrevious", f"{environment.endpoint} has no earlier version to go back to")
 
 
-def _rollback(command: Command, environment: Environment, version: str) -> Rollout:
+def _rollback(command: Command, environment: Environment, version: str, *, left: str) -> Rollout:
     return Rollout(
         id=new_id("r"),
         cause=_cause(command),
@@ -118,7 +138,7 @@ def _rollback(command: Command, environment: Environment, version: str) -> Rollo
         version=version,
         commit=environment.pin_commit,
         direction=Direction.ROLLBACK,
-        from_version=environment.serving,
+        from_version=left,
     )
 
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from gitops.desired import Desired, check_place, environment_paths, is_touched, read_desired
+from gitops.aftermath import is_git_behind, left_version
+from gitops.desired import (
+    Claims,
+    Desired,
+    check_place,
+    environment_paths,
+    is_touched,
+    read_claims,
+    read_desired,
+    taken,
+)
 from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
 from gitops.identifiers import new_id
 from gitops.plans import plan_digest
@@ -35,20 +45,32 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
     writes: list[Write] = []
     if head:
-        paths = environment_paths(deps.mirror.files(repository, head))
-        for path in paths:
-            writes += _compare_environment(deps, repository, head=head, path=path)
+        claims = read_claims(deps)
+        owners: dict[tuple[str, str], str] = {}
+        for path in environment_paths(deps.mirror.files(repository, head)):
+            writes += _compare_environment(deps, repository, head=head, path=path, claims=claims, owners=owners)
         check_pulls(deps, repository)
     # Whoever waits for a merge looks again; a merge of ours may have come by another way than its delivery.
     writes += [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
     return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(writes))
 
 
-def _compare_environment(deps: Deps, repository: Repository, *, head: str, path: str) -> list[Write]:
+def _compare_environment(
+    deps: Deps, repository: Repository, *, head: str, path: str, claims: Claims, owners: dict[tuple[str, str], str]
+) -> list[Write]:
+    """Compare one environment.
+
+    Args:
+        claims: who has which endpoint, as it was recorded before.
+        owners: the endpoints of this comparison so far, each with its environment; this one's is added.
+    """
     known = deps.store.environment(repository.id, path)
     try:
         desired = read_desired(deps, repository, commit=head, path=path)
-        check_place(deps, desired, known)
+        check_place(deps, desired, known, claims=claims)
+        owner = owners.setdefault((desired.endpoint.target.value, desired.endpoint.endpoint), path)
+        if owner != path:
+            raise taken(desired, f"{repository.full_name}:{owner}")
     except (InputError, NotFoundError, RefusedError) as error:
         return _unreadable(deps, repository, known, head=head, path=path, error=error)
     target = deps.targets[desired.endpoint.target]
@@ -112,6 +134,12 @@ class Seen:
         """The version that answers at the target now."""
         return self.live.version if self.live is not None and self.live.live else ""
 
+    @property
+    def is_as_pinned(self) -> bool:
+        """Whether the pinned version of the pinned model answers, or nothing does and nothing is pinned."""
+        model = self.live.model if self.live is not None and self.live.live else ""
+        return self.serving == self.now.pinned and model in {"", self.now.model}
+
 
 def _environment(known: Environment | None, repository: Repository, desired: Desired, *, host: str) -> Environment:
     blank = Environment(repository_id=repository.id, path=desired.path, name=PurePosixPath(desired.path).name)
@@ -135,16 +163,22 @@ def _wants_rollout(seen: Seen) -> bool:
     now, newest = seen.now, seen.newest
     if newest is not None and seen.is_moving:
         is_other = (newest.model, newest.version) != (now.model, now.pinned)
-        return is_other and newest.direction is Direction.FORWARD
-    if seen.serving == now.pinned:
+        # One that failed sets the pin back itself before it ends: that is its own end, not a new wish.
+        is_its_own = bool(newest.facts.failure) and now.pinned == newest.facts.serving
+        return is_other and not is_its_own and newest.direction is Direction.FORWARD
+    if seen.is_as_pinned:
         return False
-    is_new = seen.known is None or seen.known.pinned != now.pinned or seen.known.endpoint != now.endpoint
+    is_new = seen.known is None or _asks(seen.known) != _asks(now)
     if newest is None or is_new or seen.is_asked_again:
         return True
     over = {Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.CANCELLED}
-    was_refused = newest.version == now.pinned and newest.phase not in over
+    was_refused = (newest.model, newest.version) == (now.model, now.pinned) and newest.phase not in over
     went_back = newest.direction is Direction.ROLLBACK and newest.from_version == now.pinned
     return not was_refused and not went_back
+
+
+def _asks(environment: Environment) -> tuple[str, str, str]:
+    return environment.endpoint, environment.model, environment.pinned
 
 
 def _state(seen: Seen) -> dict[str, object]:
@@ -152,7 +186,7 @@ def _state(seen: Seen) -> dict[str, object]:
     now, newest = seen.now, seen.newest
     url = seen.live.url if seen.live is not None and seen.live.live else ""
     health = _HEALTH.get(seen.live.status, Health.PROGRESSING) if seen.live is not None else Health.UNKNOWN
-    if seen.serving == now.pinned:
+    if seen.is_as_pinned:
         sync = Sync.SYNCED if now.pinned else Sync.UNPINNED
         return {"sync": sync, "sync_reason": "", "health": health, "message": "", "url": url}
     reason, message = "PinChanged", f"version {now.pinned or 'none'} is pinned, {seen.serving or 'none'} serves"
@@ -160,6 +194,8 @@ def _state(seen: Seen) -> dict[str, object]:
         reason, message = newest.reason or "RollingOut", newest.message or message
     elif newest is not None and newest.facts.write_back_url:
         reason, message = "RollbackPending", f"merge {newest.facts.write_back_url} to pin what serves"
+    elif newest is not None and is_git_behind(newest) and left_version(newest) == now.pinned:
+        reason, message = "RollbackPending", f"Git was not written: pin version {seen.serving or 'none'} there"
     elif newest is not None and newest.version == now.pinned:
         reason, message = newest.reason or newest.phase, newest.message
     return {"sync": Sync.OUT_OF_SYNC, "sync_reason": reason, "health": health, "message": message, "url": url}
@@ -206,6 +242,9 @@ def _unreadable(
         deps.forge.report_check(repository.full_name, head, check)
     blank = Environment(repository_id=repository.id, path=path, name=PurePosixPath(path).name)
     reason = error.reason if isinstance(error, RefusedError) else "ConfigInvalid"
+    newest = deps.store.newest_rollout(repository.id, path)
+    if newest is not None and newest.phase.is_final and is_git_behind(newest):
+        reason = "RollbackPending"
     wrong = {"repository": repository.full_name, "sync": Sync.OUT_OF_SYNC, "sync_reason": reason}
     now = (known or blank).model_copy(update={**wrong, "pin_commit": head, "message": str(error)})
     return [SaveEnvironment(now, ("repository", "pin_commit", "sync", "sync_reason", "message"))]

@@ -1,12 +1,12 @@
 """What the deploy repository asks of one environment at one commit: the pin and the endpoint, read together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gitops.buildspec import Pin, read_pin
 from gitops.config.endpoint import EndpointFile, Unjudged, parse_endpoint
-from gitops.errors import InputError, NotFoundError, RefusedError
+from gitops.errors import InputError, LaunchpinError, NotFoundError, RefusedError
 from gitops.plans import plan_digest
 from gitops.ports import Deps
 from gitops.records import Environment, Repository, Version
@@ -20,11 +20,13 @@ class Desired:
     """One environment as a commit describes it.
 
     Args:
+        repository_id: of the deploy repository.
         path: the environment's directory.
         buildspec: the path of the file that holds the pin.
         text: that file's bytes.
     """
 
+    repository_id: int
     path: str
     commit: str
     pin: Pin
@@ -57,7 +59,15 @@ def read_desired(deps: Deps, repository: Repository, *, commit: str, path: str) 
     endpoint_path, endpoint_text = _read_one(deps, repository, commit, path, _ENDPOINTS)
     pin = read_pin(text, file=buildspec)
     endpoint = parse_endpoint(endpoint_text, file=endpoint_path)
-    return Desired(path=path, commit=commit, pin=pin, endpoint=endpoint, buildspec=buildspec, text=text)
+    return Desired(
+        repository_id=repository.id,
+        path=path,
+        commit=commit,
+        pin=pin,
+        endpoint=endpoint,
+        buildspec=buildspec,
+        text=text,
+    )
 
 
 def _read_one(
@@ -76,14 +86,27 @@ def _read_one(
     return found[0]
 
 
-def check_place(deps: Deps, desired: Desired, known: Environment | None) -> None:
+Claims = Mapping[tuple[str, str], Sequence[Environment]]
+"""The recorded environments by target and endpoint."""
+
+
+def read_claims(deps: Deps) -> Claims:
+    """Return who has which endpoint."""
+    found: dict[tuple[str, str], list[Environment]] = {}
+    for each in deps.store.environments():
+        found.setdefault((each.target, each.endpoint), []).append(each)
+    return found
+
+
+def check_place(deps: Deps, desired: Desired, known: Environment | None, *, claims: Claims) -> None:
     """Hold a pin against the service and the environment it stands in, whatever version it names.
 
     Args:
         known: what is recorded of the environment; None when it is new.
+        claims: who has which endpoint.
 
     Raises:
-        RefusedError: `pin_refused`, with what is wrong with it.
+        RefusedError: `pin_refused`, with what is wrong with it, or `endpoint_taken`.
     """
     pin = desired.pin
     if pin.tracking_uri not in deps.service.tracking_uris:
@@ -92,6 +115,47 @@ def check_place(deps: Deps, desired: Desired, known: Environment | None) -> None
     if known is not None and known.serving and pin.model_version and pin.model_name != known.model:
         message = f"{desired.path} serves {known.model}, and the pin names another model, {pin.model_name}"
         raise RefusedError("pin_refused", f"{message}: give each its own directory, or empty the pin first")
+    for other in claims.get((desired.endpoint.target.value, desired.endpoint.endpoint), ()):
+        if _came_first(other, desired, known) and _is_claimed(deps, other):
+            raise taken(desired, f"{other.repository}:{other.path}")
+
+
+def taken(desired: Desired, owner: str) -> RefusedError:
+    """Return the refusal of an endpoint that another environment has.
+
+    Args:
+        owner: that environment, as people write it.
+    """
+    message = f"endpoint {desired.endpoint.endpoint} is that of {owner}: write another one in {desired.endpoint.file}"
+    return RefusedError("endpoint_taken", message)
+
+
+def _came_first(other: Environment, desired: Desired, known: Environment | None) -> bool:
+    """Return whether another environment has the endpoint that this one asks for; who was known with it first keeps it.
+
+    One target is one host here, so the host needs no look.
+    """
+    place = (desired.repository_id, desired.path)
+    if (other.repository_id, other.path) == place:
+        return False
+    is_known_here = known is not None and (known.target, known.endpoint) == (other.target, other.endpoint)
+    # Both are recorded with it only in databases from before this rule: then the place decides, for one must.
+    return not is_known_here or (other.repository_id, other.path) < place
+
+
+def _is_claimed(deps: Deps, other: Environment) -> bool:
+    """Return whether an environment's files still ask for its endpoint; those of a directory that is gone do not."""
+    repository = deps.store.repository(other.repository_id)
+    if repository is None:
+        return False
+    try:
+        head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+        now = read_desired(deps, repository, commit=head, path=other.path) if head else None
+    except NotFoundError:
+        return False
+    except LaunchpinError:
+        return True  # cannot be read now, and its endpoint stays as it is meanwhile
+    return now is not None and (now.endpoint.target.value, now.endpoint.endpoint) == (other.target, other.endpoint)
 
 
 def check_pin(deps: Deps, desired: Desired, *, known: Environment | None = None) -> Version | None:
@@ -104,9 +168,9 @@ def check_pin(deps: Deps, desired: Desired, *, known: Environment | None = None)
         Our verdict on the version; None for an empty pin, or for a version without one where that is allowed.
 
     Raises:
-        RefusedError: `pin_refused`, with what is wrong with it.
+        RefusedError: `pin_refused`, with what is wrong with it, or `endpoint_taken`.
     """
-    check_place(deps, desired, known)
+    check_place(deps, desired, known, claims=read_claims(deps))
     pin = desired.pin
     if not pin.model_version:
         return None

@@ -5,20 +5,24 @@ changes nothing. What is wrong with a launchpin.yaml goes to the commit's check,
 """
 
 import hashlib
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
 from gitops.config.launchpin import LaunchpinFile, launchpin_files, parse_launchpin
-from gitops.errors import InputError, RefusedError
+from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.identifiers import new_id
 from gitops.payloads import Ping, read_event
 from gitops.ports import Check, CheckState, Deps
 from gitops.records import Cause, Delivery, Repository, Role, Training, WatchedRef
-from gitops.steps import Done, Outcome, Step, Story, Wait
+from gitops.steps import Done, Outcome, Stalled, Step, Story, Wait
 from gitops.texts import code, short
 from gitops.triggers import Concern, Decision, decide, is_branch_watched, is_path_watched
 from gitops.writes import MoveRef, StartTraining, Wake, Write
+
+# What the mirror says of a repository that it will not, or cannot, take until a person changes something.
+_UNREADABLE = (RefusedError, StalledError, NotFoundError, InputError)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Considered:
     writes: tuple[Write, ...] = ()
     trainings: tuple[str, ...] = ()
     reason: str = ""
+    detail: str = ""
 
 
 def handle_delivery(deps: Deps, delivery: Delivery) -> Outcome:
@@ -56,14 +61,16 @@ def _look(deps: Deps, delivery: Delivery, decision: Decision, repository: Reposi
         return _ended("woke", "", woke=(f"compare:{repository.id}",), writes=(Wake("compare", str(repository.id)),))
     if decision.concern is not Concern.REF:
         return _ended("ignored", "pull_request")
-    cause = delivery.cause
-    deps.mirror.fetch(repository)
-    head = deps.mirror.heads(repository).get(decision.ref, "")
-    considered = consider(deps, repository, decision.ref, head=head, cause=cause)
+    try:
+        deps.mirror.fetch(repository)
+        head = deps.mirror.heads(repository).get(decision.ref, "")
+        considered = consider(deps, repository, decision.ref, head=head, cause=delivery.cause)
+    except _UNREADABLE as error:
+        return _ended("rejected", error.reason, str(error))
     if considered.trainings:
         woke = tuple(f"training:{training}" for training in considered.trainings)
         return _ended("woke", "", woke=woke, writes=considered.writes)
-    return _ended("ignored", considered.reason, writes=considered.writes)
+    return _ended("ignored", considered.reason, considered.detail, writes=considered.writes)
 
 
 def _ended(
@@ -80,14 +87,29 @@ def _give_up(deps: Deps, delivery: Delivery, error: Exception) -> Outcome:
 
 
 def poll_repository(deps: Deps, repository: Repository) -> Outcome:
-    """Look at every branch of a model repository, as if all its deliveries were lost."""
-    deps.mirror.fetch(repository)
+    """Look at every branch of a model repository, as if all its deliveries were lost.
+
+    A branch that cannot be read hides no other one; it is said, and looked at again.
+    """
     writes: list[Write] = []
-    for ref, head in deps.mirror.heads(repository).items():
+    wrong: list[Stalled] = []
+    try:
+        deps.mirror.fetch(repository)
+        heads = deps.mirror.heads(repository)
+    except _UNREADABLE as error:
+        return Stalled(error.reason, str(error))
+    for ref, head in heads.items():
         known = deps.store.watched_ref(repository.id, ref)
-        if known is None or known.commit != head:
+        if known is not None and known.commit == head:
+            continue
+        try:
             writes += consider(deps, repository, ref, head=head, cause=Cause(kind="poll")).writes
-    return Wait(deps.service.poll, "Polling", "looks for pushes whose delivery was lost", writes=tuple(writes))
+        except _UNREADABLE as error:
+            wrong.append(Stalled(error.reason, f"{ref}: {error}"))
+    if wrong:
+        return replace(wrong[0], writes=tuple(writes))
+    after = deps.service.poll * random.uniform(0.9, 1.1)  # noqa: S311 - spreads the looks, guards nothing
+    return Wait(after, "Polling", "looks for pushes whose delivery was lost", writes=tuple(writes))
 
 
 def consider(deps: Deps, repository: Repository, ref: str, *, head: str, cause: Cause) -> Considered:
@@ -106,35 +128,40 @@ def consider(deps: Deps, repository: Repository, ref: str, *, head: str, cause: 
         files = launchpin_files(deps.mirror.files(repository, head))
     except InputError as error:
         _report_config(deps, repository, head, error)
-        return Considered((move,), reason="config")
+        return Considered((move,), reason="config", detail=str(error))
     if not files:
         return Considered((move,), reason="no_config")
     changed = tuple(deps.mirror.changed_paths(repository, known.commit if known else "", head))
     starts: list[Training] = []
-    reasons: list[str] = []
+    reasons: list[tuple[str, str]] = []
     for path in files:
-        training, reason = _consider_file(deps, repository, ref, head=head, path=path, changed=changed, cause=cause)
+        training, reason, detail = _consider_file(
+            deps, repository, ref, head=head, path=path, changed=changed, cause=cause
+        )
         starts += [training] if training else []
-        reasons += [reason] if reason else []
+        reasons += [] if training else [(reason, detail)]
     writes: tuple[Write, ...] = (move, *(StartTraining(training) for training in starts))
-    return Considered(writes, tuple(training.id for training in starts), reasons[0] if reasons and not starts else "")
+    reason, detail = reasons[0] if reasons and not starts else ("", "")
+    return Considered(writes, tuple(training.id for training in starts), reason, detail)
 
 
 def _consider_file(
     deps: Deps, repository: Repository, ref: str, *, head: str, path: str, changed: tuple[str, ...], cause: Cause
-) -> tuple[Training | None, str]:
+) -> tuple[Training | None, str, str]:
     try:
         content = deps.mirror.read(repository, head, path) or b""
         file = parse_launchpin(content, file=path)
     except (InputError, RefusedError) as error:
         _report_config(deps, repository, head, error, path=path)
-        return None, "config"
+        return None, "config", str(error)
     if not is_branch_watched(file, ref):
-        return None, "branch"
+        return None, "branch", ""
     root = str(PurePosixPath(path).parent).removeprefix(".")
     if not is_path_watched(file, changed, root=root):
-        return None, "paths"
-    return _new_training(repository, ref, head, path=path, content=content, file=file, cause=cause), ""
+        return None, "paths", ""
+    training = _new_training(repository, ref, head, path=path, content=content, file=file, cause=cause)
+    # The ref may be back at a commit that it had before.
+    return (None, "known", "") if deps.store.training_of(training) else (training, "", "")
 
 
 def _new_training(

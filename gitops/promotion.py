@@ -4,12 +4,12 @@ One branch and one pull request for each (deploy repository, environment, model)
 on it are never overwritten, and a pull request that a person closed is not opened again for that version.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gitops.buildspec import set_pin
 from gitops.desired import Desired, check_pin, digest_of, read_desired
-from gitops.errors import ConflictError, RetryError, StalledError
+from gitops.errors import ConflictError, InputError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.plans import promotion_branch
 from gitops.ports import Check, CheckState, Commit, Deps, Pull
 from gitops.records import MergeMode, Promotion, Repository, Version
@@ -27,22 +27,24 @@ def plan(deps: Deps, promotion: Promotion) -> Outcome:
     _, base, now = _read_base(deps, promotion)
     if now.pin.model_version == promotion.version:
         return Ended(Phase.SUCCEEDED, "AlreadyPinned", f"{promotion.path} pins {promotion.version} already")
-    if now.pin.model_name != promotion.model:
-        other = f"{now.buildspec} pins the model {now.pin.model_name}"
-        raise StalledError("OtherModel", f"{other}, not {promotion.model}: give each its own directory")
-    version = _version(deps, promotion)
-    wanted = replace(now, pin=set_pin(now.text, version=promotion.version).new)
-    check_pin(deps, wanted)
-    host = deps.targets[now.endpoint.target].host()
+    digest = _plan_digest(deps, promotion, now)
     return Done(
         facts={
             "branch": promotion_branch(promotion.environment, promotion.model),
             "base_sha": base,
             "previous_version": now.pin.model_version,
-            "plan_digest": digest_of(wanted, environment=promotion.environment, host=host, version=version),
+            "plan_digest": digest,
         },
         message=f"{promotion.environment}: {now.pin.model_version or 'nothing'} -> {promotion.version}",
     )
+
+
+def _plan_digest(deps: Deps, promotion: Promotion, now: Desired) -> str:
+    """Return the digest of what the environment would ask for with this version, once that is allowed."""
+    wanted = replace(now, pin=set_pin(now.text, version=promotion.version).new)
+    check_pin(deps, wanted)
+    host = deps.targets[now.endpoint.target].host()
+    return digest_of(wanted, environment=promotion.environment, host=host, version=_version(deps, promotion))
 
 
 def _read_base(deps: Deps, promotion: Promotion) -> tuple[Repository, str, Desired]:
@@ -53,7 +55,22 @@ def _read_base(deps: Deps, promotion: Promotion) -> tuple[Repository, str, Desir
     base = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
     if not base:
         raise StalledError("BranchMissing", f"{repository.full_name} has no branch {repository.default_branch} yet")
-    return repository, base, read_desired(deps, repository, commit=base, path=promotion.path)
+    now = _read_place(deps, promotion, repository, base)
+    if now.pin.model_name != promotion.model:
+        other = f"{now.buildspec} pins the model {now.pin.model_name}"
+        raise StalledError("OtherModel", f"{other}, not {promotion.model}: give each its own directory")
+    return repository, base, now
+
+
+def _read_place(deps: Deps, promotion: Promotion, repository: Repository, base: str) -> Desired:
+    """Return what the environment asks for; a person mends the files, or names another path."""
+    try:
+        return read_desired(deps, repository, commit=base, path=promotion.path)
+    except NotFoundError as error:
+        way_out = f"push that file, or mend deploy.environments.{promotion.environment}.path in launchpin.yaml"
+        raise StalledError("EnvironmentMissing", f"{repository.full_name}: {error.message}: {way_out}") from error
+    except (InputError, RefusedError) as error:
+        raise StalledError("ConfigInvalid", f"{repository.full_name}: {error}: mend the file") from error
 
 
 def _version(deps: Deps, promotion: Promotion) -> Version:
@@ -66,17 +83,16 @@ def _version(deps: Deps, promotion: Promotion) -> Version:
 def open_pull_request(deps: Deps, promotion: Promotion) -> Outcome:
     """Put the pin on the promotion's branch, and open or update its one pull request."""
     repository, base, now = _read_base(deps, promotion)
+    if now.pin.model_version == promotion.version:
+        return Ended(Phase.SUCCEEDED, "AlreadyPinned", f"{promotion.path} pins {promotion.version} by now")
     branch = promotion.facts.branch or ""
-    open_now = deps.forge.find_pull(repository.full_name, head=branch, base=repository.default_branch)
-    if open_now is not None and open_now.state == "open" and not open_now.head_by_us:
-        message = f"a person committed to {branch}: merge or close pull request {open_now.number}"
-        raise StalledError("BranchEdited", message)
+    seen = _look_at_branch(deps, repository, branch, base=base)
     text = _words(deps, promotion, now)
     head = deps.effects.once(
         "commit_pin",
         f"pin:{promotion.id}:{base}",
-        look=lambda: _find_commit(deps, repository, branch, now, promotion),
-        act=lambda: _commit(deps, repository, branch, base=base, now=now, promotion=promotion, subject=text.commit),
+        look=lambda: _find_commit(deps, repository, seen, now, promotion),
+        act=lambda: _commit(deps, repository, seen, now=now, promotion=promotion, subject=text.commit),
         result=Commit,
     )
     pull = deps.effects.once(
@@ -95,6 +111,38 @@ def open_pull_request(deps: Deps, promotion: Promotion) -> Outcome:
     )
 
 
+@dataclass(frozen=True)
+class Branch:
+    """A promotion's branch as it was when the step began; every commit of the branch beyond the base is ours.
+
+    Args:
+        base: the default branch's commit.
+        head: the branch's commit, empty when there is no such branch.
+        is_open: whether a pull request from it is open.
+        is_ahead: whether it has commits that were not merged.
+    """
+
+    name: str
+    base: str
+    head: str
+    is_open: bool
+    is_ahead: bool
+
+
+def _look_at_branch(deps: Deps, repository: Repository, name: str, *, base: str) -> Branch:
+    """Return the branch, unless a person's commits are on it, which nobody but a person merges or deletes (I16)."""
+    head = deps.forge.head(repository.full_name, name)
+    pull = deps.forge.find_pull(repository.full_name, head=name, base=repository.default_branch)
+    is_open = pull is not None and pull.state == "open"
+    if not head or (pull is not None and pull.merged and pull.head_sha == head):
+        return Branch(name, base, head, is_open=is_open, is_ahead=False)
+    ahead = deps.forge.ahead(repository.full_name, base=base, head=head)
+    if ahead.commits and not ahead.by_us:
+        way_out = f"merge or close pull request {pull.number}" if pull and is_open else "merge or delete the branch"
+        raise StalledError("BranchEdited", f"a person committed to {name}: {way_out}")
+    return Branch(name, base, head, is_open=is_open, is_ahead=ahead.commits > 0)
+
+
 def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
     version = _version(deps, promotion)
     links = {
@@ -111,39 +159,45 @@ def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
     )
 
 
-def _find_commit(deps: Deps, repository: Repository, branch: str, now: Desired, promotion: Promotion) -> Commit | None:
-    """Return the branch's head where it already is the base with our pin and nothing else."""
-    head = deps.forge.head(repository.full_name, branch)
-    if not head:
+def _find_commit(deps: Deps, repository: Repository, seen: Branch, now: Desired, promotion: Promotion) -> Commit | None:
+    """Return the branch's head where it pins the version already in what is the base's file else.
+
+    All commits that it has beyond the base are ours then, and ours change the pin alone.
+    """
+    if not seen.is_ahead:
         return None
-    content = deps.forge.read_file(repository.full_name, ref=head, path=now.buildspec)
-    return Commit(sha=head) if content == set_pin(now.text, version=promotion.version).data else None
+    content = deps.forge.read_file(repository.full_name, ref=seen.head, path=now.buildspec)
+    return Commit(sha=seen.head) if content == set_pin(now.text, version=promotion.version).data else None
 
 
 def _commit(
-    deps: Deps, repository: Repository, branch: str, *, base: str, now: Desired, promotion: Promotion, subject: str
+    deps: Deps, repository: Repository, seen: Branch, *, now: Desired, promotion: Promotion, subject: str
 ) -> Commit:
-    """Commit the pin on a fresh branch from the base; an older branch of ours makes way, a person's never does."""
-    found = _find_commit(deps, repository, branch, now, promotion)
-    if found is not None and found.sha != base:
+    """Commit the pin on top of our open proposal, or on a fresh branch from the base, for which an older one makes way.
+
+    It goes on top of the head that the step began with: whoever was superseded meanwhile finds it moved, and adds
+    nothing.
+    """
+    found = _find_commit(deps, repository, seen, now, promotion)
+    if found is not None:
         return found
-    change = set_pin(now.text, version=promotion.version)
-    head = deps.forge.head(repository.full_name, branch)
-    is_ours = _find_open(deps, repository, branch) is not None
-    if head and not is_ours:
-        deps.forge.delete_branch(repository.full_name, branch)
+    is_new = not (seen.head and seen.is_open)
+    if seen.head and is_new:
+        if deps.forge.head(repository.full_name, seen.name) != seen.head:
+            raise RetryError("BranchMoved", f"{seen.name} moved before it made way")
+        deps.forge.delete_branch(repository.full_name, seen.name)
     try:
         return deps.forge.commit_file(
             repository.full_name,
-            parent=head if head and is_ours else base,
-            branch=branch,
+            parent=seen.base if is_new else seen.head,
+            branch=seen.name,
             path=now.buildspec,
-            content=change.data,
+            content=set_pin(now.text, version=promotion.version).data,
             message=subject,
-            create=not (head and is_ours),
+            create=is_new,
         )
     except ConflictError as error:
-        raise RetryError("BranchMoved", f"{branch} moved while the pin was written: {error}") from error
+        raise RetryError("BranchMoved", f"{seen.name} moved while the pin was written: {error}") from error
 
 
 def _find_open(deps: Deps, repository: Repository, branch: str) -> Pull | None:
@@ -178,6 +232,8 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
         )
     if pull.state != "open":
         return _closed(deps, promotion, pull)
+    if planned := _plan_again(deps, promotion, pull):
+        return planned
     holds = deps.store.holds(repository_id=promotion.repository_id, path=promotion.path)
     if holds:
         known = deps.store.environment(promotion.repository_id, promotion.path)
@@ -186,6 +242,21 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     if promotion.merge is MergeMode.REVIEW:
         return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
     return _merge(deps, promotion, pull)
+
+
+def _plan_again(deps: Deps, promotion: Promotion, pull: Pull) -> Wait | None:
+    """Announce another plan when the base branch asks for something else than when the pull request was opened."""
+    repository, base, now = _read_base(deps, promotion)
+    if base == promotion.facts.base_sha or now.pin.model_version == promotion.version:
+        return None
+    changes = {"plan_digest": _plan_digest(deps, promotion, now), "previous_version": now.pin.model_version}
+    facts = {"base_sha": base, **changes}
+    if changes["plan_digest"] != promotion.facts.plan_digest:
+        planned = promotion.model_copy(update={"facts": promotion.facts.model_copy(update=facts)})
+        text = _words(deps, planned, now)
+        deps.forge.update_pull(repository.full_name, pull.number, title=text.title, body=text.body)
+        _report_plan(deps, planned, repository, pull.head_sha, url=pull.url)
+    return Wait(timedelta(0), "Planned", "the base branch moved", facts=facts)
 
 
 def _closed(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
@@ -237,4 +308,5 @@ PROMOTION = Story(
         Step("await_merge", await_merge, event="merged"),
     ),
     lambda deps, subject: deps.store.promotion(subject),
+    is_reported=True,
 )

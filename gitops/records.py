@@ -245,6 +245,7 @@ class RolloutFacts(Frozen):
     applied: bool | None = None
     failure: str | None = None
     failure_message: str | None = None
+    restore_tries: int | None = None
     log_tail: tuple[str, ...] = ()
     serving: str | None = None
     previous: str | None = None

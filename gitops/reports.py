@@ -1,13 +1,14 @@
-"""Tells the forge how trainings and rollouts stand, as checks on their commits.
+"""Tells the forge how trainings, promotions and rollouts stand, as checks on their commits.
 
 These are jobs of their own: a forge that is away holds nothing else up, and what is told is always the newest state.
 """
 
 import hashlib
 from dataclasses import dataclass
+from typing import assert_never
 
 from gitops.ports import Check, CheckState, Commit, Deps
-from gitops.records import Record, Rollout, Training
+from gitops.records import Promotion, Record, Rollout, Training
 from gitops.steps import Done, Outcome, Phase, Step, Story
 from gitops.texts import code, fenced, short, training_summary
 
@@ -19,29 +20,43 @@ _STATES = {
     Phase.SUPERSEDED: CheckState.NEUTRAL,
     Phase.CANCELLED: CheckState.NEUTRAL,
 }
+# Where a promotion under way needs nobody, or only the merge that everybody knows of.
+_GOES_ON = frozenset({"", "AwaitingMerge", "ChecksPending", "Held", "Merged", "Retrying"})
 
 
 @dataclass(frozen=True)
 class News:
-    """A record whose state is to be told."""
+    """A record whose state is to be told, and the commit to tell it on."""
 
-    record: Training | Rollout
+    record: Training | Promotion | Rollout
+    repository: str
+    commit: str
 
 
 def tell(deps: Deps, news: News) -> Outcome:
     """Put the record's state on its commit, once for each state."""
-    check = (
-        _training_check(deps, news.record) if isinstance(news.record, Training) else _rollout_check(deps, news.record)
-    )
+    check = _check(deps, news.record)
     content = f"{news.record.revision}\n{check.state}\n{check.title}\n{check.summary}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def report() -> Commit:
-        deps.forge.report_check(news.record.repository, news.record.commit, check)
-        return Commit(sha=news.record.commit)
+        deps.forge.report_check(news.repository, news.commit, check)
+        return Commit(sha=news.commit)
 
     deps.effects.once("report_check", f"report:{news.record.id}:{digest}", look=lambda: None, act=report, result=Commit)
     return Done()
+
+
+def _check(deps: Deps, record: Training | Promotion | Rollout) -> Check:
+    match record:
+        case Training():
+            return _training_check(deps, record)
+        case Promotion():
+            return _promotion_check(deps, record)
+        case Rollout():
+            return _rollout_check(deps, record)
+        case _:
+            assert_never(record)
 
 
 def _title(record: Record) -> str:
@@ -56,6 +71,25 @@ def _training_check(deps: Deps, training: Training) -> Check:
         training_summary(training),
         url=f"{deps.service.base_url}/trainings/{training.id}",
     )
+
+
+def _promotion_check(deps: Deps, promotion: Promotion) -> Check:
+    return Check(
+        f"launchpin/promote ({promotion.environment})",
+        _promotion_state(promotion),
+        _title(promotion),
+        f"Version {code(promotion.version)} of {code(promotion.model)}: {code(promotion.message, limit=1000)}",
+        url=promotion.facts.url or f"{deps.service.base_url}/trainings/{promotion.training_id}",
+    )
+
+
+def _promotion_state(promotion: Promotion) -> CheckState:
+    """Fail where a person must mend something; that a person closed the pull request is no failure."""
+    if promotion.reason == "PullRequestClosed":
+        return CheckState.NEUTRAL
+    if not promotion.phase.is_final and promotion.reason not in _GOES_ON:
+        return CheckState.FAILURE
+    return _STATES.get(promotion.phase, CheckState.PENDING)
 
 
 def _rollout_check(deps: Deps, rollout: Rollout) -> Check:
@@ -78,8 +112,12 @@ def _rollout_check(deps: Deps, rollout: Rollout) -> Check:
 
 def _load(deps: Deps, subject: str) -> News | None:
     kind, _, record_id = subject.partition(":")
+    if kind == "promotion":
+        promotion = deps.store.promotion(record_id)
+        training = deps.store.training(promotion.training_id) if promotion else None
+        return News(promotion, training.repository, training.commit) if promotion and training else None
     record = deps.store.training(record_id) if kind == "training" else deps.store.rollout(record_id)
-    return News(record) if record is not None else None
+    return News(record, record.repository, record.commit) if record is not None else None
 
 
 REPORT = Story("report", (Step("tell", tell),), _load)

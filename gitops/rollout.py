@@ -6,9 +6,9 @@ automation from trying the same again.
 
 from datetime import timedelta
 
-from gitops.aftermath import finish, write_back
+from gitops.aftermath import BY_HAND, finish, restore, waiting_rollback, write_back
 from gitops.desired import Desired, check_pin, digest_of, is_touched, read_desired
-from gitops.errors import InputError, NotFoundError, RefusedError, RetryError, StalledError
+from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.models import fetch_version, hash_folder, model_folder, parse_manifest, verify_folder
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
@@ -17,6 +17,7 @@ from gitops.smoke import run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
 from gitops.writes import Wake
 
+_TWICE = "pass twice"
 _LOCKED = timedelta(seconds=5)
 _LOOK = timedelta(seconds=1)
 
@@ -33,6 +34,7 @@ def admit(deps: Deps, rollout: Rollout) -> Outcome:
     known = _environment(deps, rollout)
     facts: Facts = {"previous_version": known.serving, "previous_configuration": known.configuration}
     if rollout.direction is Direction.ROLLBACK:
+        facts = {**facts, "unchanged": _is_serving(deps, rollout, known) or None}
         return Done(facts=facts, message=f"back to version {rollout.version or 'nothing'}")
     if newer := _find_newer(rollout, _desired_now(deps, rollout)):
         return newer
@@ -95,31 +97,44 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
     """Check that the version exists, may be used and is byte for byte what was judged."""
     if newer := _makes_way(deps, rollout):
         return newer
-    if not rollout.version:
-        return Done(message="the pin is empty")
-    desired = _desired(deps, rollout)
+    if not rollout.version or rollout.facts.unchanged:
+        return Done(message="" if rollout.version else "the pin is empty")
     if rollout.direction is Direction.ROLLBACK:
-        version = deps.store.version(rollout.model, rollout.version)
-    else:
-        version = check_pin(deps, desired, known=_environment(deps, rollout))
-        if newer := _check_plan(deps, rollout, desired, version):
-            return newer
+        return _verify_kept(deps, rollout)
+    desired = _desired(deps, rollout)
+    version = check_pin(deps, desired, known=_environment(deps, rollout))
+    if newer := _check_plan(deps, rollout, desired, version):
+        return newer
     if version is None:
         return _verify_unjudged(deps, rollout, desired)
+    _fetch(deps, version)
+    facts: Facts = {
+        "manifest_sha256": version.manifest_sha256,
+        "environment_key": version.environment_key,
+        "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=version),
+    }
+    return Done(facts=facts, message=f"version {rollout.version} is what was judged")
+
+
+def _verify_kept(deps: Deps, rollout: Rollout) -> Outcome:
+    """Check the files that were kept when the version served: a way back needs neither Git nor, as a rule, MLflow."""
+    version = deps.store.version(rollout.model, rollout.version)
+    if version is None:
+        raise RefusedError("VersionUnknown", f"{rollout.model} {rollout.version} has no verdict of Launchpin's")
     folder = model_folder(deps, version.manifest_sha256)
-    if rollout.direction is Direction.FORWARD or not folder.exists():
-        found = fetch_version(deps, rollout.model, rollout.version)
-        if found.digest != version.manifest_sha256:
-            _refuse_changed(deps, version, found.digest)
-    verify_folder(folder, parse_manifest(version.manifest))
-    return Done(
-        facts={
-            "manifest_sha256": version.manifest_sha256,
-            "environment_key": version.environment_key,
-            "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=version),
-        },
-        message=f"version {rollout.version} is what was judged",
-    )
+    if folder.exists():
+        verify_folder(folder, parse_manifest(version.manifest))
+    else:
+        _fetch(deps, version)
+    facts: Facts = {"manifest_sha256": version.manifest_sha256, "environment_key": version.environment_key}
+    return Done(facts=facts, message=f"version {rollout.version} is what was judged")
+
+
+def _fetch(deps: Deps, version: Version) -> None:
+    found = fetch_version(deps, version.model, version.version)
+    if found.digest != version.manifest_sha256:
+        _refuse_changed(deps, version, found.digest)
+    verify_folder(model_folder(deps, version.manifest_sha256), parse_manifest(version.manifest))
 
 
 def _refuse_changed(deps: Deps, version: Version, digest: str) -> None:
@@ -187,10 +202,10 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
     """Start the version without traffic and ask it the smoke questions."""
     if newer := _makes_way(deps, rollout):
         return newer
-    if not rollout.version:
-        return Done()
+    if not rollout.version or rollout.facts.unchanged:
+        return Done(is_idle=True)
     known = _environment(deps, rollout)
-    if known.serving == rollout.version and _is_live(deps, rollout, known.configuration):
+    if _is_serving(deps, rollout, known):
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
     return _start(deps, rollout)
 
@@ -207,21 +222,34 @@ def _start(deps: Deps, rollout: Rollout) -> Outcome:
         return Wait(_LOOK, "Starting", f"version {rollout.version} is starting", facts=facts)
     if state.readiness is Readiness.FAILED:
         return _failed(facts, state.reason or "StartFailed", state.message, state.tail)
-    failure = run_smoke(
-        deps,
-        target=rollout.target,
-        configuration=configuration.name,
-        tests=_desired(deps, rollout).endpoint.smoke,
-        folder=configuration.model_dir,
-    )
+    if rollout.direction is Direction.ROLLBACK:
+        # It answered the questions when it first served; the file that asks them may be what is broken now.
+        return Done(facts=facts, message=f"version {rollout.version} is ready")
+    failure = _ask(deps, rollout, configuration.name)
     if failure:
         return _failed(facts, "SmokeFailed", failure)
     return Done(facts={**facts, "smoke": "pass"}, message="the smoke test passed")
 
 
-def _is_live(deps: Deps, rollout: Rollout, configuration: str) -> bool:
+def _ask(deps: Deps, rollout: Rollout, configuration: str) -> str:
+    """Ask the smoke questions; returns what went wrong."""
+    return run_smoke(
+        deps,
+        target=rollout.target,
+        configuration=configuration,
+        tests=_desired(deps, rollout).endpoint.smoke,
+        folder=model_folder(deps, rollout.facts.manifest_sha256 or ""),
+    )
+
+
+def _is_serving(deps: Deps, rollout: Rollout, known: Environment) -> bool:
+    """Return whether the version answers already, as far as the record and the target agree."""
+    if not rollout.version or known.serving != rollout.version:
+        return False
     live = deps.targets[rollout.target].describe(rollout.endpoint)
-    return live is not None and live.live == configuration and live.status is EndpointStatus.IN_SERVICE
+    if live is None or live.live != known.configuration or live.model not in {"", rollout.model}:
+        return False
+    return live.status is EndpointStatus.IN_SERVICE
 
 
 def _configuration(deps: Deps, rollout: Rollout) -> Configuration:
@@ -262,7 +290,7 @@ def _failed(facts: Facts, reason: str, message: str, tail: tuple[str, ...] = ())
 def apply(deps: Deps, rollout: Rollout) -> Outcome:
     """Give the version the endpoint's traffic; the target goes back by itself while it bakes."""
     if rollout.facts.failure or rollout.facts.unchanged:
-        return Done()
+        return Done(is_idle=True)
     target = deps.targets[rollout.target]
     if not rollout.version:
         target.restore(rollout.endpoint, "")
@@ -307,15 +335,13 @@ def bake(deps: Deps, rollout: Rollout) -> Outcome:
     """Watch the endpoint until its target says that the requested configuration is the one in service."""
     facts = rollout.facts
     if facts.failure or facts.unchanged or not rollout.version:
-        return Done()
+        return Done(is_idle=True)
     endpoint = deps.targets[rollout.target].describe(rollout.endpoint)
-    if endpoint is None:
-        return _failed({}, "EndpointMissing", "the target knows no such endpoint any more")
-    if endpoint.failure or endpoint.status is EndpointStatus.FAILED:
-        why = ": ".join(
-            part for part in (endpoint.failure.removeprefix("EndpointUnhealthy: "), endpoint.message) if part
-        )
-        return _failed({}, "EndpointUnhealthy", why)
+    trouble = _trouble(deps, rollout, endpoint)
+    if trouble is not None or endpoint is None:
+        return trouble or Done()
+    if rollout.direction is Direction.FORWARD and facts.smoke != _TWICE:
+        return _smoke_again(deps, rollout)
     if endpoint.status is not EndpointStatus.IN_SERVICE:
         message = f"{endpoint.requests} requests, {endpoint.errors} errors, {endpoint.seconds_left:.0f} s to go"
         return Wait(_LOOK, "Baking", message)
@@ -324,18 +350,30 @@ def bake(deps: Deps, rollout: Rollout) -> Outcome:
     return Done(message=f"in service after {endpoint.requests} requests without an error")
 
 
-def restore(deps: Deps, rollout: Rollout) -> Outcome:
-    """After a failure give the traffic back to what served before, whether the target did so itself or not."""
-    if not rollout.facts.failure:
-        return Done()
-    previous = rollout.facts.previous_configuration or ""
-    endpoint = deps.targets[rollout.target].describe(rollout.endpoint)
-    if endpoint is not None and (endpoint.live != previous or endpoint.desired != previous):
-        endpoint = deps.targets[rollout.target].restore(rollout.endpoint, previous)
-    if endpoint is not None and previous and endpoint.live != previous:
-        raise RetryError("RollingBack", f"waits for {previous} to serve again")
-    serving = rollout.facts.previous_version or ""
-    return Done(facts={"serving": serving}, message=f"version {serving or 'none'} serves")
+def _trouble(deps: Deps, rollout: Rollout, endpoint: Endpoint | None) -> Done | None:
+    """Return why a bake ends early, if it does: the endpoint failed, or a person wants it back."""
+    if endpoint is None:
+        return _failed({}, "EndpointMissing", "the target knows no such endpoint any more")
+    if endpoint.failure or endpoint.status is EndpointStatus.FAILED:
+        why = ": ".join(
+            part for part in (endpoint.failure.removeprefix("EndpointUnhealthy: "), endpoint.message) if part
+        )
+        return _failed({}, "EndpointUnhealthy", why)
+    asked = waiting_rollback(deps, rollout) if rollout.direction is Direction.FORWARD else None
+    if asked is not None:
+        return _failed({}, BY_HAND, f"{asked.cause.actor} asked for version {asked.version} during its bake")
+    return None
+
+
+def _smoke_again(deps: Deps, rollout: Rollout) -> Outcome:
+    """Ask the smoke questions once more now that the version has traffic; then watch."""
+    try:
+        failure = _ask(deps, rollout, rollout.facts.configuration or "")
+    except (InputError, NotFoundError, RefusedError) as error:
+        failure = str(error)
+    if failure:
+        return _failed({}, "SmokeFailed", f"with traffic: {failure}")
+    return Wait(timedelta(0), "Baking", "the smoke test passed again", facts={"smoke": _TWICE})
 
 
 ROLLOUT = Story(

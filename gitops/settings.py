@@ -21,6 +21,7 @@ def _read_duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
+_MEMORY_PERCENT = 80  # of the machine's, so that a training that eats memory ends before the machine does
 
 
 class Settings(BaseSettings):
@@ -49,7 +50,7 @@ class Settings(BaseSettings):
         compare: how often pins and endpoints are compared.
         anchor: how often a new audit head is written to the deploy repositories.
         checkpoint: how often a new audit head is signed when there are new entries.
-        training_memory: bytes over a training's tree of processes, 0 for no limit.
+        training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of this machine's where not set.
         training_tasks: processes and threads of a training, 0 for no limit.
     """
 
@@ -78,13 +79,22 @@ class Settings(BaseSettings):
     compare: Duration = timedelta(seconds=60)
     anchor: Duration = timedelta(seconds=60)
     checkpoint: Duration = timedelta(seconds=60)
-    training_memory: int = 0
+    training_memory: int | None = Field(default=None, ge=0)
     training_tasks: int = 2048
 
     @property
     def database(self) -> str:
         """The database's URL, SQLite in `home` unless another was set."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'launchpin.sqlite3'}"
+
+    @property
+    def training_memory_limit(self) -> int:
+        """Bytes that a training may use on this machine, 0 for no limit."""
+        if self.training_memory is not None:
+            return self.training_memory
+        import psutil  # noqa: PLC0415 - for workers alone
+
+        return psutil.virtual_memory().total * _MEMORY_PERCENT // 100
 
     @property
     def web_hosts(self) -> frozenset[str]:

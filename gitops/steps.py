@@ -49,11 +49,13 @@ class Done:
         facts: what was learned, merged into the record's facts.
         writes: further rows to write in the same transaction (values from `gitops.ports`).
         message: one line for people.
+        is_idle: there was nothing to do here, so there is nothing to tell the audit trail.
     """
 
     facts: Facts = field(default_factory=dict)
     writes: tuple[object, ...] = ()
     message: str = ""
+    is_idle: bool = False
 
 
 @dataclass(frozen=True)

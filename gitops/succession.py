@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gitops.config.launchpin import Environment as Wanted
 from gitops.config.launchpin import LaunchpinFile
 from gitops.errors import StalledError
 from gitops.identifiers import new_id
@@ -16,7 +17,8 @@ def next_promotions(deps: Deps, training: Training, file: LaunchpinFile, *, afte
         after: the environment that is good now; empty for those that need none.
 
     Raises:
-        StalledError: `DeployRepositoryMissing` when the deploy repository is not connected.
+        StalledError: `DeployRepositoryMissing` when the deploy repository is not connected; `OtherModel` when a path is
+            the place of another model.
     """
     return tuple(_promotions(deps, training, file, after))
 
@@ -29,6 +31,7 @@ def _promotions(deps: Deps, training: Training, file: LaunchpinFile, after: str)
     for wanted in file.deploy.environments:
         if wanted.needs != after or deps.store.is_declined(repository.id, wanted.name, training.model, version):
             continue
+        _environment(deps, repository, wanted, file)
         yield Promotion(
             id=new_id("p"),
             cause=Cause(
@@ -61,6 +64,9 @@ def known_environments(deps: Deps, file: LaunchpinFile) -> tuple[Environment, ..
     """Return the environments of a launchpin.yaml as far as they are known, with their names and the champion's place.
 
     The champion is what serves in the environment marked `champion: true`, or in the last one.
+
+    Raises:
+        StalledError: as `next_promotions`.
     """
     if file.deploy is None:
         return ()
@@ -68,14 +74,25 @@ def known_environments(deps: Deps, file: LaunchpinFile) -> tuple[Environment, ..
     champion = file.deploy.champion_environment.name
     found = []
     for wanted in file.deploy.environments:
-        known = deps.store.environment(repository.id, wanted.path)
-        blank = Environment(
-            repository_id=repository.id,
-            repository=repository.full_name,
-            path=wanted.path,
-            name=wanted.name,
-            model=file.model,
-        )
-        named = {"name": wanted.name, "is_champion": wanted.name == champion}
-        found.append((known or blank).model_copy(update=named))
+        named = {"name": wanted.name, "is_champion": wanted.name == champion, "model": file.model}
+        found.append(_environment(deps, repository, wanted, file).model_copy(update=named))
     return tuple(found)
+
+
+def _environment(deps: Deps, repository: Repository, wanted: Wanted, file: LaunchpinFile) -> Environment:
+    """Return an environment as it is known, or a new one.
+
+    One file must not name, or be judged by, what another model serves: the place belongs to the model that is there.
+    """
+    known = deps.store.environment(repository.id, wanted.path)
+    if known is None:
+        return Environment(
+            repository_id=repository.id, repository=repository.full_name, path=wanted.path, name=wanted.name
+        )
+    if known.model not in ("", file.model):
+        raise StalledError(
+            "OtherModel",
+            f"{file.file}: {wanted.path} of {repository.full_name} is the place of the model {known.model}, not of "
+            f"{file.model}: give {file.model} a directory of its own in deploy.environments.{wanted.name}.path",
+        )
+    return known

@@ -3,13 +3,15 @@
 Only the runner touches repository code; everything here reads records, asks ports and answers with outcomes.
 """
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from gitops.checkouts import Project, checked_out, read_launchpin
-from gitops.config.launchpin import Goal, LaunchpinFile
+from gitops.config.launchpin import LONGEST_TIMEOUT, Goal, LaunchpinFile
 from gitops.config.mlproject import compute_command
 from gitops.config.parameters import fill
-from gitops.errors import RefusedError, RetryError, StalledError
+from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError, StalledError
 from gitops.judging import NO_VERDICT, judge_candidate
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, manifest_text
@@ -21,8 +23,11 @@ from gitops.succession import known_environments, next_promotions
 from gitops.writes import OpenPromotion, SaveEnvironment, SaveVersion
 
 _ATTEMPTS = 2
+# For what the train step does before and after the script: checking out, and storing its log.
+_AROUND = timedelta(hours=1)
 # What MLflow says when a script names another experiment than the run's that it was started in.
 _OTHER_EXPERIMENT = "does not match environment run ID"
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit): ")
 _FAILURES = {
     End.TIMED_OUT: ("TrainingTimedOut", "it ran longer than train.timeout allows"),
     End.OUT_OF_MEMORY: ("OutOfMemory", "its processes used more memory than this service allows"),
@@ -50,19 +55,44 @@ def prepare_environment(deps: Deps, training: Training) -> Outcome:
 def train(deps: Deps, training: Training) -> Outcome:
     """Run the commit's code to its end, in a run that was made for this attempt."""
     attempt = 1 + deps.lease.lost
-    if attempt > _ATTEMPTS:
-        return Ended(Phase.ERRORED, "WorkerLost", f"the worker was lost {_ATTEMPTS} times while it trained")
     deps.trainer.reap(training.id)
     file = read_launchpin(deps, training)
+    note = _end_lost_run(deps, training, file, attempt=attempt - 1)
+    if attempt > _ATTEMPTS:
+        return Ended(Phase.ERRORED, "WorkerLost", f"the worker was lost {_ATTEMPTS} times while it trained{note}")
     secrets = _granted(deps, training, file)
     run = _start_run(deps, training, file, attempt=attempt)
-    with checked_out(deps, training) as project:
-        spec = _spec(deps, training, file, project=project, run=run, attempt=attempt, secrets=secrets)
-        end = deps.trainer.run(spec, lease=deps.lease)
+    try:
+        with checked_out(deps, training) as project:
+            spec = _spec(deps, training, file, project=project, run=run, attempt=attempt, secrets=secrets)
+            end = deps.trainer.run(spec, lease=deps.lease)
+    except (RefusedError, InputError):
+        _end_run(deps, run.run_id)
+        raise
     if end.end is End.LOST:
         raise RetryError("LeaseLost", "another worker took this training over")
     note = _keep_log(deps, run, end)
     return _trained(deps, end, run, file, attempt=attempt, note=note)
+
+
+def _end_lost_run(deps: Deps, training: Training, file: LaunchpinFile, *, attempt: int) -> str:
+    """Close the run of the attempt whose worker was lost, so that none runs for ever."""
+    if not attempt:
+        return ""
+    try:
+        run = deps.registry.find_run(experiment=file.experiment, run_key=f"{training.id}/{attempt}")
+    except LaunchpinError as error:
+        return f" (its run was not ended: {error})"
+    return _end_run(deps, run.run_id) if run else ""
+
+
+def _end_run(deps: Deps, run_id: str) -> str:
+    """End a run that came to nothing; a registry that is away costs the run's status, never another training."""
+    try:
+        deps.registry.end_run(run_id, succeeded=False)
+    except LaunchpinError as error:
+        return f" (its run was not ended: {error})"
+    return ""
 
 
 def _granted(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
@@ -101,7 +131,7 @@ def _start_run(deps: Deps, training: Training, file: LaunchpinFile, *, attempt: 
             run_key=key,
             name=f"{training.commit[:8]} {training.id}",
             tags=tags,
-            parameters={},
+            parameters=_parameters(deps, training, file),
         ),
         result=RunRef,
     )
@@ -121,13 +151,14 @@ def _spec(
     if environment is None:
         lock = deps.environments.lock(project.folder, declared=project.environment_file)
         environment = deps.environments.build(lock)
-    parameters = fill(file.train.parameters, _values(deps, training, file))
     variables = deps.registry.child_variables(run, within=f"{training.id}/{attempt}")
     return TrainingSpec(
         training_id=training.id,
         attempt=attempt,
         checkout=project.folder,
-        command=compute_command(project.mlproject, file.train.entry_point, parameters=parameters),
+        command=compute_command(
+            project.mlproject, file.train.entry_point, parameters=_parameters(deps, training, file)
+        ),
         python=environment.python,
         variables=variables,
         secrets=secrets,
@@ -137,8 +168,9 @@ def _spec(
     )
 
 
-def _values(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
-    return {
+def _parameters(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
+    """Return what launchpin.yaml passes to the entry point, variables filled in."""
+    values = {
         "commit": training.commit,
         "branch": training.branch,
         "trigger": training.cause.kind,
@@ -146,13 +178,14 @@ def _values(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, st
         "experiment": file.experiment,
         "model": file.model,
     }
+    return dict(fill(file.train.parameters, values))
 
 
 def _keep_log(deps: Deps, run: RunRef, end: TrainingEnd) -> str:
     """Store the log with the run; a registry that is away costs the copy, not the training."""
     try:
         deps.registry.log_file(run.run_id, end.log, folder="launchpin")
-    except (RetryError, OSError) as error:
+    except (LaunchpinError, OSError) as error:
         return f" (its log was not stored with the run: {error})"
     return ""
 
@@ -169,10 +202,16 @@ def _trained(deps: Deps, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, 
     }
     if end.end is End.EXITED and end.exit_code == 0:
         return Done(facts=facts, message=f"trained in {end.seconds:.0f} s{note}")
-    deps.registry.end_run(run.run_id, succeeded=False)
-    last = next((line for line in reversed(end.tail) if line.strip()), "it printed nothing")
+    note += _end_run(deps, run.run_id)
+    last = _last_words(end.tail)
     reason, why = _FAILURES.get(end.end, _explain(end, file))
     return Ended(Phase.ERRORED, reason, f"{why}: {last[:300]}{note}", facts=facts)
+
+
+def _last_words(tail: Sequence[str]) -> str:
+    """Return the log's last exception, whose text may go on for lines; else its last line."""
+    said = [line.strip() for line in reversed(tail) if line.strip()]
+    return next((line for line in said if _EXCEPTION.match(line)), said[0] if said else "it printed nothing")
 
 
 def _explain(end: TrainingEnd, file: LaunchpinFile) -> tuple[str, str]:
@@ -196,7 +235,7 @@ def judge(deps: Deps, training: Training) -> Outcome:
         "candidate_run_id": candidate.run.run_id,
         "candidate_model": candidate.model.uri,
         "metrics": dict(candidate.run.metrics),
-        "parameters": dict(candidate.run.parameters),
+        "parameters": {**_parameters(deps, training, file), **candidate.run.parameters},
         **verdict.facts(),
     }
     if verdict.is_pass:
@@ -304,7 +343,7 @@ TRAINING = Story(
     "training",
     (
         Step("environment", prepare_environment, deadline=timedelta(minutes=20), queue=Queue.TRAINING),
-        Step("train", train, event="trained", deadline=timedelta(hours=25), queue=Queue.TRAINING),
+        Step("train", train, event="trained", deadline=LONGEST_TIMEOUT + _AROUND, queue=Queue.TRAINING),
         Step("judge", judge, event="judged", deadline=timedelta(minutes=5)),
         Step("register", register, event="registered", deadline=timedelta(minutes=10)),
         Step("hand_over", hand_over, event="handed_over"),

@@ -14,6 +14,8 @@ from gitops.steps import Queue
 from workers.app import WAKE, app
 
 _log = logging.getLogger(__name__)
+# A line for every request to the endpoint host would bury everything else.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 _is_stopping = False
 
 

@@ -11,11 +11,13 @@ from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
 from gitops.cli.trainings import recent_trainings
 from gitops.cli.words import age, cut, number, short
-from gitops.records import Training
+from gitops.ports import Store
+from gitops.records import Delivery, Training
 from gitops.trainers.redaction import show_controls
 
 _TEXT = 74
 _METRICS = 6
+_FAR = 50
 _HEAD = ("TRAINING", "MODEL", "PHASE", "VERSION", "COMMIT", "TOOK", "BEGAN")
 
 
@@ -28,13 +30,25 @@ def runs(model: str, *, limit: int, stack_dir: Path, as_json: bool) -> None:
     """List trainings, of MODEL where given, newest first."""
     with opened(stack_dir) as (_, store):
         found = recent_trainings(store, model=model, limit=limit)
+        wrong = _wrong_pushes(store, found)
         now = store.now()
     if as_json:
-        print_json({"ok": True, "trainings": [_to_json(one) for one in found]})
-    elif found:
-        click.echo(_show(found, now))
-    else:
-        click.echo("Nothing was trained yet: push to a model repository.")
+        print_json({"ok": True, "trainings": [_to_json(one) for one in found], "wrong_pushes": wrong})
+        return
+    for sentence in wrong:
+        click.echo(f"A later push trained nothing: {show_controls(sentence)}")
+    click.echo(_show(found, now) if found else "Nothing was trained yet: push to a model repository.")
+
+
+def _wrong_pushes(store: Store, found: Sequence[Training]) -> list[str]:
+    """Return what is wrong with the files of pushes that came after the newest training."""
+    since = found[0].created_at if found else None
+    return [
+        one.facts.detail
+        for one in store.recent("delivery", limit=_FAR)
+        if isinstance(one, Delivery) and one.facts.reason == "config" and one.facts.detail
+        if since is None or (one.created_at is not None and one.created_at > since)
+    ]
 
 
 def _show(trainings: Sequence[Training], now: datetime) -> str:

@@ -1,7 +1,7 @@
 """`launchpin status`: parts, repositories, models, endpoints, and what is moving. Reads only."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import NotFoundError
 from gitops.ports import JobView, Store
-from gitops.records import Environment, Hold, Repository, Training
+from gitops.records import Environment, Health, Hold, Repository, Training
 from gitops.trainers.redaction import show_controls
 
 _OF_PEOPLE = {"training", "promotion", "rollout", "command"}
@@ -64,6 +64,8 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
             overview = read_overview(store)
     except NotFoundError:
         overview = None
+    if overview is not None and not is_up:
+        overview = _as_last_seen(overview)
     links = asdict(mint_links(layout)) if is_up else {}
     if as_json:
         shown = _to_json(overview) if overview else {}
@@ -76,6 +78,13 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
         lines = [f"  {name:<10} {url}" for name, url in links.items()]
         blocks.append("\n".join(["Links; the first two sign you in, once, within 15 minutes:", *lines]))
     click.echo("\n\n".join(blocks))
+
+
+def _as_last_seen(overview: Overview) -> Overview:
+    """Say of a stack that is down what was known last, and that nothing of it answers or moves now."""
+    asleep = {"health": Health.UNKNOWN, "url": "", "message": "as it was last seen: nothing runs"}
+    environments = [one.model_copy(update=asleep) for one in overview.environments]
+    return replace(overview, environments=environments, moving=[])
 
 
 def read_overview(store: Store) -> Overview:

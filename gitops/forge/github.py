@@ -1,6 +1,6 @@
 """GitHub, or something that speaks as it does, behind our port: https://docs.github.com/rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ from gitops.forge.checks import Checks
 from gitops.forge.commits import FileCommits
 from gitops.forge.pacing import WriteLimits, WritePacer
 from gitops.forge.replies import (
+    ComparisonReply,
     FileReply,
     HookReply,
     IssueReply,
@@ -20,8 +21,8 @@ from gitops.forge.replies import (
     RefReply,
     RepositoryReply,
 )
-from gitops.forge.wire import Reply, Wire, read_list, repo_path
-from gitops.ports import Check, CheckState, Commit, ForgeRepository, Pull
+from gitops.forge.wire import Wire, read_list, repo_path
+from gitops.ports import Ahead, Check, CheckState, Commit, ForgeRepository, Pull
 
 EVENTS = ("push", "pull_request", "issue_comment", "check_run", "status")
 _WEB_FLOW = "web-flow"  # the committer of what GitHub itself wrote on somebody's behalf
@@ -93,6 +94,16 @@ class GitHubForge:
         path = repo_path(full_name, "git", "ref", "heads", branch)
         reply = self._wire.get(path, f"reading {branch} of {full_name}", accept=accept)
         return "" if reply.status in accept else reply.read(RefReply).object.sha
+
+    def ahead(self, full_name: str, *, base: str, head: str) -> Ahead:
+        """Return what a commit has beyond a base, whether or not there is a pull request of it."""
+        path, what = repo_path(full_name, "compare", f"{base}...{head}"), f"comparing {head[:12]} with {base[:12]}"
+        try:
+            replies = list(self._wire.pages(path, what))
+        except NotFoundError:  # GitHub's answer where the two share no history
+            return Ahead(commits=1, by_us=False)
+        commits = [commit for reply in replies for commit in reply.read(ComparisonReply).commits]
+        return Ahead(commits=len(commits), by_us=self._are_ours(commits))
 
     def read_file(self, full_name: str, *, ref: str, path: str) -> bytes | None:
         """Return a file's bytes at a ref or commit; None when it is not there."""
@@ -217,13 +228,14 @@ class GitHubForge:
 
     def _is_head_by_us(self, full_name: str, number: int) -> bool:
         path, what = repo_path(full_name, "pulls", str(number), "commits"), f"reading the commits of pull {number}"
-        return all(self._are_ours(reply) for reply in self._wire.pages(path, what))
+        pages = self._wire.pages(path, what)
+        return all(self._are_ours(read_list(PullCommitReply, reply.content, reply=reply)) for reply in pages)
 
-    def _are_ours(self, reply: Reply) -> bool:
-        """Return whether we wrote all commits of a page; one that somebody else amended is theirs."""
+    def _are_ours(self, commits: Iterable[PullCommitReply]) -> bool:
+        """Return whether we wrote all of these commits; one that somebody else amended is theirs."""
         return all(
             commit.author is not None
             and commit.author.login.lower() == self._login
             and (commit.committer is None or commit.committer.login.lower() in {self._login, _WEB_FLOW})
-            for commit in read_list(PullCommitReply, reply.content, reply=reply)
+            for commit in commits
         )

@@ -88,6 +88,12 @@ class PullCommitReply(ObjectReply):
     committer: AccountReply | None = None
 
 
+class ComparisonReply(ForgeReply):
+    """A page of GET /compare/{base}...{head}."""
+
+    commits: list[PullCommitReply]
+
+
 class SideRepositoryReply(ForgeReply):
     """The repository that the head or base of a pull request is in."""
 

@@ -5,13 +5,14 @@ No vendor's type passes here. Every implementation runs the contract tests of it
 
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
-from gitops.ports.forge import Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Store
 from gitops.ports.target import Answer, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness, Target
 from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
 
 __all__ = [
+    "Ahead",
     "Answer",
     "AuditLog",
     "AuditNote",

@@ -44,6 +44,18 @@ class Commit(Frozen):
     sha: str
 
 
+class Ahead(Frozen):
+    """What a commit has beyond another one.
+
+    Args:
+        commits: how many.
+        by_us: whether we wrote all of them; False as well where the two share no history.
+    """
+
+    commits: int
+    by_us: bool
+
+
 class CheckState(StrEnum):
     """How a check on a commit stands."""
 
@@ -94,6 +106,10 @@ class Forge(Protocol):
 
     def head(self, full_name: str, branch: str) -> str:
         """Return the commit a branch points at, empty when there is no such branch."""
+        ...
+
+    def ahead(self, full_name: str, *, base: str, head: str) -> Ahead:
+        """Return what a commit has beyond a base, whether or not there is a pull request of it."""
         ...
 
     def read_file(self, full_name: str, *, ref: str, path: str) -> bytes | None:

@@ -216,6 +216,10 @@ class Store(Protocol):
         """Return a training."""
         ...
 
+    def training_of(self, wanted: Training) -> Training | None:
+        """Return the unforced training of the same ref, commit and launchpin.yaml, over or not."""
+        ...
+
     def promotion(self, promotion_id: str) -> Promotion | None:
         """Return a promotion."""
         ...

@@ -69,6 +69,7 @@ class Endpoint:
         live: the configuration that answers now, empty when none does.
         desired: the configuration that was last asked for.
         version: the live configuration's model version.
+        model: its model; empty where the target does not say.
         failure: why the desired configuration was left again, empty when it was not.
         seconds_left: of the bake.
         requests: answered by the desired configuration since it got traffic.
@@ -81,6 +82,7 @@ class Endpoint:
     desired: str
     url: str
     version: str = ""
+    model: str = ""
     failure: str = ""
     message: str = ""
     seconds_left: float = 0.0

@@ -13,6 +13,7 @@ from gitops.store.jobs import end_job, new_job, wake_job
 from gitops.store.rows import (
     COMMAND,
     DELIVERY,
+    PROMOTION,
     ROLLOUT,
     Kind,
     Row,
@@ -52,7 +53,7 @@ def supersede_record(tx: Transaction, kind: Kind, record: Record, *, message: st
     if change.event is not None:
         tx.record(change.event)
     end_job(tx, kind.name, record.id)
-    if kind is ROLLOUT:
+    if kind in (PROMOTION, ROLLOUT):
         # Its check would stay pending for ever: nothing else tells the forge about it any more.
         wake_job(tx, "report", f"{kind.name}:{record.id}", queue=Queue.CONTROL, after=None)
 

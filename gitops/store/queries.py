@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from gitops.errors import InputError
-from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Version
+from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Training, Version
 from gitops.steps import Phase
 from gitops.store.rows import KINDS, read_all, read_one
-from gitops.store.tables import declined, deliveries, environments, holds, promotions, rollouts, versions
+from gitops.store.tables import declined, deliveries, environments, holds, promotions, rollouts, trainings, versions
 
 _OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+_TRAINED = ("repository_id", "ref", "commit", "config_path", "config_sha256")  # as the index `one_unforced_training`
 
 
 def read_delivery(connection: Connection, guid: str) -> Delivery | None:
@@ -30,6 +31,12 @@ def read_recent(connection: Connection, kind: str, *, limit: int) -> Sequence[Re
         raise InputError("record_kind", f"{kind} is none of {', '.join(KINDS)}")
     newest = (known.table.c.created_at.desc(), known.table.c.id.desc())
     return read_all(connection, known.table, known.model, order=newest, limit=limit)
+
+
+def read_training_of(connection: Connection, wanted: Training) -> Training | None:
+    """Return the unforced training that the unique index would take for the same."""
+    where = [trainings.c[name] == getattr(wanted, name) for name in _TRAINED]
+    return read_one(connection, trainings, Training, trainings.c.nonce == "", *where)
 
 
 def read_environments(connection: Connection, *, repository_id: int | None, model: str | None) -> list[Environment]:

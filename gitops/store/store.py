@@ -147,6 +147,10 @@ class SqlStore:
         table = tables.trainings
         return self._read(lambda connection: read_one(connection, table, Training, table.c.id == training_id))
 
+    def training_of(self, wanted: Training) -> Training | None:
+        """Return the unforced training of the same ref, commit and launchpin.yaml, over or not."""
+        return self._read(lambda connection: queries.read_training_of(connection, wanted))
+
     def promotion(self, promotion_id: str) -> Promotion | None:
         """Return a promotion."""
         table = tables.promotions

@@ -65,6 +65,7 @@ def _done(record: Record, end: Exit, outcome: Done, *, is_audited: bool) -> Chan
         return _final(
             record, end, Phase.SUCCEEDED, reason="", message=outcome.message, facts=outcome.facts, audit=is_audited
         )
+    is_audited = is_audited and not outcome.is_idle
     where = {"phase": Phase.RUNNING, "step": end.next_step, "revision": record.revision + is_audited}
     after = _learn(record, outcome.facts, reason="", message=outcome.message, **where)
     if not is_audited:

@@ -297,3 +297,16 @@ def test_odd_text_of_a_log_keeps_no_story_from_going_on(store: SqlStore) -> None
     record = read(store, training.id)
     store.finish(take(store), Exit(record, None, step="register", error="bad name \udc80"))
     assert read(store, training.id).message == "bad name \\udc80"
+
+
+def test_i25_a_step_that_had_nothing_to_do_leaves_no_entry_and_no_revision(store: SqlStore) -> None:
+    rollout = make_rollout()
+    write(store, OpenRollout(rollout))
+    before = store.audit_size()
+    answer(store, take(store), Done(is_idle=True), step="read_pin", next_step="apply")
+    moved = store.rollout(rollout.id)
+    assert moved is not None
+    assert (moved.step, moved.revision, store.audit_size()) == ("apply", 1, before)
+    answer(store, take(store), Done(is_idle=True), step="apply", next_step="")
+    assert store.audit_size() == before + 1
+    assert check_audit_joins(store) == []

@@ -25,9 +25,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     write_private(secrets / keys.GRANTED / "DATA_TOKEN", SECRET + "\n")
     with running(
         folder,
-        poll="4s",
-        compare="4s",
-        anchor="2s",
+        poll="10s",
+        compare="8s",
+        anchor="5s",
         checkpoint="2s",
         training_memory=str(TRAINING_MEMORY),
         training_tasks=str(TRAINING_TASKS),

@@ -67,9 +67,10 @@ def test_the_audit_trail_of_a_promotion_is_whole_anchored_and_verifies_offline(l
 
     wanted = live.store.ask_checkpoint()
     live.wait("a signed head", lambda: _signed(live, wanted))
-    notes = [note.note for note in live.store.checkpoints()]
+    heads = live.store.checkpoints()
+    notes = [head.note for head in heads]
     live.wait("the anchor in Git", lambda: _anchored(live, pair, notes[-1]))
-    covered = live.store.checkpoints()[-1].size
+    covered = heads[-1].size
     key = (live.layout.secrets / "audit.pub").read_text().strip()
     bundle = clones / "bundle"
     write_bundle(bundle, live.store.audit_entries(0, covered), notes=notes, keys=[key])

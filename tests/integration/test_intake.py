@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,17 +11,21 @@ import pytest
 
 from gitops.bootstrap import stories
 from gitops.cli.scaffold import Kind, Names, fill_template
+from gitops.forge.checkout import TreeLimits
 from gitops.forge.github import GitHubForge
-from gitops.forge.mirror import GitMirror
+from gitops.forge.mirror import GitMirror, MirrorLimits
+from gitops.intake import poll_repository
+from gitops.ports import JobView
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import Delivery, Repository, Role, Training
-from gitops.steps import Queue
+from gitops.steps import Queue, Wait
 from gitops.store import SqlStore
 from gitops.writes import SaveRepository
 from tests.support.deps import make_deps
 from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.payloads import push
 from tests.support.payloads import repository as described
+from tests.support.scripted import Scripted, serve_script
 from tests.support.store import make_delivery, write
 
 _BOT = "launchpin[bot]"
@@ -67,6 +71,18 @@ class Model:
         ended = self.store.delivery(delivery.id)
         assert ended is not None
         return ":".join(part for part in (ended.facts.outcome, ended.facts.reason) if part)
+
+    def poll(self) -> JobView:
+        """Look at every ref as the timer does; returns how the job stands afterwards."""
+        number = self.store.wake("poll", str(self.repository.id))
+        self.handle()
+        return next(job for job in self.store.jobs() if job.job == number)
+
+    def mirror_with(self, *, limits: MirrorLimits | None = None, forge_api: str = "") -> None:
+        """Read the repository through a new mirror."""
+        root = self.clone.parent / f"mirrors-{uuid.uuid4().hex[:8]}"
+        mirror = GitMirror(root, forge_api=forge_api or self.forge.api, token=self.forge.bot, limits=limits)
+        self.loop = replace(self.loop, deps=replace(self.loop.deps, mirror=mirror))
 
     def trainings(self) -> list[Training]:
         return [record for record in self.store.recent("training", limit=500) if isinstance(record, Training)]
@@ -183,4 +199,72 @@ def test_a_poll_comes_again_by_itself(model: Model) -> None:
     (job,) = (job for job in model.store.jobs() if job.job == number)
     assert job.state == "waiting"
     wait = job.not_before - model.store.now()
-    assert timedelta(0) < wait <= timedelta(seconds=180)
+    assert timedelta(seconds=162) <= wait <= timedelta(seconds=198)
+
+
+def test_polls_of_many_repositories_do_not_fall_together(model: Model) -> None:
+    deps = model.loop.deps
+    outcomes = [poll_repository(deps, model.repository) for _ in range(5)]
+    waits = {outcome.after for outcome in outcomes if isinstance(outcome, Wait)}
+    assert len(waits) > 1
+
+
+def test_a_push_back_to_a_commit_that_was_trained_is_known(model: Model) -> None:
+    first = model.commit("train.py", "# first\n")
+    model.outcome(model.deliver(first))
+    model.outcome(model.deliver(model.commit("train.py", "# second\n")))
+    before = len(model.trainings())
+    model.git("push", "-q", "--force", "origin", f"{first}:refs/heads/main")
+    delivery = model.deliver(first)
+    assert model.outcome(delivery) == "ignored:known"
+    ended = model.store.delivery(delivery.id)
+    assert ended is not None
+    assert ended.facts.woke == ()
+    assert len(model.trainings()) == before
+    ref = model.store.watched_ref(model.repository.id, "refs/heads/main")
+    assert ref is not None
+    assert ref.commit == first
+
+
+def test_i04_attack_40_a_repository_that_is_too_large_ends_the_delivery_and_stalls_the_poll(model: Model) -> None:
+    head = model.commit("weights.bin", "".join(random.choices("0123456789abcdef", k=200_000)))  # noqa: S311 - bytes
+    small = MirrorLimits(mirror=20_000)
+    model.mirror_with(limits=small)
+    assert model.outcome(model.deliver(head)) == "rejected:repo_too_large"
+    job = model.poll()
+    assert (job.state, job.reason) == ("stalled", "repo_too_large")
+    assert job.not_before - model.store.now() <= timedelta(minutes=10)
+    model.mirror_with()
+    assert model.poll().reason == "Polling"
+    assert [training.commit for training in model.trainings()] == [head]
+
+
+def test_i04_a_repository_that_moved_ends_the_delivery_and_stalls_the_poll(model: Model) -> None:
+    with serve_script() as elsewhere:
+        elsewhere.play(Scripted(301, "", {"Location": f"{model.forge.url}/acme/new.git/info/refs"}))
+        moved = model.repository.model_copy(update={"clone_url": f"{elsewhere.base}/acme/old.git"})
+        write(model.store, SaveRepository(moved))
+        model.mirror_with(forge_api=f"{elsewhere.base}/api/v3")
+        assert model.outcome(model.deliver("a" * 40)) == "rejected:RepositoryMoved"
+        job = model.poll()
+    assert (job.state, job.reason) == ("stalled", "RepositoryMoved")
+
+
+def test_i04_a_repository_that_is_gone_ends_the_delivery_and_stalls_the_poll(model: Model) -> None:
+    gone = model.repository.model_copy(update={"clone_url": f"{model.forge.url}/acme/gone.git"})
+    write(model.store, SaveRepository(gone))
+    assert model.outcome(model.deliver("a" * 40)) == "rejected:repository_unknown"
+    job = model.poll()
+    assert (job.state, job.reason) == ("stalled", "repository_unknown")
+
+
+def test_a_branch_that_cannot_be_read_hides_no_other_one(model: Model) -> None:
+    head = model.commit("train.py", "# one\n")
+    for number in range(30):
+        (model.clone / f"many-{number}").write_text("x")
+    model.commit("more", "x", branch="a-large-one")
+    model.mirror_with(limits=MirrorLimits(tree=TreeLimits(files=20)))
+    job = model.poll()
+    assert (job.state, job.reason) == ("stalled", "repo_too_large")
+    assert "refs/heads/a-large-one" in job.message
+    assert [training.commit for training in model.trainings()] == [head]

@@ -1,9 +1,10 @@
 """The verb: starts the stack, plays the scenes, shows a summary, and stays up until Ctrl-C."""
 
+import os
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -57,14 +58,14 @@ def _play(stack_dir: Path, console: Console, report: Report, *, act: str | None,
             store = for_command(settings_for(stack.layout))
             stage = Stage(stack.layout, store, console, stack.stop, report, waits, began=begun)
             report.add("start", started=store.now(), seconds=time.monotonic() - begun, facts={})
-            _play_scenes(stage, acts.ACTS[act] if act else None)
+            _play_scenes(stage, act)
             report.ok = True
             if waits:
                 console.say("Everything stays up until Ctrl-C, which stops it and keeps the data.")
                 stack.supervisor.run_until(stack.stop)
     except LaunchpinError as error:
         return _fail(console, report, error)
-    console.say(f"Stopped; all data stays in {stack_dir}. `launchpin up` starts it again, `make demo` pushes again.")
+    console.say(f"Stopped; all data stays in {stack_dir}. `{_command(stack_dir)}` starts it again.")
     return ExitCode.OK
 
 
@@ -79,7 +80,15 @@ def _fail(console: Console, report: Report, error: LaunchpinError) -> int:
     return ExitCode.BROKEN
 
 
-def _play_scenes(stage: Stage, act: Callable[[Stage], None] | None) -> None:
+def _command(stack_dir: Path) -> str:
+    """Return what starts this stack again, as it can be typed here."""
+    own = Path(sys.executable).parent / "launchpin"
+    word = "launchpin" if shutil.which("launchpin") else os.path.relpath(own)
+    is_default = stack_dir.absolute() == Path(".launchpin-stack").absolute()
+    return f"{word} up" if is_default else f"{word} up --dir {shlex.quote(str(stack_dir))}"
+
+
+def _play_scenes(stage: Stage, act: str | None) -> None:
     scenes.connect(stage)
     scenes.change_something(stage)
     commit = scenes.push_model(stage)
@@ -93,12 +102,12 @@ def _play_scenes(stage: Stage, act: Callable[[Stage], None] | None) -> None:
         serving = scenes.see_rollout(stage, environment, version)
     answer = scenes.predict(stage, serving)
     if act is not None:
-        act(stage)
+        acts.ACTS[act](stage)
     scenes.prove(stage)
-    _summarise(stage, serving, pull=promotion.facts.url or "", answer=answer)
+    _summarise(stage, serving, pull=promotion.facts.url or "", answer=answer, act=act or "")
 
 
-def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str) -> None:
+def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str, act: str) -> None:
     links = mint_links(stage.layout)
     url = f"{serving.environment.url}/invocations"
     body = scenes.example_request(stage, serving.environment.serving).decode()
@@ -124,8 +133,9 @@ def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str)
     for key, value in rows.items():
         console.say(f"  {key.rjust(12)}  {value}")
     console.say("\n  What to try next:")
-    for line in _NEXT:
-        console.say(f"    {line}")
+    for name, command, words in _NEXT:
+        if name != act:
+            console.say(f"    {(command or _command(stage.layout.dir)).ljust(_WIDE)}  {words}")
     console.say()
 
 
@@ -133,9 +143,10 @@ def _one_line(body: str) -> str:
     return " ".join(body.split())
 
 
+_WIDE = 32
 _NEXT = (
-    'make demo ARGS="--act worse"    a push that makes the model worse',
-    'make demo ARGS="--act broken"   a model that breaks when it serves',
-    "launchpin up                    start it all again, and work with it",
-    "docs/tutorial.md                from nothing to a model of your own",
+    ("worse", 'make demo ARGS="--act worse"', "a push that makes the model worse"),
+    ("broken", 'make demo ARGS="--act broken"', "models that break when they serve"),
+    ("up", "", "start it all again, and work with it"),
+    ("tutorial", "docs/tutorial.md", "from nothing to a model of your own"),
 )

@@ -11,6 +11,7 @@ import httpx
 from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.demo.terminal import enter_pressed
+from gitops.cli.words import cut
 from gitops.embedded.stack.logins import mint_forge_link
 from gitops.records import Environment, Promotion, Rollout, Training
 from gitops.steps import Phase
@@ -19,6 +20,7 @@ MODEL = "iris"
 REPOSITORY = "acme/iris"
 DEPLOY = "acme/iris-deploy"
 STAGING, PRODUCTION = "staging", "production"
+_DOING = {"": "waits for a worker", "environment": "resolves and installs", "train": "runs train.py"}
 _TRAINING_TIME = 300.0
 _WAIT = 120.0
 _MERGES_ITSELF = 60.0
@@ -96,7 +98,7 @@ def watch_training(stage: Stage, training: Training) -> Training:
 
     def doing() -> str:
         now = look()
-        return f"{now.step.replace('_', ' ')} {now.message}" if now else ""
+        return now.reason or _DOING.get(now.step, "") if now else ""
 
     later = ("train", "judge", "register", "hand_over")
     with stage.step("A worker builds the commit's environment") as facts:
@@ -169,7 +171,8 @@ def await_merge(stage: Stage, promotion: Promotion) -> Promotion:
         if promotion.merge == "auto":
             merged = stage.wait_for("merges", lambda: _merged(stage, promotion), timeout=_WAIT)
         else:
-            merged = _merge_as_person(stage, promotion)
+            merged, how = _merge_as_person(stage, promotion)
+            facts["how"] = how
         facts["merged"] = f"{merged.facts.merge_sha} by {merged.facts.merged_by}"
     return merged
 
@@ -181,21 +184,27 @@ def _merged(stage: Stage, promotion: Promotion) -> Promotion | None:
     return now if now is not None and now.facts.merge_sha else None
 
 
-def _merge_as_person(stage: Stage, promotion: Promotion) -> Promotion:
+def _merge_as_person(stage: Stage, promotion: Promotion) -> tuple[Promotion, str]:
+    how = "for you, since nobody is asked here"
     if stage.waits:
+        how = f"for you, after {_MERGES_ITSELF:.0f} s"
         page = httpx.URL(promotion.facts.url or "").path
         stage.console.rest()
         stage.console.say(f"{'':16}Review and merge it: {mint_forge_link(stage.layout, page)}")
         stage.console.say(f"{'':16}Enter merges it here; after {_MERGES_ITSELF:.0f} s it is merged for you.")
         deadline = time.monotonic() + _MERGES_ITSELF
-        while not (found := _merged(stage, promotion)) and time.monotonic() < deadline and not enter_pressed(sys.stdin):
+        while not (found := _merged(stage, promotion)) and time.monotonic() < deadline:
             stage.console.move(f"waits for your merge, {deadline - time.monotonic():.0f} s left")
             if stage.stop.wait(0.1):
                 raise KeyboardInterrupt
+            if enter_pressed(sys.stdin):
+                how = "by you, with Enter"
+                break
+        stage.console.rest()
         if found:
-            return found
+            return found, "by you, on its page"
     stage.launchpin("pr", "merge", str(promotion.facts.number), "--repo", promotion.repository)
-    return stage.wait_for("merges", lambda: _merged(stage, promotion), timeout=_WAIT)
+    return stage.wait_for("merges", lambda: _merged(stage, promotion), timeout=_WAIT), how
 
 
 @dataclass(frozen=True)
@@ -265,8 +274,8 @@ def predict(stage: Stage, serving: Serving) -> str:
         )
         if answer.status_code != httpx.codes.OK:
             raise SceneError(f"the endpoint answered {answer.status_code}", log=str(stage.layout.log("endpoints")))
-        facts["asked"] = json.dumps(json.loads(body))[:160]
-        facts["answered"] = answer.text.strip()[:160]
+        facts["asked"] = cut(json.dumps(json.loads(body)), 160)
+        facts["answered"] = cut(answer.text.strip(), 160)
     return answer.text.strip()
 
 

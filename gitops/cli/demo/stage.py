@@ -5,6 +5,7 @@ The scenes type the commands that a person would type, push with git, and click 
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -125,7 +126,7 @@ class Stage:
 
     def launchpin(self, *arguments: str) -> str:
         """Type a `launchpin` command, as the person would."""
-        self.console.say(f"{'':14}$ launchpin {' '.join(arguments)}")
+        self.console.say(f"{'':14}$ launchpin {shlex.join(arguments)}")
         command = (sys.executable, "-P", "-m", "gitops.cli", *arguments, "--dir", str(self.layout.dir))
         return self._run(command, cwd=self.home)
 

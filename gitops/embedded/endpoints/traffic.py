@@ -115,6 +115,7 @@ class Traffic:
             desired=route.desired,
             url=f"{self._public_url}/endpoints/{route.name}",
             version=live.configuration.version if live else "",
+            model=live.configuration.model if live else "",
             failure=route.failure,
             message=route.message,
             seconds_left=max(0.0, route.bake_ends - time.time()) if is_baking else 0.0,

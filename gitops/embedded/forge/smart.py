@@ -139,11 +139,14 @@ def _fetch(environment: dict[str, str], body: IO[bytes] | None) -> Response:
     if process.stdout is None:
         raise ForgeError(HTTPStatus.INTERNAL_SERVER_ERROR, "git did not start")
     status, headers = _read_headers(process.stdout)
-    return StreamingResponse(_stream(process, process.stdout), status, headers)
+    stream = _stream(process, process.stdout)
+    next(stream)  # begun: it ends git even when the client has gone before the first byte
+    return StreamingResponse(stream, status, headers)
 
 
 def _stream(process: subprocess.Popen[bytes], output: IO[bytes]) -> Iterator[bytes]:
     try:
+        yield b""
         while chunk := output.read(_CHUNK):
             yield chunk
     finally:

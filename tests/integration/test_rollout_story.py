@@ -1,0 +1,309 @@
+"""How rollouts end, by the real store, mirror and forge: traffic, Git, holds and what is said, whatever fails."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import RefusedError
+from gitops.forge.github import GitHubForge
+from gitops.ports import Commit, Forge
+from gitops.store import SqlStore
+from tests.support.forge import ForgeUnderTest, running_forge
+from tests.support.rollouts import Deployment, make_deployment
+from tests.support.store import Clock
+
+
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
+    with running_forge(tmp_path_factory.mktemp("forge")) as running:
+        yield running
+
+
+@pytest.fixture
+def deployment(forge: ForgeUnderTest, store: SqlStore, clock: Clock, tmp_path: Path) -> Deployment:
+    made = make_deployment(forge, store, clock, tmp_path)
+    for version in ("1", "2", "3"):
+        made.add_version(version)
+    return made
+
+
+@dataclass(frozen=True)
+class ProtectedForge:
+    """A real forge whose branch `main` takes no commit of ours."""
+
+    real: GitHubForge
+
+    def commit_file(
+        self, full_name: str, *, parent: str, branch: str, path: str, content: bytes, message: str, create: bool
+    ) -> Commit:
+        if branch == "main":
+            raise RefusedError("branch_protected", "main takes no commit from us")
+        return self.real.commit_file(
+            full_name, parent=parent, branch=branch, path=path, content=content, message=message, create=create
+        )
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+
+def protect(deployment: Deployment) -> None:
+    real: Forge = deployment.deps.forge
+    assert isinstance(real, GitHubForge)
+    deployment.with_parts(forge=ProtectedForge(real))
+
+
+# ---------------------------------------------------------------- how Git is written
+
+
+def test_a_failed_version_is_left_in_git_by_a_commit_and_held(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.target.answers["2"] = 500
+    commit = deployment.pin("2")
+    deployment.later()
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("RolledBack", "SmokeFailed")
+    assert (deployment.pinned(), deployment.live()) == ("1", "1")
+    assert f"Launchpin-Rollback-Of: {commit}" in deployment.message()
+    assert [hold.reason for hold in deployment.holds()] == ["SmokeFailed"]
+    assert (deployment.environment().sync, deployment.environment().serving) == ("Synced", "1")
+    assert len(deployment.rollouts()) == 2
+
+
+@pytest.mark.parametrize("how", ["protected", "asked for"])
+def test_the_pin_is_set_back_by_pull_request_when_the_branch_is_protected_or_it_is_asked_for(
+    deployment: Deployment, how: str
+) -> None:
+    if how == "protected":
+        protect(deployment)
+    else:
+        deployment.configure(write="pull_request")
+    deployment.serve("1")
+    deployment.target.answers["2"] = 500
+    deployment.pin("2")
+    deployment.later()
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("RolledBack", "SmokeFailed")
+    assert deployment.pinned() == "2"
+    (pull,) = deployment.pulls()
+    assert pull["html_url"] == ended.facts.write_back_url
+    assert deployment.pinned(ref=pull["head"]["ref"]) == "1"
+    assert [hold.reason for hold in deployment.holds()] == ["SmokeFailed"]
+    known = deployment.environment()
+    assert (known.serving, known.sync, known.sync_reason) == ("1", "OutOfSync", "RollbackPending")
+
+    deployment.git("fetch", "-q", "origin")
+    deployment.git("push", "-q", "origin", f"origin/{pull['head']['ref']}:refs/heads/main")
+    deployment.compare()
+    assert (deployment.environment().sync, len(deployment.rollouts())) == ("Synced", 2)
+
+
+def test_a_rollback_by_hand_proposes_one_pull_request_when_the_branch_is_protected(deployment: Deployment) -> None:
+    protect(deployment)
+    deployment.serve("1")
+    deployment.pin("2")
+    command = deployment.ended(deployment.ask("rollback", reason="wrong labels"))
+    assert command.phase == "Succeeded", command.message
+    (pull,) = deployment.pulls()
+    assert deployment.pinned(ref=pull["head"]["ref"]) == "1"
+    assert deployment.environment().sync_reason == "RollbackPending"
+
+
+# ---------------------------------------------------------------- a rollback while a version bakes
+
+
+def test_a_rollback_ends_a_bake_at_once_and_writes_git_and_the_hold_in_the_persons_name(
+    deployment: Deployment,
+) -> None:
+    deployment.serve("1")
+    commit = deployment.pin("2")
+    assert deployment.live() == "2"
+    asked = deployment.ask("rollback", reason="wrong labels")
+    # No time has passed since: the bake was ended, not waited for.
+    assert (deployment.live(), deployment.pinned()) == ("1", "1")
+    (hold,) = deployment.holds()
+    assert (hold.reason, hold.author) == ("RolledBack", "mona")
+    assert hold.message == "version 2 was rolled back by hand: wrong labels"
+    assert "wrong labels" in deployment.message()
+    assert f"Launchpin-Rollback-Of: {commit}" in deployment.message()
+    command = deployment.ended(asked)
+    assert (command.phase, command.message) == ("Succeeded", "version 1 is serving already")
+    _, forward, back = deployment.rollouts()
+    assert (forward.phase, forward.reason, back.phase) == ("RolledBack", "RolledBack", "Succeeded")
+    assert (deployment.environment().serving, deployment.environment().sync) == ("1", "Synced")
+    assert len(deployment.rollouts()) == 3
+
+
+def test_a_rollback_during_a_bake_goes_further_back_when_it_names_an_earlier_version(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.serve("2")
+    deployment.pin("3")
+    command = deployment.ended(deployment.ask("rollback", version="1", reason="both are wrong"))
+    assert command.phase == "Succeeded", command.message
+    assert (deployment.live(), deployment.pinned(), deployment.environment().serving) == ("1", "1", "1")
+    assert [hold.message for hold in deployment.holds()] == ["version 3 was rolled back by hand: both are wrong"]
+
+
+def test_a_rollback_after_the_bake_goes_to_the_version_before(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.serve("2")
+    command = deployment.ended(deployment.ask("rollback", reason="wrong labels"))
+    assert command.phase == "Succeeded", command.message
+    assert (deployment.live(), deployment.pinned(), deployment.environment().serving) == ("1", "1", "1")
+
+
+def test_a_rollback_of_the_first_version_is_refused_as_it_bakes(deployment: Deployment) -> None:
+    deployment.pin("1")
+    command = deployment.ask("rollback", reason="no good")
+    assert (command.phase, command.reason) == ("Refused", "NoPrevious")
+    assert deployment.live() == "1"
+
+
+def test_a_rollback_to_the_version_that_bakes_is_refused(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.pin("2")
+    command = deployment.ask("rollback", version="2")
+    assert (command.phase, command.reason) == ("Refused", "AlreadyServing")
+    assert deployment.live() == "2"
+
+
+# ---------------------------------------------------------------- what does not block a way back
+
+
+def test_a_rollback_by_hand_needs_neither_readable_files_nor_the_registry(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.serve("2")
+    deployment.write("staging/endpoint.yaml", "endpoint: [\n")
+    deployment.write("staging/buildspec.yml", "phases: {\n")
+    deployment.compare()
+    deployment.registry.is_away = True
+    command = deployment.ended(deployment.ask("rollback", reason="wrong labels"))
+    assert command.phase == "Succeeded", command.message
+    assert deployment.live() == "1"
+    (hold,) = deployment.holds()
+    assert (hold.author, hold.message) == ("mona", "version 2 was rolled back by hand: wrong labels")
+    known = deployment.environment()
+    assert (known.serving, known.sync, known.sync_reason) == ("1", "OutOfSync", "RollbackPending")
+
+    deployment.configure()
+    deployment.pin("2")
+    known = deployment.environment()
+    assert (known.sync, known.sync_reason, deployment.live()) == ("OutOfSync", "RollbackPending", "1")
+
+
+def test_a_failed_rollout_is_held_when_the_files_at_the_head_were_broken_meanwhile(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.pin("2")
+    deployment.write("staging/buildspec.yml", "phases: {\n")
+    deployment.target.restore("iris-staging", deployment.rollouts()[0].facts.configuration or "")
+    deployment.later()
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("RolledBack", "EndpointChanged")
+    assert [hold.reason for hold in deployment.holds()] == ["EndpointChanged"]
+    assert (deployment.environment().serving, deployment.environment().sync_reason) == ("1", "RollbackPending")
+
+
+def test_attack_58_a_kept_file_that_was_changed_is_refused_by_a_rollback(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.serve("2")
+    folder = deployment.deps.service.models / (deployment.rollouts()[0].facts.manifest_sha256 or "")
+    (folder / "model.txt").write_text("other")
+    command = deployment.ended(deployment.ask("rollback", reason="wrong labels"))
+    assert (command.phase, command.reason) == ("Refused", "digest_mismatch")
+    assert deployment.live() == "2"
+
+
+# ---------------------------------------------------------------- who has an endpoint
+
+
+def test_an_endpoint_stays_with_the_environment_that_had_it_first(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.configure("a-copy")
+    deployment.pin("2", path="a-copy")
+    deployment.later()
+    assert (deployment.live(), deployment.environment().sync) == ("1", "Synced")
+    second = deployment.environment("a-copy")
+    assert (second.sync, second.sync_reason) == ("OutOfSync", "endpoint_taken")
+    assert f"{deployment.repository.full_name}:staging" in second.message
+    assert deployment.rollouts("a-copy") == []
+    deployment.git("rm", "-rq", "staging")
+    deployment.git("commit", "-qm", "Away")
+    deployment.write("README.md", "moved")
+    deployment.compare()
+    deployment.later()
+    assert (deployment.environment("a-copy").sync, deployment.live()) == ("Synced", "2")
+
+
+def test_one_of_two_new_environments_gets_the_endpoint_that_both_name(deployment: Deployment) -> None:
+    deployment.configure("other")
+    deployment.pin("1", path="other", compare=False)
+    deployment.pin("2")
+    deployment.later()
+    assert (deployment.environment("other").sync, deployment.live()) == ("Synced", "1")
+    assert deployment.environment().sync_reason == "endpoint_taken"
+
+
+def test_another_model_with_the_same_version_number_is_not_in_sync(deployment: Deployment) -> None:
+    deployment.serve("1")
+    live = deployment.target.made("iris-staging")
+    deployment.target.serve("iris-staging", replace(live, name="other", model="wine"))
+    deployment.compare()
+    assert deployment.environment().sync == "OutOfSync"
+    deployment.target.end_bake("iris-staging")
+    deployment.later()
+    assert (deployment.target.made("iris-staging").model, deployment.environment().sync) == ("iris", "Synced")
+
+
+# ---------------------------------------------------------------- smoke, first deploys, names, dead ends
+
+
+def test_smoke_is_asked_before_traffic_and_once_more_in_the_bake(deployment: Deployment) -> None:
+    deployment.pin("1")
+    deployment.later()
+    assert deployment.target.asked == ["1", "1"]
+
+
+def test_the_traffic_goes_back_when_smoke_fails_in_the_bake(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.target.fails_with_traffic.add("2")
+    deployment.pin("2")
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("RolledBack", "SmokeFailed")
+    assert "with traffic" in ended.message
+    assert (deployment.live(), deployment.pinned()) == ("1", "1")
+
+
+def test_a_first_version_that_fails_is_taken_down_and_said_to_have_no_previous(deployment: Deployment) -> None:
+    deployment.target.answers["1"] = 500
+    deployment.pin("1")
+    ended = deployment.rollouts()[-1]
+    assert ended.phase == "RolledBack"
+    assert ended.message.endswith("NoPrevious: nothing served before")
+    assert (deployment.live(), deployment.pinned()) == ("", "")
+
+
+def test_a_lost_alias_is_set_when_the_registry_is_back(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.pin("2")
+    deployment.registry.is_away = True
+    deployment.target.end_bake("iris-staging")
+    deployment.later()
+    assert (deployment.rollouts()[-1].phase, deployment.registry.aliases) == ("Succeeded", {"iris@staging": "1"})
+    deployment.registry.is_away = False
+    deployment.later(1, seconds=360)
+    assert deployment.registry.aliases == {"iris@staging": "2"}
+
+
+def test_a_way_back_that_never_comes_up_ends_held_and_degraded(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.pin("2")
+    deployment.target.unstartable.add("1")
+    deployment.target.fail("iris-staging", "answered 500")
+    deployment.later(22, seconds=16)
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("Errored", "RollbackFailed")
+    assert "version 1 does not serve again, 2 does: after 20 tries" in ended.message
+    assert [hold.reason for hold in deployment.holds()] == ["RollbackFailed"]
+    assert deployment.target.restores == 21
+    assert deployment.environment().serving == "2"

@@ -1,0 +1,173 @@
+"""How a training's run is kept: its parameters, its end whatever happens, and no second training for MLflow's sake."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gitops.cli.scaffold import Kind, Names, fill_template
+from gitops.config.launchpin import LONGEST_TIMEOUT
+from gitops.errors import InputError
+from gitops.forge.github import GitHubForge
+from gitops.forge.mirror import GitMirror
+from gitops.ports import Deps, End, TrainingEnd
+from gitops.records import Repository, Role, Training, TrainingFacts
+from gitops.steps import Done, Ended, Refused
+from gitops.store import SqlStore
+from gitops.training import TRAINING, judge, train
+from gitops.writes import SaveRepository
+from tests.support.deps import make_deps
+from tests.support.forge import ForgeUnderTest, running_forge
+from tests.support.store import make_training, write
+from tests.support.story_ports import BuiltEnvironments, Once, OneRunRegistry, PlayedTrainer
+from tests.support.training import HeldLease
+
+_PARAMETERS = {"max_depth": "3", "seed": "42"}  # as the template's launchpin.yaml has them
+
+
+def _ended(end: End = End.EXITED, exit_code: int = 0) -> TrainingEnd:
+    return TrainingEnd(end, exit_code, 1.0, 0, ("the last line",), Path("/nowhere/train.log"), "a" * 64)
+
+
+@dataclass
+class World:
+    """A commit to train, and parts that end its training as they are told."""
+
+    deps: Deps
+    training: Training
+    registry: OneRunRegistry
+    trainer: PlayedTrainer
+
+    def lost(self, times: int) -> Deps:
+        return replace(self.deps, lease=HeldLease(lost=times))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
+    with running_forge(tmp_path_factory.mktemp("forge")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def commit(server: ForgeUnderTest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Repository, str]:
+    """Push the template of a model repository; returns the repository and its commit."""
+    made = GitHubForge(server.api, server.bot, login="launchpin[bot]").ensure_repository(f"acme/{uuid.uuid4().hex[:8]}")
+    clone = tmp_path_factory.mktemp("clone")
+    for path, content in fill_template(Kind.MODEL, Names("iris", "acme/iris-deploy")).items():
+        (clone / path).write_bytes(content)
+    for command in (
+        "init -q -b main",
+        "add -A",
+        "commit -q -m Begin",
+        f"push -q {made.clone_url} HEAD:refs/heads/main",
+    ):
+        server.git(*command.split(), cwd=clone)
+    repository = Repository(id=made.id, full_name=made.full_name, role=Role.MODEL, clone_url=made.clone_url)
+    return repository, server.git("rev-parse", "HEAD", cwd=clone).strip()
+
+
+@pytest.fixture
+def world(server: ForgeUnderTest, commit: tuple[Repository, str], store: SqlStore, tmp_path: Path) -> World:
+    repository, sha = commit
+    write(store, SaveRepository(repository))
+    registry, trainer = OneRunRegistry(), PlayedTrainer(_ended())
+    deps = make_deps(
+        store,
+        tmp_path,
+        mirror=GitMirror(tmp_path / "mirrors", forge_api=server.api, token=server.bot),
+        environments=BuiltEnvironments(),
+        registry=registry,
+        trainer=trainer,
+        effects=Once(),
+        lease=HeldLease(),
+    )
+    training = make_training(id="t-1", repository_id=repository.id, repository=repository.full_name, commit=sha)
+    return World(deps, training, registry, trainer)
+
+
+def test_a_run_begins_with_the_parameters_of_launchpin_yaml(world: World) -> None:
+    assert isinstance(train(world.deps, world.training), Done)
+    assert world.registry.runs == {"t-1/1": _PARAMETERS}
+    (spec,) = world.trainer.specs
+    assert "--max-depth" in spec.command or "3" in spec.command
+
+
+def test_a_candidate_has_the_parameters_that_its_script_did_not_log(world: World) -> None:
+    world.registry.metrics = {"accuracy": "0.95", "f1": "0.95"}
+    facts = TrainingFacts(run_id="t-1/1", experiment_id="iris", attempt=1)
+    outcome = judge(world.deps, world.training.model_copy(update={"facts": facts}))
+    assert isinstance(outcome, Done)
+    assert outcome.facts["parameters"] == {**_PARAMETERS, "extra": "1"}
+    assert world.registry.ended == {"t-1/1": True}
+
+
+def test_the_run_is_ended_when_the_gates_refuse(world: World) -> None:
+    world.registry.metrics = {"accuracy": "0.1", "f1": "0.1"}
+    facts = TrainingFacts(run_id="t-1/1", experiment_id="iris", attempt=1)
+    assert isinstance(judge(world.deps, world.training.model_copy(update={"facts": facts})), Refused)
+    assert world.registry.ended == {"t-1/1": True}
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (_ended(exit_code=1), "TrainingFailed"),
+        (_ended(End.TIMED_OUT, -9), "TrainingTimedOut"),
+        (_ended(End.OUT_OF_MEMORY, -9), "OutOfMemory"),
+        (_ended(End.TOO_MANY_TASKS, -9), "TooManyProcesses"),
+        (_ended(End.CANCELLED, -15), "Cancelled"),
+    ],
+)
+def test_the_run_is_ended_when_the_training_failed(world: World, end: TrainingEnd, reason: str) -> None:
+    world.trainer.end = end
+    outcome = train(world.deps, world.training)
+    assert isinstance(outcome, Ended)
+    assert outcome.reason == reason
+    assert world.registry.ended == {"t-1/1": False}
+
+
+def test_a_failed_script_is_not_trained_again_when_mlflow_goes_away_meanwhile(world: World) -> None:
+    world.trainer.end = _ended(exit_code=1)
+
+    def go_away() -> None:
+        world.registry.is_away = True
+
+    world.trainer.meanwhile = go_away
+    outcome = train(world.deps, world.training)
+    assert isinstance(outcome, Ended)
+    assert outcome.reason == "TrainingFailed"
+    assert "its run was not ended: the tracking server does not answer" in outcome.message
+
+
+def test_the_run_is_ended_when_the_command_cannot_be_made(world: World) -> None:
+    def refuse() -> None:
+        raise InputError("parameter_invalid", "the entry point takes no such parameter")
+
+    world.trainer.meanwhile = refuse
+    with pytest.raises(InputError):
+        train(world.deps, world.training)
+    assert world.registry.ended == {"t-1/1": False}
+
+
+def test_the_run_of_a_lost_worker_is_ended_by_the_next_one(world: World) -> None:
+    world.registry.runs["t-1/1"] = {}
+    assert isinstance(train(world.lost(1), world.training), Done)
+    assert world.registry.ended == {"t-1/1": False}
+    assert set(world.registry.runs) == {"t-1/1", "t-1/2"}
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_training_whose_worker_was_lost_twice_is_over(world: World, is_away: bool) -> None:
+    world.registry.runs["t-1/2"] = {}
+    world.registry.is_away = is_away
+    outcome = train(world.lost(2), world.training)
+    assert isinstance(outcome, Ended)
+    assert outcome.reason == "WorkerLost"
+    assert world.registry.ended == ({} if is_away else {"t-1/2": False})
+    assert world.trainer.specs == []
+
+
+def test_the_longest_timeout_ends_before_the_step_does() -> None:
+    assert TRAINING.step("train").deadline > LONGEST_TIMEOUT

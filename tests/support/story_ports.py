@@ -1,0 +1,121 @@
+"""Small parts for the tests of stories: each remembers what it was told, and can be away."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from gitops.errors import RetryError
+from gitops.ports import (
+    BuiltEnvironment,
+    Endpoint,
+    LoggedModel,
+    RegisteredVersion,
+    Run,
+    RunRef,
+    TrainingEnd,
+    TrainingSpec,
+)
+from gitops.records import Frozen
+
+E = TypeVar("E", bound=Frozen)
+
+
+class Once:
+    """Effects without rows: each is made when it is asked for."""
+
+    def once(self, name: str, key: str, *, look: Callable[[], E | None], act: Callable[[], E], result: type[E]) -> E:
+        del name, key, look, result
+        return act()
+
+
+@dataclass
+class OneRunRegistry:
+    """A registry of runs and versions in memory.
+
+    Args:
+        is_away: whether it answers nothing any more.
+        ended: for each run that was ended, whether it succeeded.
+    """
+
+    versions: set[tuple[str, str]] = field(default_factory=set)
+    runs: dict[str, dict[str, str]] = field(default_factory=dict)
+    ended: dict[str, bool] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    is_away: bool = False
+
+    def _ask(self) -> None:
+        if self.is_away:
+            raise RetryError("RegistryUnavailable", "the tracking server does not answer")
+
+    def start_run(
+        self, *, experiment: str, run_key: str, name: str, tags: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> RunRef:
+        del name, tags
+        self._ask()
+        self.runs[run_key] = dict(parameters)
+        return RunRef(run_id=run_key, experiment_id=experiment)
+
+    def find_run(self, *, experiment: str, run_key: str) -> RunRef | None:
+        self._ask()
+        return RunRef(run_id=run_key, experiment_id=experiment) if run_key in self.runs else None
+
+    def child_variables(self, run: RunRef, *, within: str) -> Mapping[str, str]:
+        del run, within
+        return {}
+
+    def runs_of(self, run: RunRef, *, within: str) -> Sequence[Run]:
+        """Give the run, with one model and none of the parameters that it was started with."""
+        del within
+        return [Run(run.run_id, "FINISHED", self.metrics, {"extra": "1"}, (LoggedModel("model", "models:/m-1"),))]
+
+    def end_run(self, run_id: str, *, succeeded: bool) -> None:
+        self._ask()
+        self.ended[run_id] = succeeded
+
+    def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
+        del run_id, file, folder
+        self._ask()
+
+    def version(self, model: str, version: str) -> RegisteredVersion | None:
+        is_known = (model, version) in self.versions
+        return RegisteredVersion(model=model, version=version, run_id="run-1") if is_known else None
+
+    def version_url(self, model: str, version: str) -> str:
+        return f"http://127.0.0.1:2/#/models/{model}/versions/{version}"
+
+
+class EmptyTarget:
+    """A target that has no endpoint yet."""
+
+    def host(self) -> str:
+        return "here"
+
+    def describe(self, endpoint: str) -> Endpoint | None:
+        del endpoint
+        return None
+
+
+@dataclass
+class PlayedTrainer:
+    """A trainer whose training ends as it is told, and what it was asked to run."""
+
+    end: TrainingEnd
+    meanwhile: Callable[[], None] = lambda: None
+    specs: list[TrainingSpec] = field(default_factory=list)
+
+    def run(self, spec: TrainingSpec, *, lease: object) -> TrainingEnd:
+        del lease
+        self.specs.append(spec)
+        self.meanwhile()
+        return self.end
+
+    def reap(self, training_id: str) -> None:
+        """Find nothing left: no process was started."""
+
+
+class BuiltEnvironments:
+    """Environments that are all built already."""
+
+    def find(self, key: str) -> BuiltEnvironment:
+        return BuiltEnvironment(key, Path("/usr/bin/python3"))
