@@ -13,6 +13,7 @@ from typing import IO
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gitops.embedded.forge.accounts import Account
 from gitops.embedded.forge.api.call import bearer
@@ -138,21 +139,41 @@ def _fetch(environment: dict[str, str], body: IO[bytes] | None) -> Response:
     )
     if process.stdout is None:
         raise ForgeError(HTTPStatus.INTERNAL_SERVER_ERROR, "git did not start")
-    status, headers = _read_headers(process.stdout)
-    stream = _stream(process, process.stdout)
-    next(stream)  # begun: it ends git even when the client has gone before the first byte
-    return StreamingResponse(stream, status, headers)
-
-
-def _stream(process: subprocess.Popen[bytes], output: IO[bytes]) -> Iterator[bytes]:
     try:
-        yield b""
-        while chunk := output.read(_CHUNK):
-            yield chunk
-    finally:
-        output.close()
-        process.kill()
-        process.wait()
+        status, headers = _read_headers(process.stdout)
+    except BaseException:
+        _end(process)
+        raise
+    return GitResponse(process, status, headers)
+
+
+class GitResponse(StreamingResponse):
+    """Streams what git says, and ends git however the response ends: also when the client has gone."""
+
+    def __init__(self, process: subprocess.Popen[bytes], status: int, headers: dict[str, str]) -> None:
+        super().__init__(_stream(process), status, headers)
+        self._process = process
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _end(self._process)
+
+
+def _stream(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    output = process.stdout
+    while output is not None and (chunk := output.read(_CHUNK)):
+        yield chunk
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git, which closes the pipe for a thread that may still read it, and give everything back."""
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _read_headers(output: IO[bytes]) -> tuple[int, dict[str, str]]:
