@@ -109,7 +109,8 @@ def find_pull(forge: ForgeOfPerson, repositories: Sequence[str], number: int) ->
         raise InputError("repository_unclear", f"#{number} is in {listed}: name one with --repo")
     if not meant:
         where = ", ".join(repositories) or "no repository: none is connected"
-        raise NotFoundError("NoPull", f"there is no pull request #{number} in {where}; `launchpin pr list` shows all")
+        message = f"there is no pull request #{number} in {where}; `launchpin pr list` shows the open ones"
+        raise NotFoundError("NoPull", message)
     return meant[0]
 
 

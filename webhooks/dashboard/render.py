@@ -52,6 +52,7 @@ _TEMPLATES.filters.update(
     version=words.label,
     audit_subject=words.subject_of,
     coded=words.coded,
+    number=words.number,
     shell=shlex.quote,
 )
 _TEMPLATES.globals.update({"assets": ASSETS, "ago": words.ago})

@@ -5,12 +5,14 @@ import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
 from gitops.audit.entry import Entry, Subject
+from gitops.policy import show_number
 from gitops.records import Health, Sync
 from gitops.steps import Phase
 
@@ -74,6 +76,15 @@ def ago(moment: datetime | None, now: datetime) -> str:
         return ""
     seconds = (now - moment).total_seconds()
     return "just now" if seconds < _TWO_UNITS else f"{span(seconds)} ago"
+
+
+def number(text: str) -> str:
+    """Return a metric with four digits that count; what is no number stays as it is."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return text
+    return show_number(value) if value.is_finite() else text
 
 
 def web_link(unverified_url: str | None) -> str:
