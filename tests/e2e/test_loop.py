@@ -14,9 +14,9 @@ from tests.support.live import Live, Pair, git, make_pair
 JSON = {"content-type": "application/json"}
 
 
-def deployed(live: Live, folder: Path, name: str) -> tuple[Pair, str]:
+def deployed(live: Live, folder: Path, name: str, *, bake: str = "1s") -> tuple[Pair, str]:
     """Bring a good first version into staging."""
-    pair = make_pair(live, folder, name)
+    pair = make_pair(live, folder, name, bake=bake)
     version = pair.trained(pair.push()).facts.version
     assert version is not None
     pair.serving("staging", version)
@@ -146,7 +146,8 @@ def break_model(pair: Pair, *, answers: int) -> None:
 def test_a_model_that_fails_its_smoke_or_its_bake_is_rolled_back_while_nobody_sees_an_error(
     live: Live, clones: Path
 ) -> None:
-    pair, good = deployed(live, clones, "brittle")
+    # Long enough for the client to meet the version after its few good answers, both smoke tests among them.
+    pair, good = deployed(live, clones, "brittle", bake="6s")
     script = (pair.model / "train.py").read_text()
     endpoint = pair.serving("staging", good).url
     with Traffic(f"{endpoint}/invocations", pair.example(good)) as traffic:
@@ -161,7 +162,7 @@ def test_a_model_that_fails_its_smoke_or_its_bake_is_rolled_back_while_nobody_se
 
         resumed = live.ask("resume", endpoint="brittle-staging")
         assert resumed.facts.result["lifted"] == 1
-        pair.edit("model/train.py", "break_after(tree, 0)", "break_after(tree, 3)")
+        pair.edit("model/train.py", "break_after(tree, 0)", "break_after(tree, 8)")
         baked = pair.trained(pair.push()).facts.version or ""
         rollout = pair.rolled_out("staging", baked)
         assert (rollout.phase, rollout.reason) == ("RolledBack", "EndpointUnhealthy")

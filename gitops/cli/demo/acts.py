@@ -59,7 +59,7 @@ def play_broken(stage: Stage) -> None:
     with Traffic(url, body) as traffic:
         _break(stage, 0, "one that fails its smoke test", "SmokeFailed")
         _resume(stage)
-        _break(stage, 3, "one that breaks while it bakes", "EndpointUnhealthy")
+        _break(stage, 8, "one that breaks while it bakes", "EndpointUnhealthy")
         version = _good_again(stage)
     with stage.step("A client asked all the time") as facts:
         facts["good answers"] = str(traffic.good)
