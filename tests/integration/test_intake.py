@@ -268,3 +268,13 @@ def test_a_branch_that_cannot_be_read_hides_no_other_one(model: Model) -> None:
     assert (job.state, job.reason) == ("stalled", "repo_too_large")
     assert "refs/heads/a-large-one" in job.message
     assert [training.commit for training in model.trainings()] == [head]
+
+
+def test_a_push_with_a_wrong_file_says_what_is_wrong_in_its_outcome(model: Model) -> None:
+    text = (model.clone / "launchpin.yaml").read_text().replace("entry_point:", "entrypoint:")
+    delivery = model.deliver(model.commit("launchpin.yaml", text))
+    assert model.outcome(delivery) == "ignored:config"
+    ended = model.store.delivery(delivery.id)
+    assert ended is not None
+    assert "launchpin.yaml:" in ended.facts.detail
+    assert "entry_point" in ended.facts.detail

@@ -246,6 +246,22 @@ def test_a_buildspec_that_cannot_be_read_is_told_with_its_line(world: World) -> 
 # ---------------------------------------------------------------- what the commit is told
 
 
+def test_an_open_pull_request_announces_another_plan_when_the_base_asks_for_something_else(world: World) -> None:
+    promotion = world.promote()
+    first = world.now(promotion)
+    endpoint = (world.clone / "staging" / "endpoint.yaml").read_bytes()
+    head = world.push({"staging/endpoint.yaml": endpoint.replace(b"bake: 10s", b"bake: 25s")})
+    again = world.now(promotion)
+    assert again.facts.plan_digest != first.facts.plan_digest
+    assert (again.facts.base_sha, again.facts.number) == (head, first.facts.number)
+    body = world.forge.pull(world.deploy.full_name, first.facts.number or 0).body
+    assert again.facts.plan_digest is not None
+    assert again.facts.plan_digest in body
+    # Another push that asks for nothing else changes no word.
+    world.push({"README.md": b"words\n"})
+    assert world.now(promotion).facts.plan_digest == again.facts.plan_digest
+
+
 def test_the_commit_is_told_when_its_version_is_merged(world: World) -> None:
     promotion = world.promote()
     now = world.now(promotion)

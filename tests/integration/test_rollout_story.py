@@ -10,9 +10,10 @@ from gitops.errors import RefusedError
 from gitops.forge.github import GitHubForge
 from gitops.ports import Commit, Forge
 from gitops.store import SqlStore
+from gitops.writes import OpenRollout
 from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.rollouts import Deployment, make_deployment
-from tests.support.store import Clock
+from tests.support.store import Clock, make_rollout, write
 
 
 @pytest.fixture(scope="module")
@@ -307,3 +308,25 @@ def test_a_way_back_that_never_comes_up_ends_held_and_degraded(deployment: Deplo
     assert [hold.reason for hold in deployment.holds()] == ["RollbackFailed"]
     assert deployment.target.restores == 21
     assert deployment.environment().serving == "2"
+
+
+def test_a_rollout_that_changes_nothing_succeeds_hold_or_no_hold(deployment: Deployment) -> None:
+    deployment.serve("1")
+    assert deployment.ask("hold", reason="a quiet week").phase == "Succeeded"
+    known = deployment.environment()
+    before = deployment.live()
+    again = make_rollout(
+        repository_id=known.repository_id,
+        repository=known.repository,
+        endpoint=known.endpoint,
+        host=known.host,
+        model=known.model,
+        version="1",
+        commit=known.pin_commit,
+    )
+    write(deployment.store, OpenRollout(again))
+    deployment.later()
+    ended = deployment.store.rollout(again.id)
+    assert ended is not None
+    assert (ended.phase, ended.facts.unchanged, ended.facts.serving) == ("Succeeded", True, "1")
+    assert deployment.live() == before
