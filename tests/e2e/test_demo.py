@@ -80,7 +80,7 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -
     assert worse["ok"] is True
     sentence = facts(worse, "The gates refuse it, and no pull request is opened")["on the commit"]
     assert "accuracy 0.6667 is not above 0.9" in sentence
-    assert set(worse["urls"]) == {"pull_request", "endpoint", "dashboard", "forge", "mlflow"}
+    assert set(worse["urls"]) == {"pull_request", "endpoint", "dashboard", "forge", "mlflow", "endpoints"}
     assert worse["audit"]["size"] > broken["audit"]["size"]
     found = verify_bundle(Path(worse["audit"]["bundle"]), key=worse["audit"]["key"])
     assert (found.code, found.size) == (Code.INTACT, worse["audit"]["size"])
