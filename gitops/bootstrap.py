@@ -3,18 +3,68 @@
 `mlflow` and PyGithub are imported by workers alone; a test starts each kind of process and looks.
 """
 
+import contextlib
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
-from gitops.errors import InputError
+from gitops.errors import InputError, LaunchpinError
 from gitops.ports import Deps, Service
+from gitops.retention import Retention
 from gitops.settings import Settings, read_secret
 
 if TYPE_CHECKING:
     from gitops.reconcile import AnyStory
     from gitops.store import SqlStore
+
+
+def observe(part: str, settings: Settings) -> None:
+    """Set up a process's logs, with known secrets masked, and its traces where an exporter is set; call it first.
+
+    Args:
+        part: which process this is: `web`, `relay`, `control` and so on.
+        settings: name the secrets that the process may read.
+    """
+    from gitops.telemetry.logs import set_up_logs  # noqa: PLC0415 - not for `launchpin --help`
+    from gitops.telemetry.tracing import start_tracing  # noqa: PLC0415
+    from gitops.trainers.redaction import Redactor, show_controls  # noqa: PLC0415
+
+    set_up_logs(part, mask=Redactor(_known_secrets(settings)).mask, spell=show_controls)
+    start_tracing(part)
+
+
+def _known_secrets(settings: Settings) -> Iterator[str]:
+    """Give every secret that this process may read; one that cannot be used is refused where it is used."""
+    named = (
+        settings.database_password_file,
+        settings.redis_url_file,
+        settings.forge_token_file,
+        settings.endpoint_token_file,
+        settings.audit_key_file,
+    )
+    granted = settings.secrets_dir.iterdir() if settings.secrets_dir and settings.secrets_dir.is_dir() else ()
+    for file in (*named, settings.metrics_token_file, *settings.hook_secret_files, *granted):
+        with contextlib.suppress(LaunchpinError, OSError, UnicodeError):
+            text = read_secret(file, name="") if file is not None else ""
+            yield text
+            yield urlsplit(text).password or "" if file is settings.redis_url_file else ""
+    # Where a collector wants a key, the standard variables hold it.
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        yield from (value.partition("=")[2] for value in os.environ.get(name, "").split(","))
+
+
+def metrics_token(settings: Settings) -> str:
+    """Return the token that `/metrics` wants, empty where none is set.
+
+    Raises:
+        InputError: `insecure_mode` or `secret_missing`: a file is named that cannot be used.
+    """
+    if settings.metrics_token_file is None:
+        return ""
+    return read_secret(settings.metrics_token_file, name="LAUNCHPIN_METRICS_TOKEN_FILE")
 
 
 def prepare(settings: Settings) -> None:
@@ -27,9 +77,10 @@ def prepare(settings: Settings) -> None:
     from gitops.store.migrate import migrate  # noqa: PLC0415 - Alembic, only before a start
 
     settings.home.mkdir(parents=True, exist_ok=True)
-    migrate(settings.database, host=settings.instance)
+    migrate(settings.database, host=settings.instance, password=_database_password(settings))
     store = _open(settings)
     log_id = store.log_id
+    store.wake("gc", "home", after=settings.gc)
     store.close()
     file = settings.audit_key_file
     if file is None:
@@ -54,7 +105,13 @@ def _write_secret(file: Path, text: str) -> None:
 def _open(settings: Settings) -> "SqlStore":
     from gitops.store import SqlStore  # noqa: PLC0415 - not for `launchpin --help`
 
-    return SqlStore(settings.database)
+    return SqlStore(settings.database, password=_database_password(settings))
+
+
+def _database_password(settings: Settings) -> Callable[[], str] | None:
+    """Return what reads the database's password, None where there is none; read anew for each connection."""
+    file = settings.database_password_file
+    return (lambda: read_secret(file, name="LAUNCHPIN_DATABASE_PASSWORD_FILE")) if file is not None else None
 
 
 def for_web(settings: Settings) -> "SqlStore":
@@ -73,8 +130,31 @@ def for_command(settings: Settings) -> "SqlStore":
 
 
 def broker_url(settings: Settings) -> str:
-    """Return the broker's address, password included."""
-    return read_secret(settings.redis_url_file, name="LAUNCHPIN_REDIS_URL_FILE")
+    """Return the broker's address, password included.
+
+    Raises:
+        InputError: `broker_url` when it is no address of Redis, `insecure_broker` when it has no password although
+            other machines may reach it.
+    """
+    name = "LAUNCHPIN_REDIS_URL_FILE"
+    url = read_secret(settings.redis_url_file, name=name)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in {"redis", "rediss"} or not host:
+        raise InputError("broker_url", "it must hold redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS", field=name)
+    if not parts.password and not _is_loopback(host):
+        message = f"the broker on {host} has no password: whoever reaches it could start jobs; give it one"
+        raise InputError("insecure_broker", message, field=name)
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def hook_secrets(settings: Settings) -> tuple[str, ...]:
@@ -90,6 +170,7 @@ def hook_secrets(settings: Settings) -> tuple[str, ...]:
 
 def for_worker(settings: Settings) -> Deps:
     """Return everything that steps ask for, but effects and lease, which belong to a claim."""
+    from gitops.disk.storerooms import storerooms  # noqa: PLC0415
     from gitops.environments import UvEnvironments  # noqa: PLC0415 - workers alone pay for these
     from gitops.forge.github import GitHubForge  # noqa: PLC0415
     from gitops.forge.mirror import GitMirror  # noqa: PLC0415
@@ -101,6 +182,7 @@ def for_worker(settings: Settings) -> Deps:
     store = _open(settings)
     token = read_secret(settings.forge_token_file, name="LAUNCHPIN_FORGE_TOKEN_FILE")
     home = settings.home.absolute()
+    trainer = LocalTrainer(home / "trainings", silence=settings.lease.total_seconds())
     target_token = read_secret(settings.endpoint_token_file, name="LAUNCHPIN_ENDPOINT_TOKEN_FILE")
     return Deps(
         store=store,
@@ -113,12 +195,13 @@ def for_worker(settings: Settings) -> Deps:
         ),
         mirror=GitMirror(home / "mirrors", forge_api=settings.forge_api, token=token),
         environments=UvEnvironments(home / "environments"),
-        trainer=LocalTrainer(home / "trainings"),
+        trainer=trainer,
         registry=MlflowRegistry(settings.tracking_uri),
         targets={"local": LocalTarget(settings.endpoint_host, target_token)},
         service=_service(settings),
         effects=_OutsideClaim(),
         lease=_OutsideClaim(),
+        storerooms=storerooms(home, reap=trainer.reap),
     )
 
 
@@ -139,6 +222,23 @@ def _service(settings: Settings) -> Service:
         poll=settings.poll,
         compare=settings.compare,
         anchor=settings.anchor,
+        gc=settings.gc,
+        retention=_retention(settings),
+        least_free=settings.least_free,
+    )
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        bodies=settings.keep_bodies,
+        rows=settings.keep_rows,
+        logs=settings.keep_logs,
+        environments=settings.keep_environments,
+        environments_size=settings.keep_environments_size,
+        models=settings.keep_models,
+        mirrors=settings.keep_mirrors,
+        configurations=settings.keep_configurations,
+        configurations_age=settings.keep_configurations_age,
     )
 
 
@@ -157,9 +257,15 @@ class _OutsideClaim:
         """Return False: nothing is held."""
         return False
 
+    def is_stopping(self) -> bool:
+        """Return False: nothing is under way."""
+        return False
+
     def once(self, *_: object, **__: object) -> NoReturn:
         """Refuse: an effect belongs to a claim."""
         raise RuntimeError("an effect was asked for outside of a claim")
+
+    renew = recover = once
 
 
 def stories() -> "Mapping[str, AnyStory]":
@@ -173,7 +279,8 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.reports import REPORT  # noqa: PLC0415
     from gitops.rollout import ROLLOUT  # noqa: PLC0415
     from gitops.training import TRAINING  # noqa: PLC0415
+    from gitops.upkeep import GC  # noqa: PLC0415
 
     table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND)
-    table += (ANCHOR, REPORT, ALIAS)
+    table += (ANCHOR, REPORT, ALIAS, GC)
     return {story.kind: story for story in table}

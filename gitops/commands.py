@@ -6,11 +6,13 @@ The command line and the API write one row; a worker comes here. Every verb may 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from gitops.disk.space import free_bytes
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps, ForgeRepository
 from gitops.records import Cause, Command, Direction, Environment, Hold, Repository, Role, Rollout
-from gitops.steps import Done, Outcome, Phase, Refused, Step, Story, Wait
+from gitops.steps import Done, Facts, Outcome, Phase, Refused, Step, Story, Wait
+from gitops.upkeep import Collection, collect, survey, writes_of
 from gitops.writes import LiftHold, OpenRollout, SaveRepository, SetHold, Wake, Write
 
 _LOOK = timedelta(seconds=1)
@@ -180,11 +182,32 @@ def resume(deps: Deps, command: Command) -> Outcome:
     return Done(facts={"result": result}, writes=writes, message=f"{environment.endpoint} goes on")
 
 
+def collect_what_may_go(deps: Deps, command: Command) -> Outcome:
+    """Remove what nobody needs any more, or only say what would go; a large collection takes several turns."""
+    if command.arguments.get("dry_run"):
+        found = survey(deps)
+        return Done(facts={"result": _told(deps, found)}, message=found.sentence(dry_run=True))
+    known = command.facts.result.get("kinds")
+    now = collect(deps)
+    both = now.after([row for row in known if isinstance(row, dict)] if isinstance(known, list) else [])
+    facts: Facts = {"result": _told(deps, both)}
+    writes, message = writes_of(deps, now), both.sentence(dry_run=False)
+    if now.is_whole:
+        return Done(facts=facts, writes=writes, message=message)
+    return Wait(timedelta(0), "Collecting", f"so far {message}", writes=writes, facts=facts)
+
+
+def _told(deps: Deps, found: Collection) -> dict[str, object]:
+    free = free_bytes(deps.service.workspace)
+    return {"kinds": found.facts(), "bytes": found.size, "free": free, "away": list(found.away.values())}
+
+
 _VERBS: dict[str, Callable[[Deps, Command], Outcome]] = {
     "connect": connect,
     "rollback": rollback,
     "hold": hold,
     "resume": resume,
+    "gc": collect_what_may_go,
 }
 
 

@@ -19,13 +19,14 @@ from gitops.desired import (
     read_desired,
     taken,
 )
-from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
+from gitops.errors import InputError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.identifiers import new_id
 from gitops.plans import plan_digest
-from gitops.ports import Check, CheckState, Deps, Endpoint, EndpointStatus
+from gitops.ports import Check, CheckState, Deps, Endpoint
 from gitops.proposals import check_pulls
 from gitops.records import Cause, Direction, Environment, Health, Repository, Role, Rollout, Sync
-from gitops.steps import Outcome, Phase, Step, Story, Wait
+from gitops.resting import HEALTH, find_resting
+from gitops.steps import Outcome, Phase, Stalled, Step, Story, Wait
 from gitops.texts import code, short
 from gitops.writes import OpenRollout, SaveEnvironment, Wake, Write
 
@@ -33,26 +34,40 @@ _COMPARED = (
     "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit", "settings_sha256",
     "sync", "sync_reason", "health", "message", "url",
 )  # fmt: skip
-_HEALTH = {
-    EndpointStatus.IN_SERVICE: Health.HEALTHY,
-    EndpointStatus.FAILED: Health.DEGRADED,
-}
 
 
 def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     """Compare every environment of a deploy repository, and check its open pull requests."""
     deps.mirror.fetch(repository)
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
-    writes: list[Write] = []
-    if head:
-        claims = read_claims(deps)
-        owners: dict[tuple[str, str], str] = {}
-        for path in environment_paths(deps.mirror.files(repository, head)):
-            writes += _compare_environment(deps, repository, head=head, path=path, claims=claims, owners=owners)
-        check_pulls(deps, repository)
     # Whoever waits for a merge looks again; a merge of ours may have come by another way than its delivery.
-    writes += [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
-    return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(writes))
+    wakes = [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
+    if not head:
+        return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(wakes))
+    writes = (*compare_pins(deps, repository, head=head), *wakes)
+    try:
+        check_pulls(deps, repository)
+    except RetryError as error:
+        # The pins came by git: a forge whose API is away holds up no rollout.
+        after = max(deps.service.compare, timedelta(seconds=error.after))
+        return Wait(after, error.reason, f"pull requests are not checked: {error.message}", writes=writes)
+    except StalledError as error:
+        return Stalled(error.reason, f"pull requests are not checked: {error.message}", writes=writes)
+    return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=writes)
+
+
+def compare_pins(deps: Deps, repository: Repository, *, head: str) -> list[Write]:
+    """Return what has to be written about the environments at a commit; nothing for those at rest."""
+    resting = find_resting(deps, repository, head=head)
+    moved = [path for path in environment_paths(tuple(deps.mirror.files(repository, head))) if path not in resting]
+    if not moved:
+        return []
+    writes: list[Write] = []
+    claims = read_claims(deps)
+    owners = {place: path for path, place in resting.items()}
+    for path in moved:
+        writes += _compare_environment(deps, repository, head=head, path=path, claims=claims, owners=owners)
+    return writes
 
 
 def _compare_environment(
@@ -185,7 +200,7 @@ def _state(seen: Seen) -> dict[str, object]:
     """Return sync, health and why."""
     now, newest = seen.now, seen.newest
     url = seen.live.url if seen.live is not None and seen.live.live else ""
-    health = _HEALTH.get(seen.live.status, Health.PROGRESSING) if seen.live is not None else Health.UNKNOWN
+    health = HEALTH.get(seen.live.status, Health.PROGRESSING) if seen.live is not None else Health.UNKNOWN
     if seen.is_as_pinned:
         sync = Sync.SYNCED if now.pinned else Sync.UNPINNED
         return {"sync": sync, "sync_reason": "", "health": health, "message": "", "url": url}
@@ -238,15 +253,20 @@ def _unreadable(
         path=file,
         line=line,
     )
-    if known is None or known.pin_commit != head or known.message != str(error):
-        deps.forge.report_check(repository.full_name, head, check)
+    message = str(error)
+    if known is None or known.pin_commit != head or known.message != message:
+        try:
+            deps.forge.report_check(repository.full_name, head, check)
+        except RetryError as trouble:
+            # Another message than the next look's, which tells it again; the other environments do not wait for it.
+            message = f"{message} (the forge was not told: {trouble.message})"
     blank = Environment(repository_id=repository.id, path=path, name=PurePosixPath(path).name)
     reason = error.reason if isinstance(error, RefusedError) else "ConfigInvalid"
     newest = deps.store.newest_rollout(repository.id, path)
     if newest is not None and newest.phase.is_final and is_git_behind(newest):
         reason = "RollbackPending"
     wrong = {"repository": repository.full_name, "sync": Sync.OUT_OF_SYNC, "sync_reason": reason}
-    now = (known or blank).model_copy(update={**wrong, "pin_commit": head, "message": str(error)})
+    now = (known or blank).model_copy(update={**wrong, "pin_commit": head, "message": message})
     return [SaveEnvironment(now, ("repository", "pin_commit", "sync", "sync_reason", "message"))]
 
 

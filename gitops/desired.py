@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from gitops.buildspec import Pin, read_pin
@@ -35,10 +36,19 @@ class Desired:
     text: bytes
 
 
-def environment_paths(files: Sequence[str]) -> tuple[str, ...]:
-    """Return the directories that hold both a buildspec and an endpoint file."""
-    folders = {name: {str(PurePosixPath(file).parent) for file in files if PurePosixPath(file).name in name}
-               for name in (_BUILDSPECS, _ENDPOINTS)}  # fmt: skip
+@lru_cache(maxsize=64)
+def environment_paths(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the directories that hold both a buildspec and an endpoint file; remembered, for it is asked each minute.
+
+    Args:
+        files: every path of a commit.
+    """
+    folders: dict[tuple[str, ...], set[str]] = {_BUILDSPECS: set(), _ENDPOINTS: set()}
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        for names, found in folders.items():
+            if name in names:
+                found.add(folder or ".")
     return tuple(sorted(folders[_BUILDSPECS] & folders[_ENDPOINTS]))
 
 

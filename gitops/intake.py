@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 
 from gitops.config.launchpin import LaunchpinFile, launchpin_files, parse_launchpin
+from gitops.disk.space import DISK_LOW
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.identifiers import new_id
 from gitops.payloads import Ping, read_event
@@ -66,6 +67,8 @@ def _look(deps: Deps, delivery: Delivery, decision: Decision, repository: Reposi
         head = deps.mirror.heads(repository).get(decision.ref, "")
         considered = consider(deps, repository, decision.ref, head=head, cause=delivery.cause)
     except _UNREADABLE as error:
+        if error.reason == DISK_LOW:
+            raise  # not the delivery's fault: it waits until there is room
         return _ended("rejected", error.reason, str(error))
     if considered.trainings:
         woke = tuple(f"training:{training}" for training in considered.trainings)

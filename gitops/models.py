@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitops.disk.locks import patiently
+from gitops.disk.storerooms import model_lock
 from gitops.errors import RefusedError
+from gitops.failpoints import failpoint
 from gitops.manifest import Manifest, ManifestFile, build_manifest, compare_manifests
 from gitops.ports import Deps
 
@@ -25,9 +29,10 @@ def fetch_version(deps: Deps, model: str, version: str) -> Manifest:
     scratch.parent.mkdir(parents=True, exist_ok=True)
     try:
         manifest = deps.registry.fetch(model, version, scratch)
-        place = model_folder(deps, manifest.digest)
-        if not place.exists():
-            scratch.rename(place)
+        with patiently(model_lock(deps.service.models)):
+            failpoint("keep_model.before")
+            _keep(scratch, model_folder(deps, manifest.digest), manifest)
+            failpoint("keep_model.after")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return manifest
@@ -36,6 +41,49 @@ def fetch_version(deps: Deps, model: str, version: str) -> Manifest:
 def model_folder(deps: Deps, digest: str) -> Path:
     """Return where the files of a manifest are kept."""
     return deps.service.models / digest
+
+
+def _keep(scratch: Path, place: Path, manifest: Manifest) -> None:
+    """Put fetched files in their place, where somebody else may have put them before; they count as used now.
+
+    What was kept is hashed again: a machine that lost its power may have kept a file's name without its bytes.
+    """
+    try:
+        scratch.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        if not _is_intact(place, manifest):
+            _replace(place, scratch)
+    os.utime(place)
+
+
+def _is_intact(place: Path, manifest: Manifest) -> bool:
+    try:
+        return hash_folder(place) == manifest
+    except RefusedError:
+        return False
+
+
+def _replace(place: Path, scratch: Path) -> None:
+    """Put fetched files where damaged ones are; whoever has those open keeps them."""
+    damaged = scratch.with_name(f"{scratch.name}.damaged")
+    place.rename(damaged)
+    scratch.rename(place)
+    shutil.rmtree(damaged, ignore_errors=True)
+
+
+def hold_folder(deps: Deps, digest: str) -> bool:
+    """Return whether a version's files are kept here; they count as used now, and stay for whoever asked."""
+    place = model_folder(deps, digest)
+    if not deps.service.models.is_dir():
+        return False
+    with patiently(model_lock(deps.service.models)):
+        try:
+            os.utime(place)
+        except FileNotFoundError:
+            return False
+    return True
 
 
 def verify_folder(folder: Path, recorded: Manifest) -> None:

@@ -182,11 +182,9 @@ def _commit(
     if found is not None:
         return found
     is_new = not (seen.head and seen.is_open)
-    if seen.head and is_new:
-        if deps.forge.head(repository.full_name, seen.name) != seen.head:
-            raise RetryError("BranchMoved", f"{seen.name} moved before it made way")
-        deps.forge.delete_branch(repository.full_name, seen.name)
     try:
+        if seen.head and is_new:
+            deps.mirror.delete_branch(repository, seen.name, at=seen.head)
         return deps.forge.commit_file(
             repository.full_name,
             parent=seen.base if is_new else seen.head,
@@ -225,6 +223,7 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     """Wait for the merge; make it where launchpin.yaml says so, the checks are green and nothing holds it."""
     pull = deps.forge.pull(promotion.repository, promotion.facts.number or 0)
     if pull.merged:
+        _note_merge(deps, promotion, pull)
         return Done(
             facts={"merge_sha": pull.merge_sha, "merged_by": pull.merged_by},
             writes=(Wake("compare", str(promotion.repository_id)),),
@@ -281,7 +280,7 @@ def _merge(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
     try:
         deps.effects.once(
             "merge_pull_request",
-            f"merge:{promotion.id}:{pull.head_sha}",
+            _merge_key(promotion, pull),
             look=lambda: _find_merge(deps, promotion, pull),
             act=lambda: Commit(
                 sha=deps.forge.merge_pull(
@@ -293,6 +292,17 @@ def _merge(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
     except ConflictError as error:
         return Wait(_LOOK, "NotMergeable", f"pull request {pull.number} cannot be merged: {error.message}")
     return Wait(timedelta(0), "Merged", "reads who merged it")
+
+
+def _merge_key(promotion: Promotion, pull: Pull) -> str:
+    return f"merge:{promotion.id}:{pull.head_sha}"
+
+
+def _note_merge(deps: Deps, promotion: Promotion, pull: Pull) -> None:
+    """Follow up a merge of ours whose answer was lost: the pull request says itself that it took place."""
+    if pull.merged_by == deps.service.bot:
+        merge = Commit(sha=pull.merge_sha)
+        deps.effects.recover("merge_pull_request", _merge_key(promotion, pull), look=lambda: merge, result=Commit)
 
 
 def _find_merge(deps: Deps, promotion: Promotion, pull: Pull) -> Commit | None:

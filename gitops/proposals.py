@@ -20,7 +20,7 @@ def _check_pull(deps: Deps, repository: Repository, pull: Pull) -> None:
         return  # not in the mirror yet, or a fork's: the next look finds it
     base = heads.get(f"refs/heads/{repository.default_branch}", "")
     touched = deps.mirror.changed_paths(repository, base, pull.head_sha)
-    for path in environment_paths(deps.mirror.files(repository, pull.head_sha)):
+    for path in environment_paths(tuple(deps.mirror.files(repository, pull.head_sha))):
         if is_touched(path, touched):
             deps.effects.once(
                 "check_pull_request",

@@ -156,6 +156,8 @@ class TrainingFacts(Frozen):
     experiment_id: str | None = None
     run_id: str | None = None
     attempt: int | None = None
+    losses: int | None = None
+    disk_full: int | None = None
     exit_code: int | None = None
     end: str | None = None
     log_sha256: str | None = None
@@ -384,3 +386,8 @@ class LeaseTimes(Frozen):
 
     lease: timedelta = timedelta(seconds=60)
     heartbeat: timedelta = timedelta(seconds=10)
+
+    @classmethod
+    def of(cls, lease: timedelta) -> "LeaseTimes":
+        """Return the times for a lease of this length: six heartbeats in each, so that five may be lost."""
+        return cls(lease=lease, heartbeat=lease / 6)

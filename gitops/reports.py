@@ -3,11 +3,10 @@
 These are jobs of their own: a forge that is away holds nothing else up, and what is told is always the newest state.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import assert_never
 
-from gitops.ports import Check, CheckState, Commit, Deps
+from gitops.ports import Check, CheckState, Deps
 from gitops.records import Promotion, Record, Rollout, Training
 from gitops.steps import Done, Outcome, Phase, Step, Story
 from gitops.texts import code, fenced, short, training_summary
@@ -34,16 +33,14 @@ class News:
 
 
 def tell(deps: Deps, news: News) -> Outcome:
-    """Put the record's state on its commit, once for each state."""
+    """Put the record's state on its commit, unless that is what was told last."""
     check = _check(deps, news.record)
     content = f"{news.record.revision}\n{check.state}\n{check.title}\n{check.summary}"
-    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def report() -> Commit:
+    def report() -> None:
         deps.forge.report_check(news.repository, news.commit, check)
-        return Commit(sha=news.commit)
 
-    deps.effects.once("report_check", f"report:{news.record.id}:{digest}", look=lambda: None, act=report, result=Commit)
+    deps.effects.renew("report_check", f"report:{news.record.id}", content=content, act=report)
     return Done()
 
 

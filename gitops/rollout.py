@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from gitops.aftermath import BY_HAND, finish, restore, waiting_rollback, write_back
 from gitops.desired import Desired, check_pin, digest_of, is_touched, read_desired
+from gitops.disk.space import require_room
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
-from gitops.models import fetch_version, hash_folder, model_folder, parse_manifest, verify_folder
+from gitops.models import fetch_version, hash_folder, hold_folder, model_folder, parse_manifest, verify_folder
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout, Version
@@ -105,6 +106,7 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
     version = check_pin(deps, desired, known=_environment(deps, rollout))
     if newer := _check_plan(deps, rollout, desired, version):
         return newer
+    require_room(deps.service.models, deps.service.least_free)
     if version is None:
         return _verify_unjudged(deps, rollout, desired)
     _fetch(deps, version)
@@ -122,7 +124,7 @@ def _verify_kept(deps: Deps, rollout: Rollout) -> Outcome:
     if version is None:
         raise RefusedError("VersionUnknown", f"{rollout.model} {rollout.version} has no verdict of Launchpin's")
     folder = model_folder(deps, version.manifest_sha256)
-    if folder.exists():
+    if hold_folder(deps, version.manifest_sha256):
         verify_folder(folder, parse_manifest(version.manifest))
     else:
         _fetch(deps, version)
@@ -380,13 +382,13 @@ ROLLOUT = Story(
     "rollout",
     (
         Step("admit", admit, event="admitted"),
-        Step("verify", verify, event="verified", deadline=timedelta(minutes=10)),
+        Step("verify", verify, event="verified", deadline=timedelta(minutes=70)),
         Step("prepare", prepare, event="prepared", deadline=timedelta(minutes=20)),
         Step("apply", apply, event="applied"),
         Step("bake", bake, event="baked"),
         Step("restore", restore, event="restored"),
         Step("write_back", write_back, event="written_back"),
-        Step("finish", finish, event="finished"),
+        Step("finish", finish, event="finished", deadline=timedelta(minutes=20)),
     ),
     lambda deps, subject: deps.store.rollout(subject),
     is_reported=True,

@@ -6,7 +6,7 @@ A secret is never a variable's value: the variable names a file that only its ow
 import stat
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     Args:
         instance: names this installation in its audit log, once.
         home: folder of state: database, mirrors, environments, models, logs.
-        database_url: SQLAlchemy's form; empty for SQLite in `home`.
+        database_url: SQLAlchemy's form, without a password; empty for SQLite in `home`.
+        database_password_file: file with the password of the database's user, where the server wants one.
         redis_url_file: file with the broker's URL, password included.
         base_url: where people reach the dashboard.
         forge_api: base of GitHub's REST API, `https://api.github.com` for example.
@@ -50,6 +51,23 @@ class Settings(BaseSettings):
         compare: how often pins and endpoints are compared.
         anchor: how often a new audit head is written to the deploy repositories.
         checkpoint: how often a new audit head is signed when there are new entries.
+        log: the form of the logs: `json`, one record a line, or `text` for a person at a terminal.
+        metrics_token_file: file with the token that `/metrics` wants; without it nobody gets an answer there.
+        metrics_port: where workers and the relay serve theirs, 0 for nowhere; the web process has it on its own port.
+        metrics_host: the address of that port.
+        lease: how long a job stays with a worker that is not heard of any more.
+        drain: how long the steps under way may go on when a worker is asked to stop.
+        gc: how often what nobody needs is removed.
+        keep_bodies: how long the raw body of a delivery is kept after it was handled.
+        keep_rows: how long jobs and effects are kept after they are over.
+        keep_logs: how long a training's log is kept.
+        keep_environments: how long a Python environment that nobody needs is kept since it was last used.
+        keep_environments_size: bytes of all of them together above which the longest unused go, 0 for no limit.
+        keep_models: how long files of a version that nobody needs are kept on this machine.
+        keep_mirrors: how long the mirror of a repository that is not connected is kept.
+        keep_configurations: how many of an endpoint's configurations that served last are kept in any case.
+        keep_configurations_age: how long the others are kept since they last served.
+        least_free: bytes of the disk that must be free before a training or a download begins.
         training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of this machine's where not set.
         training_tasks: processes and threads of a training, 0 for no limit.
     """
@@ -59,6 +77,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".launchpin-stack"), validation_alias=AliasChoices("LAUNCHPIN_HOME", "home"))
     instance: str = "launchpin.local"
     database_url: str = ""
+    database_password_file: Path | None = None
     redis_url_file: Path | None = None
     base_url: str = "http://127.0.0.1:8080"
     forge_api: str = "https://api.github.com"
@@ -79,6 +98,23 @@ class Settings(BaseSettings):
     compare: Duration = timedelta(seconds=60)
     anchor: Duration = timedelta(seconds=60)
     checkpoint: Duration = timedelta(seconds=60)
+    log: Literal["json", "text"] = "json"
+    metrics_token_file: Path | None = None
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    lease: Duration = timedelta(seconds=60)
+    drain: Duration = timedelta(seconds=20)
+    gc: Duration = timedelta(hours=24)
+    keep_bodies: Duration = timedelta(days=30)
+    keep_rows: Duration = timedelta(days=30)
+    keep_logs: Duration = timedelta(days=90)
+    keep_environments: Duration = timedelta(days=30)
+    keep_environments_size: int = Field(default=20 * 1024**3, ge=0)
+    keep_models: Duration = timedelta(days=30)
+    keep_mirrors: Duration = timedelta(days=7)
+    keep_configurations: int = Field(default=3, ge=3)
+    keep_configurations_age: Duration = Field(default=timedelta(days=7), ge=timedelta(days=7))
+    least_free: int = Field(default=2 * 1024**3, ge=0)
     training_memory: int | None = Field(default=None, ge=0)
     training_tasks: int = 2048
 

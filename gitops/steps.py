@@ -139,7 +139,7 @@ class Story(Generic[D, R]):
         steps: in order.
         load: reads the record a job is about; None when it is gone.
         failed: what to do when a step failed for good (attempts used up): the outcome that ends the story.
-        attempts: how often a step may raise before `failed` is asked.
+        attempts: how often a step may raise what nobody foresaw, or lose its worker, before `failed` is asked.
         is_reported: every change of such a record is told to the forge by a job of its own, so that a forge that is
             away holds nothing up.
     """

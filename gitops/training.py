@@ -7,22 +7,23 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+from gitops.attempts import ATTEMPTS, Attempt, end_lost_runs, end_run, given_up, lost_attempt
 from gitops.checkouts import Project, checked_out, read_launchpin
 from gitops.config.launchpin import LONGEST_TIMEOUT, Goal, LaunchpinFile
 from gitops.config.mlproject import compute_command
 from gitops.config.parameters import fill
-from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError, StalledError
+from gitops.disk.space import DISK_LOW, disk_low, is_disk_full, require_room, speaks_of_full_disk
+from gitops.errors import InputError, LaunchpinError, RefusedError, StalledError
 from gitops.judging import NO_VERDICT, judge_candidate
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, manifest_text
 from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunRef, TrainingEnd, TrainingSpec
 from gitops.records import Training, Version
 from gitops.selection import Objective, choose_candidate
-from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story
+from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Stalled, Step, Story
 from gitops.succession import known_environments, next_promotions
-from gitops.writes import OpenPromotion, SaveEnvironment, SaveVersion
+from gitops.writes import OpenPromotion, SaveEnvironment, SaveVersion, Wake
 
-_ATTEMPTS = 2
 # For what the train step does before and after the script: checking out, and storing its log.
 _AROUND = timedelta(hours=1)
 # What MLflow says when a script names another experiment than the run's that it was started in.
@@ -38,6 +39,7 @@ _FAILURES = {
 
 def prepare_environment(deps: Deps, training: Training) -> Outcome:
     """Resolve what the commit asks for and build its environment, or find it built."""
+    require_room(deps.service.workspace, deps.service.least_free)
     with checked_out(deps, training) as project:
         lock = deps.environments.lock(project.folder, declared=project.environment_file)
     deps.environments.build(lock)
@@ -54,45 +56,63 @@ def prepare_environment(deps: Deps, training: Training) -> Outcome:
 
 def train(deps: Deps, training: Training) -> Outcome:
     """Run the commit's code to its end, in a run that was made for this attempt."""
-    attempt = 1 + deps.lease.lost
+    attempt = Attempt.of(deps, training)
     deps.trainer.reap(training.id)
+    try:
+        require_room(deps.service.workspace, deps.service.least_free)
+        return _train(deps, training, attempt)
+    except StalledError as error:
+        return _stalled(error, attempt)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        return _stalled(disk_low(str(error)), attempt)
+
+
+def _stalled(error: StalledError, attempt: Attempt) -> Stalled:
+    """Wait for a person, or for room; the record keeps the count of lost workers, since this answer ends the job's."""
+    facts = attempt.facts(over=attempt.number - 1)
+    return Stalled(error.reason, error.message, facts=facts, writes=_ask_for_room(error.reason))
+
+
+def _ask_for_room(reason: str) -> tuple[Wake, ...]:
+    return (Wake("gc", "home"),) if reason == DISK_LOW else ()
+
+
+def _train(deps: Deps, training: Training, attempt: Attempt) -> Outcome:
     file = read_launchpin(deps, training)
-    note = _end_lost_run(deps, training, file, attempt=attempt - 1)
-    if attempt > _ATTEMPTS:
-        return Ended(Phase.ERRORED, "WorkerLost", f"the worker was lost {_ATTEMPTS} times while it trained{note}")
+    note = end_lost_runs(deps, training, attempt, experiment=file.experiment)
+    if attempt.losses >= ATTEMPTS:
+        return given_up(attempt, note)
     secrets = _granted(deps, training, file)
-    run = _start_run(deps, training, file, attempt=attempt)
+    run = _start_run(deps, training, file, attempt=attempt.number)
     try:
         with checked_out(deps, training) as project:
-            spec = _spec(deps, training, file, project=project, run=run, attempt=attempt, secrets=secrets)
+            spec = _spec(deps, training, file, project=project, run=run, attempt=attempt.number, secrets=secrets)
             end = deps.trainer.run(spec, lease=deps.lease)
     except (RefusedError, InputError):
-        _end_run(deps, run.run_id)
+        end_run(deps, run.run_id)
         raise
     if end.end is End.LOST:
-        raise RetryError("LeaseLost", "another worker took this training over")
+        return lost_attempt(deps, run, attempt)
     note = _keep_log(deps, run, end)
-    return _trained(deps, end, run, file, attempt=attempt, note=note)
+    if _met_full_disk(end):
+        return _out_of_room(training, attempt, end, note=note + end_run(deps, run.run_id))
+    return _trained(deps, end, run, file, attempt=attempt.number, note=note)
 
 
-def _end_lost_run(deps: Deps, training: Training, file: LaunchpinFile, *, attempt: int) -> str:
-    """Close the run of the attempt whose worker was lost, so that none runs for ever."""
-    if not attempt:
-        return ""
-    try:
-        run = deps.registry.find_run(experiment=file.experiment, run_key=f"{training.id}/{attempt}")
-    except LaunchpinError as error:
-        return f" (its run was not ended: {error})"
-    return _end_run(deps, run.run_id) if run else ""
+def _met_full_disk(end: TrainingEnd) -> bool:
+    return end.end is End.EXITED and end.exit_code != 0 and any(speaks_of_full_disk(line) for line in end.tail)
 
 
-def _end_run(deps: Deps, run_id: str) -> str:
-    """End a run that came to nothing; a registry that is away costs the run's status, never another training."""
-    try:
-        deps.registry.end_run(run_id, succeeded=False)
-    except LaunchpinError as error:
-        return f" (its run was not ended: {error})"
-    return ""
+def _out_of_room(training: Training, attempt: Attempt, end: TrainingEnd, *, note: str) -> Outcome:
+    """Wait for room and train once more; what fills every disk that it gets ends."""
+    times, last = 1 + (training.facts.disk_full or 0), _last_words(end.tail)[:300]
+    facts: Facts = {**attempt.facts(over=attempt.number), "disk_full": times, "log_tail": list(end.tail)}
+    if times >= ATTEMPTS:
+        return Ended(Phase.ERRORED, DISK_LOW, f"it met a full disk {times} times: {last}{note}", facts=facts)
+    message = f"{disk_low(last).message}{note}"
+    return Stalled(DISK_LOW, message, facts=facts, writes=_ask_for_room(DISK_LOW))
 
 
 def _granted(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, str]:
@@ -202,7 +222,7 @@ def _trained(deps: Deps, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, 
     }
     if end.end is End.EXITED and end.exit_code == 0:
         return Done(facts=facts, message=f"trained in {end.seconds:.0f} s{note}")
-    note += _end_run(deps, run.run_id)
+    note += end_run(deps, run.run_id)
     last = _last_words(end.tail)
     reason, why = _FAILURES.get(end.end, _explain(end, file))
     return Ended(Phase.ERRORED, reason, f"{why}: {last[:300]}{note}", facts=facts)
@@ -250,6 +270,7 @@ def _run(training: Training) -> RunRef:
 
 def register(deps: Deps, training: Training) -> Outcome:
     """Register the candidate once, re-hash every byte of it, and record it with its verdict."""
+    require_room(deps.service.models, deps.service.least_free)
     facts = training.facts
     candidate_run = facts.candidate_run_id or ""
     model = LoggedModel(name="", uri=facts.candidate_model or "")
@@ -328,6 +349,12 @@ def hand_over(deps: Deps, training: Training) -> Outcome:
     version = training.facts.version or ""
     if file.deploy is None:
         return Done(message=f"{training.model} {version} is registered; launchpin.yaml names no deploy repository")
+    if newer := deps.store.overtaking(training):
+        # It was lost with its worker, or took longer: what was pushed after it must not give way to it.
+        went = f"{newer.facts.version} of the newer commit {newer.commit[:12]} went ahead"
+        return Done(
+            facts={"promotions": []}, message=f"{training.model} {version} is registered and goes nowhere: {went}"
+        )
     promotions = next_promotions(deps, training, file, after="")
     named = tuple(
         SaveEnvironment(environment, ("name", "is_champion", "model")) for environment in known_environments(deps, file)
@@ -345,7 +372,7 @@ TRAINING = Story(
         Step("environment", prepare_environment, deadline=timedelta(minutes=20), queue=Queue.TRAINING),
         Step("train", train, event="trained", deadline=LONGEST_TIMEOUT + _AROUND, queue=Queue.TRAINING),
         Step("judge", judge, event="judged", deadline=timedelta(minutes=5)),
-        Step("register", register, event="registered", deadline=timedelta(minutes=10)),
+        Step("register", register, event="registered", deadline=timedelta(minutes=70)),
         Step("hand_over", hand_over, event="handed_over"),
     ),
     lambda deps, subject: deps.store.training(subject),

@@ -5,9 +5,37 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.mlflow import running_mlflow
-from tests.support.store import clock, store
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.store import (
+    clock,
+    database_url,
+    empty_and_fresh,
+    empty_url,
+    postgres_url,
+    sqlite_template,
+    sqlite_url,
+    store,
+)
 
-__all__ = ["clock", "store", "tracking_uri"]
+__all__ = [
+    "clock",
+    "database_url",
+    "empty_and_fresh",
+    "empty_url",
+    "postgres",
+    "postgres_url",
+    "sqlite_template",
+    "sqlite_url",
+    "store",
+    "tracking_uri",
+]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Give one PostgreSQL for the whole session; each test makes a database of its own in it."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

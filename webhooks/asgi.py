@@ -1,17 +1,20 @@
 """The web process: the webhook door in front, pages and health behind it. Reading this file lists what HTTP reaches."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 
-from gitops.bootstrap import for_web, hook_secrets
+from gitops.bootstrap import for_web, hook_secrets, metrics_token
 from gitops.settings import Settings
 from webhooks import health
 from webhooks.dashboard import pages
+from webhooks.door import watched_door
 from webhooks.guard import HostGuard
-from webhooks.receive import Receive, Receiver, Scope, Send
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from webhooks.metrics import Metrics
+from webhooks.receive import Receiver
+from webhooks.replies import App, Receive, Scope, Send
+from webhooks.waiting import Patient
 
 
 def create_app(settings: Settings) -> App:
@@ -22,15 +25,39 @@ def create_app(settings: Settings) -> App:
     """
     store = for_web(settings)
     receiver = Receiver(store, path=f"/webhook/{settings.hook_path}", secrets=hook_secrets(settings))
-    app = FastAPI(title="Launchpin", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Launchpin", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_closing(receiver))
     app.state.store = store
     app.state.settings = settings
+    app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
     app.include_router(health.router)
     pages.install(app)
-    return HostGuard(_split(receiver, app), allowed=settings.web_hosts)
+    metrics = Metrics(store.tallies, home=settings.home, token=metrics_token(settings))
+    guarded = HostGuard(_split(watched_door(receiver, metrics), app), allowed=settings.web_hosts)
+    return _beside(metrics, guarded)
 
 
-def _split(receiver: Receiver, app: App) -> App:
+def _closing(receiver: Receiver) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Close the door when everything was answered."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await receiver.close()
+
+    return lifespan
+
+
+def _beside(metrics: App, app: App) -> App:
+    """Answer `/metrics` under whatever name a scraper knows us by: its token is what protects it."""
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        is_scrape = scope["type"] == "http" and scope["path"] == "/metrics"
+        await (metrics if is_scrape else app)(scope, receive, send)
+
+    return route
+
+
+def _split(receiver: App, app: App) -> App:
     """Send webhooks past the framework: their path is hot, and their body must stay raw."""
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:

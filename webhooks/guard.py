@@ -1,15 +1,14 @@
-"""Refuses requests for a host that this part was not given: the defence against rebound names."""
+"""Refuses what is not meant for us: another host's requests, for names can be rebound, and bodies with two lengths."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
-from webhooks.receive import Receive, Scope, Send
+from webhooks.replies import TWO_LENGTHS, App, Receive, Reply, Scope, Send, send_last_reply
 
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-_BODY = b'{"status": 421, "code": "wrong_host", "detail": "this part does not answer for that host"}'
+_WRONG_HOST = Reply(421, "wrong_host", "this part does not answer for that host")
 
 
 class HostGuard:
-    """Lets only known hosts pass.
+    """Lets only known hosts pass, and only what every proxy reads alike.
 
     Args:
         app: what is guarded.
@@ -23,10 +22,11 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
         if scope["type"] == "http":
-            hosts = [value.lower() for name, value in scope["headers"] if name.lower() == b"host"]
-            if len(hosts) != 1 or hosts[0] not in self._allowed:
-                headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(_BODY))]
-                await send({"type": "http.response.start", "status": 421, "headers": headers})
-                await send({"type": "http.response.body", "body": _BODY})
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or hosts[0].lower() not in self._allowed:
+                await send_last_reply(receive, send, _WRONG_HOST)
+                return
+            if {name for name, _ in scope["headers"]} >= {b"content-length", b"transfer-encoding"}:
+                await send_last_reply(receive, send, TWO_LENGTHS)
                 return
         await self._app(scope, receive, send)

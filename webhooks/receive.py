@@ -1,59 +1,64 @@
 """The door for webhooks: check, store durably, answer. Raw ASGI; parses nothing, publishes nothing.
 
 The order of checks is fixed: method, path, size, content type, headers, signature, delivery id, replay. Before the
-signature holds nothing is written and nothing of the body reaches a log.
+signature holds nothing is written, nothing of the body reaches a log, and what is held of strangers is bounded.
 """
 
 import asyncio
 import hashlib
 import hmac
-import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from gitops.errors import RetryError
+from gitops.failpoints import failpoint
 from gitops.ports import Received, Store
 from gitops.records import Cause, Delivery
+from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_address
+from webhooks.inbox import PATIENCE, Inbox
+from webhooks.replies import TWO_LENGTHS, Receive, Refusal, Reply, Scope, Send, send_last_reply, send_reply
+from webhooks.security import SecurityLog
 from webhooks.signature import is_signed
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = tuple[tuple[bytes, bytes], ...]
+BODY_SECONDS = 9.0
+ANSWER_SECONDS = 9.5
+"""From the request's head to the answer, whatever happens; GitHub waits for ten."""
 
-LONGEST_BODY = 25 * 1024 * 1024
 _LONGEST_HEADER = 8 * 1024
-_BODY_SECONDS = 10.0
+_LONGEST_NUMBER = 12
+_LARGE = 1024 * 1024
 _GUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EVENT = re.compile(rb"[a-z_]{1,64}")
+_ONCE = frozenset(
+    (
+        b"content-length",
+        b"content-type",
+        b"content-encoding",
+        b"transfer-encoding",
+        b"x-hub-signature-256",
+        b"x-github-delivery",
+        b"x-github-event",
+    )
+)
 _log = logging.getLogger("launchpin.receive")
 
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer: a status, and a problem (RFC 9457) or a receipt."""
-
-    status: int
-    code: str
-    detail: str
-    field: str = ""
-    limit: int = 0
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class Refusal(Exception):  # noqa: N818 - not an error of ours: an answer that ends the checks
-    """Carries the reply out of the checks."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.code)
-        self.reply = reply
-
-
-_UNSIGNED = Reply(401, "signature_invalid", "the body is not signed with this webhook's secret")
+_NOT_POST = Reply(405, "method_not_allowed", "deliver with POST", allow="POST")
 _NOT_HERE = Reply(404, "not_found", "nothing is here")
+_LONG_HEADER = Reply(431, "header_too_large", "a header is too long", limit=_LONGEST_HEADER)
+_TOO_LARGE = Reply(413, "body_too_large", "the body is too large: subscribe to fewer events", limit=LONGEST_BODY)
+_COMPRESSED = Reply(415, "content_encoding", "send the body as it is, not compressed")
+_NOT_JSON = Reply(415, "content_type", "set content type to application/json in the webhook's settings")
+_TOO_SLOW = Reply(408, "too_slow", f"the body took longer than {BODY_SECONDS:.0f} s")
+_CUT_SHORT = Reply(400, "incomplete", "the body ended early")
+_UNSIGNED = Reply(401, "signature_invalid", "the body is not signed with this webhook's secret")
+_TOO_MANY = Reply(429, "too_many_failures", "too many wrong signatures came from this address", retry_after=5)
+_FULL = Reply(503, "queue_full", "too much is under way at once: deliver this again", retry_after=5)
+_BUSY = Reply(503, "busy", "the database is busy: deliver this again", retry_after=5)
+_STOPPING = Reply(503, "stopping", "this part is going down: deliver this again", retry_after=5)
+_NOT_STORED = Reply(500, "not_stored", "the database does not take this delivery; the log says why")
+_PONG = Reply(200, "pong", "this webhook works")
+_OTHER_BODY = Reply(409, "delivery_conflict", "this delivery id is known with another body")
 
 
 class Receiver:
@@ -70,120 +75,189 @@ class Receiver:
     def __init__(self, store: Store, *, path: str, secrets: Sequence[str]) -> None:
         if not secrets or not all(secrets):
             raise ValueError("a webhook secret is required")
-        self._store = store
+        self._inbox = Inbox(store)
         self._path = path.encode()
         self._secrets = tuple(secrets)
+        self._budgets = Budgets()
+        self._strikes = Strikes()
+        self._security = SecurityLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            reply = await self._answer(scope, receive)
-        except Refusal as refusal:
-            reply = refusal.reply
-        await _send(send, reply)
+        until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        address = to_address(scope["client"])
+        body = _Body(receive, self._budgets, address)
+        if self._budgets.enter(address):
+            try:
+                reply = await self._answer(scope, body, address, until=until)
+            except Refusal as refusal:
+                reply = refusal.reply
+            except asyncio.CancelledError:
+                reply = _STOPPING
+            finally:
+                self._budgets.leave(address, body.counted)
+        else:
+            reply = _FULL
+        failpoint("receive.before_reply")
+        if body.is_read:
+            await send_reply(send, reply)
+        else:
+            await send_last_reply(receive, send, reply)
+        failpoint("receive.after_reply")
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        headers: Headers = tuple(scope["headers"])
-        _check_method(scope)
+    async def close(self) -> None:
+        """Store what was taken, and end."""
+        await asyncio.to_thread(self._inbox.close)
+        self._security.close()
+
+    async def _answer(self, scope: Scope, body: "_Body", address: str, *, until: float) -> Reply:
+        if scope["method"] != "POST":
+            raise Refusal(_NOT_POST)
         if not hmac.compare_digest(scope["path"].encode("utf-8", "surrogateescape"), self._path):
             raise Refusal(_NOT_HERE)
-        _check_headers(headers)
-        unverified_body = await _read_body(receive)
-        if not is_signed(unverified_body, _one(headers, b"x-hub-signature-256"), secrets=self._secrets):
-            _log.warning("a delivery's signature is wrong", extra={"bytes": len(unverified_body)})
-            raise Refusal(_UNSIGNED)
-        guid = _check_form(_one(headers, b"x-github-delivery"), _GUID, "bad_delivery_id", "X-GitHub-Delivery")
-        event = _check_form(_one(headers, b"x-github-event"), _EVENT, "bad_event", "X-GitHub-Event")
+        headers = _read_headers(scope)
+        unverified_body = await self._read_signed(headers, body, address)
+        failpoint("receive.verified")
+        guid = _check_form(headers, b"x-github-delivery", _GUID, code="bad_delivery_id", field="X-GitHub-Delivery")
+        event = _check_form(headers, b"x-github-event", _EVENT, code="bad_event", field="X-GitHub-Event")
         if event == "ping":
-            return Reply(200, "pong", "this webhook works")
-        return await self._store_delivery(guid.lower(), event, unverified_body)
+            return _PONG
+        patience = min(PATIENCE, until - asyncio.get_running_loop().time())
+        reply = await self._store_delivery(guid.lower(), event, unverified_body, patience=patience)
+        if reply is _OTHER_BODY:
+            self._security.note(reply.code, address)
+        return reply
 
-    async def _store_delivery(self, guid: str, event: str, body: bytes) -> Reply:
-        digest = hashlib.sha256(body).hexdigest()
+    async def _read_signed(self, headers: Mapping[bytes, bytes], body: "_Body", address: str) -> bytes:
+        """Return the body when it is ours.
+
+        Who signed wrongly too often is still heard out as far as a usual body goes, because a proxy or a network in
+        front of many has one address: a right signature is always taken.
+        """
+        is_out = self._strikes.is_out(address)
+        if is_out and int(headers.get(b"content-length", b"0")) > FREE_BYTES:
+            self._security.note(_TOO_MANY.code, address)
+            raise Refusal(_TOO_MANY)
+        try:
+            unverified_body = await body.read(FREE_BYTES if is_out else LONGEST_BODY)
+        except _OverLimit:
+            raise Refusal(_TOO_MANY if is_out else _TOO_LARGE) from None
+        signature = headers.get(b"x-hub-signature-256", b"")
+        if len(unverified_body) > _LARGE:  # Milliseconds of hashing would hold up everybody else.
+            is_ours = await asyncio.to_thread(is_signed, unverified_body, signature, secrets=self._secrets)
+        else:
+            is_ours = is_signed(unverified_body, signature, secrets=self._secrets)
+        if is_ours:
+            return bytes(unverified_body)
+        self._strikes.add(address)
+        reply = _TOO_MANY if is_out else _UNSIGNED
+        self._security.note(reply.code, address)
+        raise Refusal(reply)
+
+    async def _store_delivery(self, guid: str, event: str, body: bytes, *, patience: float) -> Reply:
+        is_large = len(body) > _LARGE
+        digest = await asyncio.to_thread(_digest, body) if is_large else _digest(body)
         cause = Cause(kind="delivery", id=guid, body_sha256=digest)
         delivery = Delivery(id=guid, cause=cause, event=event, body_sha256=digest, body=body)
         try:
-            received = await asyncio.to_thread(self._store.save_delivery, delivery)
+            received = await self._inbox.put(delivery, patience=patience)
         except RetryError:
-            _log.exception("a delivery could not be stored")
-            later = ((b"retry-after", b"5"),)
-            return Reply(503, "busy", "the database is busy: deliver this again", headers=later)
+            return _BUSY
+        except Exception:  # noqa: BLE001 - whatever it is, the sender must hear that nothing was acknowledged
+            _log.exception("delivery %s cannot be stored", guid)
+            return _NOT_STORED
         match received:
             case Received.NEW:
                 return Reply(202, "accepted", guid)
             case Received.DUPLICATE:
                 return Reply(200, "duplicate", guid)
             case Received.CONFLICT:
-                _log.error("delivery %s came again with another body", guid)
-                return Reply(409, "delivery_conflict", "this delivery id is known with another body")
+                return _OTHER_BODY
 
 
-def _check_method(scope: Scope) -> None:
-    if scope["method"] != "POST":
-        raise Refusal(Reply(405, "method_not_allowed", "deliver with POST", headers=((b"allow", b"POST"),)))
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
-def _check_headers(headers: Headers) -> None:
-    """Refuse by size, type and doubled headers, before a byte of the body is read."""
-    if any(len(name) + len(value) > _LONGEST_HEADER for name, value in headers):
-        raise Refusal(Reply(431, "header_too_large", "a header is too long", limit=_LONGEST_HEADER))
-    declared = _one(headers, b"content-length")
-    if declared and (not declared.isdigit() or int(declared) > LONGEST_BODY):
-        raise Refusal(_too_large())
-    if _one(headers, b"content-encoding") not in (b"", b"identity"):
-        raise Refusal(Reply(415, "content_encoding", "send the body as it is, not compressed"))
-    if _one(headers, b"content-type").split(b";")[0].strip().lower() != b"application/json":
-        raise Refusal(Reply(415, "content_type", "set content type to application/json in the webhook's settings"))
+def _read_headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers, refused by size, type and doubled ones before a byte of the body is read."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if len(name) + len(value) > _LONGEST_HEADER:
+            raise Refusal(_LONG_HEADER)
+        if name in headers and name in _ONCE:
+            raise Refusal(Reply(400, "duplicate_header", "a header came twice", field=name.decode()))
+        headers[name] = value
+    declared = headers.get(b"content-length")
+    if declared is not None:
+        if not declared.isdigit() or len(declared) > _LONGEST_NUMBER or int(declared) > LONGEST_BODY:
+            raise Refusal(_TOO_LARGE)
+        if b"transfer-encoding" in headers:
+            raise Refusal(TWO_LENGTHS)
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Refusal(_COMPRESSED)
+    if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
+        raise Refusal(_NOT_JSON)
+    return headers
 
 
-def _too_large() -> Reply:
-    return Reply(413, "body_too_large", "the body is too large: subscribe to fewer events", limit=LONGEST_BODY)
-
-
-def _one(headers: Headers, name: bytes) -> bytes:
-    """Return the only header of that name, empty when there is none."""
-    values = [value for key, value in headers if key.lower() == name]
-    if len(values) > 1:
-        raise Refusal(Reply(400, "duplicate_header", "a header came twice", field=name.decode()))
-    return values[0] if values else b""
-
-
-def _check_form(value: bytes, form: re.Pattern[bytes], code: str, field: str) -> str:
+def _check_form(headers: Mapping[bytes, bytes], name: bytes, form: re.Pattern[bytes], *, code: str, field: str) -> str:
+    value = headers.get(name, b"")
     if not form.fullmatch(value):
         raise Refusal(Reply(400, code, f"{field} is missing or malformed", field=field))
     return value.decode()
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """Return the whole body, read within the time and size that GitHub itself keeps."""
-    chunks = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Refusal(Reply(400, "incomplete", "the body ended early"))
-                chunks += message.get("body", b"")
-                if len(chunks) > LONGEST_BODY:
-                    raise Refusal(_too_large())
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise Refusal(Reply(408, "too_slow", "the body took longer than 10 s")) from None
-    return bytes(chunks)
+class _OverLimit(Exception):  # noqa: N818 - only says which way the reading ended
+    """More came than is taken."""
 
 
-async def _send(send: Send, reply: Reply) -> None:
-    is_problem = reply.status >= 400  # noqa: PLR2004 - HTTP's own border between answers and problems
-    document: dict[str, object] = {"status": reply.status, "code": reply.code, "detail": reply.detail}
-    if reply.field:
-        document["field"] = reply.field
-    if reply.limit:
-        document["limit"] = reply.limit
-    body = json.dumps(document).encode()
-    kind = b"application/problem+json" if is_problem else b"application/json"
-    # A refused body may still be under way: the connection cannot be used for another request.
-    closing = ((b"connection", b"close"),) if is_problem else ()
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *reply.headers, *closing]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class _Body:
+    """A request's body as it comes in, counted against the budgets.
+
+    Args:
+        counted: bytes that the budgets hold for it.
+        is_read: whether it came to its end.
+    """
+
+    def __init__(self, receive: Receive, budgets: Budgets, address: str) -> None:
+        self._receive = receive
+        self._budgets = budgets
+        self._address = address
+        self.counted = 0
+        self.is_read = False
+
+    async def read(self, most: int) -> bytes | bytearray:
+        """Return the whole body, read within the time that is left for an answer.
+
+        Raises:
+            _OverLimit: it is longer than `most`.
+        """
+        body: bytes | bytearray = b""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while not self.is_read:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(_CUT_SHORT)
+                    chunk: bytes = message.get("body", b"")
+                    self._count(len(body) + len(chunk), most)
+                    if not body:
+                        body = chunk
+                    elif isinstance(body, bytearray):
+                        body += chunk
+                    else:  # It grows in place: what a stranger sends is never in memory twice.
+                        body = bytearray(body + chunk)
+                    self.is_read = not message.get("more_body", False)
+        except TimeoutError:
+            raise Refusal(_TOO_SLOW) from None
+        return body
+
+    def _count(self, size: int, most: int) -> None:
+        if size > most:
+            raise _OverLimit
+        more = size - FREE_BYTES - self.counted
+        if more > 0:
+            if not self._budgets.hold(self._address, more):
+                raise Refusal(_FULL)
+            self.counted += more

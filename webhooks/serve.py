@@ -1,12 +1,11 @@
 """Starts the web process: `python -P -m webhooks.serve --port N`."""
 
 import argparse
-import logging
 
-import uvicorn
-
+from gitops.bootstrap import observe
 from gitops.settings import Settings
 from webhooks.asgi import create_app
+from webhooks.server import allow_connections, make_server
 
 
 def main() -> None:
@@ -15,16 +14,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvicorn.run(
-        create_app(Settings()),
-        host=arguments.host,
-        port=arguments.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    settings = Settings()
+    observe("web", settings)
+    allow_connections()
+    make_server(create_app(settings), host=arguments.host, port=arguments.port).run()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Source: GitHub, "Validating webhook deliveries" (HMAC-SHA256 over the raw body, `sha256=` and 64 lower-case hex digits).
 """
 
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -11,12 +10,12 @@ from collections.abc import Sequence
 _FORM = re.compile(rb"sha256=[0-9a-f]{64}")
 
 
-def sign(secret: str, body: bytes) -> str:
+def sign(secret: str, body: bytes | bytearray) -> str:
     """Return the header's value for a body."""
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex()
 
 
-def is_signed(unverified_body: bytes, header: bytes, *, secrets: Sequence[str]) -> bool:
+def is_signed(unverified_body: bytes | bytearray, header: bytes, *, secrets: Sequence[str]) -> bool:
     """Return whether the header is the body's signature by one of the secrets.
 
     Args:

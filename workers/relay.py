@@ -1,74 +1,86 @@
 """The relay: tells idle workers that jobs are ready, keeps time, and signs audit heads. One leader, by lease.
 
-It publishes a job's number once for each time the job becomes ready, so messages stay within ready jobs. What the
-broker forgot is published again: at once when its marker key is gone, and at most every 30 s for a queue that is empty
-while its jobs wait.
+A broker or an audit log that is in trouble holds up nothing else: each has its own pause before it is tried again.
 """
 
-import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import redis
-from celery import Celery
-from kombu.exceptions import KombuError
-
-from gitops.bootstrap import broker_url, for_relay
+from gitops.bootstrap import broker_url, for_relay, observe
 from gitops.errors import LaunchpinError
-from gitops.ports import QueueDepth
 from gitops.settings import Settings
+from workers.broker import Broker
+from workers.counting import count_where_asked
+from workers.lead import LEASE, Lead
+from workers.publisher import Publisher
 from workers.signer import Signer
 
 _log = logging.getLogger(__name__)
-_MARKER = "launchpin:marker"
-_LOOK = 0.01
-_PATROL = 1.0
-_FORGOTTEN = 30.0
-_LEASE = 15.0
 
 
-@dataclass
-class Publisher:
-    """Turns ready jobs into messages, each readiness once.
+@dataclass(frozen=True)
+class Pace:
+    """How often the relay looks, in seconds.
 
     Args:
-        publish: sends one message: queue, job.
-        waiting: number of messages in a queue of the broker.
+        busy: between two looks whether anybody wrote, while somebody does.
+        idle: the same while nobody does.
+        lively: how long after a write somebody is taken to be writing.
+        patrol: at least so often everything is looked at, changed or not.
+        lease: how long a relay leads without saying so again.
+        first_pause: before a broker that did not answer is asked again; doubled each time.
+        longest_pause: the most it is doubled to.
     """
 
-    publish: Callable[[str, int], None]
-    waiting: Callable[[str], int]
-    told: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
-    repeated: dict[str, float] = field(default_factory=dict)
+    busy: float = 0.004
+    idle: float = 0.02
+    lively: float = 0.25
+    patrol: float = 1.0
+    lease: float = LEASE
+    first_pause: float = 0.25
+    longest_pause: float = 4.0
 
-    def tell(self, depth: QueueDepth) -> None:
-        """Publish what became ready since the last call."""
-        told = self.told.setdefault(depth.queue, set())
-        ready = set(depth.jobs)
-        told &= ready
-        for job, epoch in depth.jobs:
-            if (job, epoch) not in told:
-                self.publish(depth.queue, job)
-                told.add((job, epoch))
 
-    def forget(self) -> None:
-        """Publish everything again at the next call: the broker lost its memory."""
-        self.told.clear()
+class Chore:
+    """Something to do again and again, which is left alone for a while after it failed.
 
-    def patrol(self, depth: QueueDepth, now: float) -> None:
-        """Publish a queue's oldest jobs again when they wait although the broker holds no message for it."""
-        if depth.oldest < _FORGOTTEN or now - self.repeated.get(depth.queue, -_FORGOTTEN) < _FORGOTTEN:
+    Args:
+        name: for the log.
+        do: what; raises when it cannot.
+        pace: says how long it is left alone.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self, name: str, do: Callable[[], object], pace: Pace, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._clock = clock
+        self._do = do
+        self._pace = pace
+        self._pause = 0.0
+        self.due = 0.0
+
+    def run(self, now: float) -> None:
+        """Do it, unless it is left alone yet."""
+        if now < self.due:
             return
-        if self.waiting(depth.queue) == 0:
-            self.repeated[depth.queue] = now
-            self.told.pop(depth.queue, None)
-            self.tell(depth)
+        try:
+            self._do()
+        except Exception as error:  # noqa: BLE001 - one that fails is told and tried again, and holds up no other
+            self._pause = min(self._pace.longest_pause, self._pause * 2 or self._pace.first_pause)
+            self.due = self._clock() + self._pause
+            is_ours = isinstance(error, LaunchpinError | OSError)
+            _log.warning("%s: %s; again in %.2g s", self._name, error, self._pause, exc_info=not is_ours)
+            return
+        if self._pause:
+            _log.info("%s: works again", self._name)
+        self._pause = self.due = 0.0
 
 
 class Relay:
@@ -76,72 +88,72 @@ class Relay:
 
     Args:
         settings: where database and broker are.
+        pace: how often it looks.
     """
 
-    def __init__(self, settings: Settings, celery: Celery) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
         self._store = for_relay(settings)
-        self._redis = redis.Redis.from_url(broker_url(settings), socket_timeout=5, health_check_interval=10)
-        self._celery = celery
-        self._publisher = Publisher(self._publish, self._waiting)
-        self._signer = Signer(self._store, settings)
-        self._owner = f"{socket.gethostname()}:{settings.home.absolute()}"
-        self._next_patrol = 0.0
-        self._next_lead = 0.0
-        self._is_leader = False
+        self._broker = Broker(broker_url(settings))
+        self._publisher = Publisher(self._broker)
+        self._lead = Lead(self._store, settings.home, lease=self._pace.lease)
+        self._signer = Signer(self._store, settings, leader=self._lead.owner)
+        self._looking = Chore("looking", self._look, self._pace)
+        self._publishing = Chore("publishing", self._publish, self._pace)
+        self._signing = Chore("signing", self._signer.sign_when_due, self._pace)
+        self._due = self._changed = 0.0
         self.stopping = threading.Event()
 
     def run(self) -> None:
         """Relay until asked to stop."""
         _log.info("relay up, pid %s", os.getpid())
-        due = 0.0
-        while not self.stopping.wait(_LOOK):
-            try:
-                now = time.monotonic()
-                if self._store.has_changed() or now >= due:
-                    self._look(now)
-                    wait = self._store.next_due()
-                    due = now + min(_PATROL, _PATROL if wait is None else max(wait, _LOOK))
-            except (LaunchpinError, KombuError, redis.RedisError, OSError) as error:
-                _log.warning("relay: %s", error)
-                self.stopping.wait(_PATROL)
+        nap = self._pace.busy
+        while not self.stopping.wait(nap):
+            now = time.monotonic()
+            self._looking.run(now)
+            nap = self._pace.busy if now - self._changed < self._pace.lively else self._pace.idle
+        self._end()
 
-    def _look(self, now: float) -> None:
-        if now >= self._next_lead:
-            self._is_leader = self._store.lead("relay", self._owner, seconds=_LEASE)
-            self._next_lead = now + _LEASE / 3
-        if not self._is_leader:
+    def _look(self) -> None:
+        """See to everything, if anybody wrote or it is time."""
+        now = time.monotonic()
+        if self._store.has_changed():
+            self._changed = now
+        elif now < self._due:
             return
-        depths = self._store.depth()
-        if now >= self._next_patrol:
-            self._next_patrol = now + _PATROL
-            if not self._redis.set(_MARKER, "1", nx=True):
-                for depth in depths:
-                    self._publisher.patrol(depth, now)
-            else:
-                self._publisher.forget()
-        for depth in depths:
-            self._publisher.tell(depth)
-        self._signer.sign_when_due()
+        self._due = 0.0  # until all of it is done
+        if self._lead.is_held(now):
+            self._publishing.run(now)
+            self._signing.run(now)
+        else:
+            self._signer.rest()
+        paused = [chore.due for chore in (self._publishing, self._signing) if chore.due]
+        soon = now + (self._store.next_due() or self._pace.patrol)
+        self._due = min(now + self._pace.patrol, soon, *paused)
 
-    def _publish(self, queue: str, job: int) -> None:
-        # No retry here: what cannot be published now is published when the broker is back.
-        self._celery.send_task("launchpin.wake", args=(queue, job), queue=queue, retry=False, ignore_result=True)
+    def _publish(self) -> None:
+        self._publisher.tell(self._store.depth(), time.monotonic())
 
-    def _waiting(self, queue: str) -> int:
-        return int(self._redis.llen(queue))
+    def _end(self) -> None:
+        """Let another relay lead at once; what is not said here is said by the end of the lease."""
+        try:
+            self._lead.give_up()
+        except LaunchpinError as error:
+            _log.warning("the lead was not given up: %s", error)
+        self._lead.close()
+        self._broker.close()
+        self._store.close()
 
 
 def main() -> None:
     """Run the relay until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    from workers.app import app  # noqa: PLC0415 - the broker's secret is read when a process starts, not at import
-
-    relay = Relay(Settings(), app)
+    settings = Settings()
+    observe("relay", settings)
+    count_where_asked(settings)
+    relay = Relay(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stopping.set())
-    with contextlib.suppress(KeyboardInterrupt):
-        relay.run()
+    relay.run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The process in which a training lives: starts it, watches its tree of processes, and ends all of it.
 
 Started as `python -P -m workers.runner` by a trainer, in an empty folder and with an empty environment. The job comes
-as one JSON line on standard input, which then stays open: its end means that the worker is gone, or wants the end.
+as one JSON line on standard input, which then stays open: its end means that the worker is gone, or wants the end, and
+silence on it that the worker is stopped, so that another one has the training by now.
 The result goes as one JSON line to standard output. This keeps a worker in order, and mistakes in training code away
 from it; it is no boundary against hostile code, which runs as the same user.
 """
@@ -49,6 +50,7 @@ class Runner:
         self._peak = 0
         self._status: int | None = None
         self._asked_to_end = False
+        self._heard = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask_to_end)
         self._child = _start(job, log)
@@ -103,7 +105,10 @@ class Runner:
         if self._asked_to_end:
             return
         readable, _, _ = select.select([0], [], [], _PACE)
-        if readable and not os.read(0, 4096):
+        if readable:
+            self._heard = time.monotonic()
+            self._asked_to_end = not os.read(0, 4096)
+        elif time.monotonic() - self._heard > self._job.silence:
             self._asked_to_end = True
 
     def _ask_to_end(self, number: int, frame: object) -> None:

@@ -5,16 +5,15 @@ and never changes after. Nothing here knows what a leaf says.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 EMPTY_ROOT = sha256(b"").digest()
 
 ReadNode = Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A complete subtree's hash.
 
     Args:
@@ -24,7 +23,7 @@ class Node:
     """
 
     level: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides a tuple's own `index`, which nobody asks a node for
     digest: bytes
 
 
@@ -97,16 +96,17 @@ def extend(size: int, leaves: Iterable[bytes], *, read_node: ReadNode) -> list[N
         leaves: hashes of the new leaves in order.
         read_node: gives the digest at (level, index); asked only for nodes complete at `size`.
     """
-    made: dict[tuple[int, int], Node] = {}
-
-    def read(level: int, index: int) -> bytes:
-        node = made.get((level, index))
-        return node.digest if node else read_node(level, index)
-
-    for position, leaf in enumerate(leaves, start=size):
-        for node in append(position, leaf, read_node=read):
-            made[node.level, node.index] = node
-    return list(made.values())
+    made: list[Node] = []
+    level, start, row = 0, size, list(leaves)
+    while row:
+        made += [Node(level, index, digest) for index, digest in enumerate(row, start)]
+        if start & 1:
+            start -= 1
+            row.insert(0, read_node(level, start))
+        # Spelled out: a function's call for each node would take as long as its hash.
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
+        level, start = level + 1, start >> 1
+    return made
 
 
 def root(size: int, *, read_node: ReadNode) -> bytes:

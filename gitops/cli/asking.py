@@ -17,6 +17,7 @@ import click
 from gitops.cli.exits import ExitCode
 from gitops.cli.main import fail_unknown
 from gitops.cli.show import Console, print_json
+from gitops.embedded.stack.database import has_database
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import read_record
 from gitops.errors import NotFoundError, RetryError
@@ -44,7 +45,7 @@ def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
     from gitops.embedded.stack.environment import settings_for  # noqa: PLC0415
 
     layout = Layout.load(stack_dir)
-    if not (layout.dir / "launchpin.sqlite3").exists():
+    if not has_database(layout):
         raise NotFoundError("NoStack", f"the stack in {layout.dir} was never up: `launchpin up` first")
     store = for_command(settings_for(layout))
     try:
@@ -130,7 +131,7 @@ def wait_for(store: Store, command: Command, *, console: Console, timeout: float
 def _waiting_for(store: Store, command: Command) -> str:
     """Return what a command waits for: its own word, or the error after which it is tried again."""
     jobs = (job for job in store.jobs() if (job.kind, job.subject) == ("command", command.id))
-    stuck = next((f"{job.reason}: {job.message}" for job in jobs if job.reason and job.attempts), "")
+    stuck = next((f"{job.reason}: {job.message}" for job in jobs if job.reason and job.tries), "")
     return stuck or command.message or command.reason or "waiting for a worker"
 
 

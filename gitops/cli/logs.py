@@ -17,6 +17,7 @@ from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.supervisor import part_states
 from gitops.ports import Store
 from gitops.records import Training
+from gitops.telemetry.lines import show_line
 from gitops.trainers.redaction import show_controls
 
 _PACE = 0.2
@@ -140,5 +141,7 @@ class Tail:
         self._stream.close()
 
     def _flush(self) -> None:
-        click.echo(_safe(self._begun))
+        # What our parts write is a record a line; people read the sentence in it.
+        for line in show_line(self._begun.decode("utf-8", "replace").rstrip("\r\n")):
+            click.echo(show_controls(line))
         self._begun = b""

@@ -98,7 +98,7 @@ def read_overview(store: Store) -> Overview:
         models=[_read_model(store, name) for name in names],
         environments=environments,
         holds=store.holds(),
-        moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.attempts],
+        moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
     )
 
 
@@ -169,7 +169,7 @@ def _show_moving(overview: Overview) -> str:
         return "Nothing is moving."
     lines = ["Moving:"]
     for job in overview.moving:
-        tried = f", tried {job.attempts} times" if job.attempts else ""
+        tried = f", tried {job.tries} times" if job.tries else ""
         lines.append(f"  {job.kind} {job.subject}: {job.state}, next look {until(job.not_before, overview.now)}{tried}")
         why = ": ".join(part for part in (job.reason, job.message) if part)
         if why:

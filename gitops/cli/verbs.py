@@ -14,6 +14,7 @@ VERBS = {
     "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
     "resume": ("gitops.cli.hold:resume", "Lift a hold."),
+    "gc": ("gitops.cli.gc:gc", "Remove what nobody needs any more, or show what would go."),
     "audit": ("gitops.cli.audit:audit", "Export, verify or ask the audit log."),
     "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
     "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),

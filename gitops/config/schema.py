@@ -12,9 +12,7 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import islice
-from typing import Any
-
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from gitops.config.formats import FORMATS
 from gitops.config.names import BadNameError
@@ -22,6 +20,9 @@ from gitops.config.scalars import UnreadableScalarError
 from gitops.config.text import Path, did_you_mean, show, show_path
 from gitops.config.tree import Document
 from gitops.errors import InputError
+
+if TYPE_CHECKING:  # The web process knows these files' names and values, and checks none.
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 NOT_IN_THIS_RELEASE = "not_in_this_release"
 
@@ -61,11 +62,15 @@ def editor_hint(kind: SchemaKind, *, location: str = "") -> str:
 
 
 @cache
-def _validator(kind: SchemaKind) -> Draft202012Validator:
+def _validator(kind: SchemaKind) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - five megabytes that only who checks a file pays for
+
     return Draft202012Validator(json.loads(schema_text(kind)), format_checker=_format_checker())
 
 
-def _format_checker() -> FormatChecker:
+def _format_checker() -> "FormatChecker":
+    from jsonschema import FormatChecker  # noqa: PLC0415 - as above
+
     checker = FormatChecker(formats=())
     for name, check in FORMATS.items():
         checker.checks(name, raises=(BadNameError, UnreadableScalarError, ValueError))(check)
@@ -118,7 +123,7 @@ class _Finding:
     is_name: bool
 
     @classmethod
-    def of(cls, error: ValidationError) -> "_Finding":
+    def of(cls, error: "ValidationError") -> "_Finding":
         return cls(
             keyword=error.validator if isinstance(error.validator, str) else "",
             wanted=error.validator_value,

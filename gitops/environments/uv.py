@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from gitops.disk.space import disk_low, speaks_of_full_disk
 from gitops.environments.requirements import UNRESOLVABLE
-from gitops.errors import RefusedError, RetryError
+from gitops.errors import LaunchpinError, RefusedError, RetryError
 
 # Where uv finds its cache, its settings, proxies and certificates; nothing secret of ours.
 _PASSED_ON = re.compile(
@@ -22,7 +23,6 @@ _UNREACHABLE = re.compile(
     r"Failed to fetch|Request failed after|error sending request|dns error|[Cc]onnection (refused|reset)|timed? ?out"
     r"|5\d\d (Internal|Bad Gateway|Service|Gateway)|429 Too Many"
 )
-_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
 class Uv:
@@ -46,7 +46,8 @@ class Uv:
 
         Raises:
             RefusedError: `EnvironmentUnresolvable` with uv's last lines.
-            RetryError: `IndexUnavailable`, `DiskFull` or `EnvironmentTimeout`.
+            RetryError: `IndexUnavailable` or `EnvironmentTimeout`.
+            StalledError: `DiskLow`.
         """
         call = subprocess.Popen(  # noqa: S603 - the uv program with arguments of ours
             [self._program, *arguments],
@@ -79,10 +80,10 @@ def _environment() -> dict[str, str]:
     return {**passed_on, **_OVERRIDES}
 
 
-def _failure(complaint: str) -> RefusedError | RetryError:
+def _failure(complaint: str) -> LaunchpinError:
     lines = "\n".join([line.rstrip() for line in complaint.splitlines() if line.strip()][-_LAST_LINES:])
-    if _DISK_FULL.search(lines):
-        return RetryError("DiskFull", lines)
+    if speaks_of_full_disk(lines):
+        return disk_low(lines)
     if _UNREACHABLE.search(lines):
         return RetryError("IndexUnavailable", lines)
     return RefusedError(UNRESOLVABLE, lines)

@@ -20,11 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uv
 
+from gitops.disk.locks import shared
 from gitops.environments.interpreters import Interpreter, Interpreters
 from gitops.environments.requirements import UNRESOLVABLE, Requirements, read_requirements
 from gitops.environments.sources import UvLock, read_project
@@ -101,16 +102,31 @@ class UvEnvironments:
             return found
         interpreter = self._interpreters.choose(lock.python)
         with self._alone(lock.key) as held:
-            if self.find(lock.key) is None:
+            if not self._is_built(lock.key):
                 failpoint("build_environment.before")
-                self._build(lock, interpreter, held=held)
+                try:
+                    self._build(lock, interpreter, held=held)
+                except BaseException:
+                    # Half an environment is of no use to anybody, and a full disk wants its room back.
+                    _remove(self._root / "built" / lock.key)
+                    raise
                 failpoint("build_environment.after")
         return BuiltEnvironment(key=lock.key, python=self._python(lock.key))
 
     def find(self, key: str) -> BuiltEnvironment | None:
-        """Return an environment that was built already, and whose interpreter is still there."""
-        built = self._marker(key).is_file() and self._python(key).is_file()
-        return BuiltEnvironment(key=key, python=self._python(key)) if built else None
+        """Return an environment that was built already, and whose interpreter is still there.
+
+        It counts as used now, so that it is not removed under whoever is about to use it.
+        """
+        with shared(self._lock_file(key)) as is_ours:
+            if not is_ours or not self._is_built(key):
+                return None
+            with suppress(OSError):
+                os.utime(self._marker(key))
+        return BuiltEnvironment(key=key, python=self._python(key))
+
+    def _is_built(self, key: str) -> bool:
+        return self._marker(key).is_file() and self._python(key).is_file()
 
     def lock_of(self, key: str) -> Lock | None:
         """Return the lock an environment was built from; its record stays when the environment is removed."""
@@ -191,7 +207,7 @@ class UvEnvironments:
     def _alone(self, key: str) -> Iterator[int]:
         """Hold the file lock of an environment; the kernel takes it back when we, and a uv we started, are gone."""
         deadline = time.monotonic() + _PATIENCE
-        with (self._root / "built" / f"{_checked(key)}.lock").open("wb") as file:
+        with self._lock_file(key).open("wb") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -205,6 +221,9 @@ class UvEnvironments:
 
     def _python(self, key: str) -> Path:
         return self._root / "built" / _checked(key) / "bin" / "python"
+
+    def _lock_file(self, key: str) -> Path:
+        return self._root / "built" / f"{_checked(key)}.lock"
 
     def _marker(self, key: str) -> Path:
         return self._root / "built" / f"{_checked(key)}.complete"
@@ -247,10 +266,14 @@ def _lines(lines: Iterable[str]) -> str:
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def _make_read_only(folder: Path) -> None:

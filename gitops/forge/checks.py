@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from pydantic import JsonValue
 
-from gitops.forge.replies import CheckRunReply, CheckRunsReply, CombinedStatusReply
+from gitops.forge.replies import CheckRunReply, CheckRunsReply, CombinedStatusReply, StatusReply
 from gitops.forge.wire import Wire, repo_path
 from gitops.ports import Check, CheckState
 
@@ -52,13 +52,19 @@ class Checks:
         """Return what everybody says about a commit, by name."""
         found: dict[str, CheckState] = {}
         said = [(run.name, _run_state(run)) for run in self._runs(full_name, sha)]
-        what = f"reading the statuses of {sha[:12]}"
-        for reply in self._wire.pages(repo_path(full_name, "commits", sha, "status"), what):
-            statuses = reply.read(CombinedStatusReply).statuses
-            said += [(status.context, _READ.get(status.state, CheckState.FAILURE)) for status in statuses]
+        said += [
+            (status.context, _READ.get(status.state, CheckState.FAILURE)) for status in self._statuses(full_name, sha)
+        ]
         for name, state in said:
             found[name] = min(found.get(name, state), state, key=_CARE.index)
         return found
+
+    def _statuses(self, full_name: str, sha: str) -> list[StatusReply]:
+        """Return the newest status of each name."""
+        replies = self._wire.pages(
+            repo_path(full_name, "commits", sha, "status"), f"reading the statuses of {sha[:12]}"
+        )
+        return [status for reply in replies for status in reply.read(CombinedStatusReply).statuses]
 
     def _runs(self, full_name: str, sha: str, *, name: str = "") -> list[CheckRunReply]:
         path, what = repo_path(full_name, "commits", sha, "check-runs"), f"reading the checks of {sha[:12]}"
@@ -75,11 +81,14 @@ class Checks:
             if _says_the_same(run, check):
                 return True
             path = repo_path(full_name, "check-runs", str(run.id))
-            if self._wire.write("PATCH", path, what, body=body, accept=_REFUSED).status < HTTPStatus.BAD_REQUEST:
+            reply = self._wire.write("PATCH", path, what, body=body, accept=_REFUSED)
+            if reply.status < HTTPStatus.BAD_REQUEST:
+                reply.read(CheckRunReply)
                 return True
         path = repo_path(full_name, "check-runs")
         reply = self._wire.write("POST", path, what, body={**body, "head_sha": sha}, accept=(HTTPStatus.FORBIDDEN,))
         if reply.status != HTTPStatus.FORBIDDEN:
+            reply.read(CheckRunReply)
             return True
         if "app" not in reply.message.lower() and "not accessible" not in reply.message.lower():
             raise reply.error()
@@ -87,13 +96,17 @@ class Checks:
         return False
 
     def _report_status(self, full_name: str, sha: str, check: Check) -> None:
+        """Report by a status; they pile up, so that one that says the same already is not written again."""
         body: dict[str, JsonValue] = {
             "state": _STATUSES[check.state],
             "context": check.name,
             "description": _cut(check.title, _TITLE),
         }
         body |= {"target_url": check.url} if _is_link(check.url) else {}
-        self._wire.write("POST", repo_path(full_name, "statuses", sha), f"reporting {check.name}", body=body)
+        if any(status.says(body) for status in self._statuses(full_name, sha)):
+            return
+        path = repo_path(full_name, "statuses", sha)
+        self._wire.write("POST", path, f"reporting {check.name}", body=body).read(StatusReply)
 
 
 def _run_body(check: Check) -> dict[str, JsonValue]:

@@ -7,9 +7,17 @@ from http import HTTPStatus
 
 from pydantic import JsonValue
 
-from gitops.errors import ConflictError, RefusedError, RetryError
+from gitops.errors import ConflictError, RefusedError, RetryError, UnknownOutcomeError
 from gitops.failpoints import failpoint
-from gitops.forge.replies import BlobReply, ContentReply, GitCommitReply, ObjectReply, TreeEntryReply, TreeReply
+from gitops.forge.replies import (
+    BlobReply,
+    ContentReply,
+    GitCommitReply,
+    ObjectReply,
+    RefReply,
+    TreeEntryReply,
+    TreeReply,
+)
 from gitops.forge.wire import Reply, Wire, repo_path
 from gitops.ports import Commit
 
@@ -113,6 +121,8 @@ class FileCommits:
             reply = self._wire.write("PATCH", path, what, body=move, accept=accept, is_reserved=True)
         if reply.status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(reply, branch)
+        if reply.read(RefReply).object.sha != sha:
+            raise UnknownOutcomeError("ForgeBadReply", f"{what}: the forge says that {branch} is elsewhere")
 
 
 def blob_name(content: bytes) -> str:

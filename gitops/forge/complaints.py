@@ -2,6 +2,7 @@
 
 import re
 
+from gitops.disk.space import speaks_of_full_disk
 from gitops.errors import LaunchpinError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.forge.process import plain
 
@@ -16,7 +17,9 @@ _OUTSIDE = re.compile(
 
 
 def is_about_the_remote(complaint: str) -> bool:
-    """Return whether the forge, the network or the repository's contents are the cause, not the mirror on disk."""
+    """Return whether the forge, the network, the repository's contents or a full disk are the cause, not the mirror."""
+    if speaks_of_full_disk(complaint):
+        return True  # a mirror made anew would need more room, not less
     return any(form.search(complaint) for form in (_CREDENTIALS, _GONE, _MOVED, _MALFORMED, _OUTSIDE))
 
 

@@ -1,6 +1,7 @@
 """GitHub, or something that speaks as it does, behind our port: https://docs.github.com/rest."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -38,11 +39,22 @@ class GitHubForge:
         token: ours.
         login: our own login there, `launchpin[bot]` for example.
         limits: how many writes this process may make.
+        silence: seconds to connect, and between two pieces of an answer.
+        clock: monotonic seconds; what the forge asks us to wait is counted by it.
     """
 
-    def __init__(self, api_url: str, token: str, *, login: str, limits: WriteLimits | None = None) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        token: str,
+        *,
+        login: str,
+        limits: WriteLimits | None = None,
+        silence: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._login = login.lower()
-        self._wire = Wire(api_url, token, WritePacer(limits or WriteLimits()))
+        self._wire = Wire(api_url, token, WritePacer(limits or WriteLimits(), clock=clock), silence=silence)
         self._checks = Checks(self._wire)
         self._files = FileCommits(self._wire)
 
@@ -161,13 +173,6 @@ class GitHubForge:
     def close_pull(self, full_name: str, number: int) -> None:
         """Close a pull request without merging it."""
         self._edit_pull(full_name, number, {"state": "closed"})
-
-    def delete_branch(self, full_name: str, branch: str) -> None:
-        """Delete a branch of ours; one that is gone is fine."""
-        path = repo_path(full_name, "git", "refs", "heads", branch)
-        reply = self._wire.write("DELETE", path, f"deleting {branch} of {full_name}", accept=(*_INVALID, *_MISSING))
-        if reply.status == HTTPStatus.UNPROCESSABLE_ENTITY and "does not exist" not in reply.message.lower():
-            raise reply.error()
 
     def merge_pull(self, full_name: str, number: int, *, head_sha: str, title: str) -> str:
         """Merge a pull request whose head is this commit, and return the merge commit."""

@@ -10,10 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gitops.errors import RefusedError, RetryError
+from gitops.disk.space import disk_low, speaks_of_full_disk
+from gitops.errors import ConflictError, RefusedError, RetryError
 from gitops.failpoints import failpoint
 from gitops.forge.address import check_clone_url, web_address
 from gitops.forge.checkout import TreeLimits, private_folder, write_tree
@@ -23,6 +25,7 @@ from gitops.forge.process import Ended, Git, basic_authorization, plain
 from gitops.records import Repository
 
 _HEADS = "+refs/heads/*:refs/heads/*"
+_NO_HEAD = "couldn't find remote ref HEAD"
 _WAIT = 0.02  # seconds between two tries to get a mirror's lock
 
 
@@ -70,6 +73,7 @@ class GitMirror:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         scheme = urlsplit(self._web).scheme
         self._git = Git(home, scheme, self._web, lambda: basic_authorization(self._token()))
+        self._listed = lru_cache(maxsize=64)(self._list)
 
     def fetch(self, repository: Repository) -> None:
         """Bring the mirror up to date."""
@@ -82,6 +86,39 @@ class GitMirror:
                 self._clone(repository, url, lock=lock)
             failpoint("mirror_fetch.after")
 
+    def delete_branch(self, repository: Repository, branch: str, *, at: str) -> None:
+        """Delete a branch of the forge's, if it still is where it was seen.
+
+        This is git's work and not the API's, which deletes whatever is there: a commit that somebody pushed since
+        would be gone.
+
+        Raises:
+            ConflictError: `branch_moved`; nothing was deleted.
+            RefusedError: `branch_protected` when the forge does not let us.
+        """
+        url = check_clone_url(repository.clone_url, web=self._web)
+        ref = f"refs/heads/{branch}"
+        with self._locked(repository) as lock:
+            mirror = self._present(repository)
+            failpoint("delete_branch.before")
+            lease = f"--force-with-lease={ref}:{at}"
+            ended = self._git.run(
+                mirror,
+                *("push", "--quiet", "--no-verify", lease, "--end-of-options", url, f":{ref}"),
+                seconds=self._limits.fetch,
+                remote=True,
+                keep_open=lock,
+            )
+            failpoint("delete_branch.after")
+        if not ended.code:
+            return
+        if "stale info" in ended.complaint or "does not exist" in ended.complaint:
+            raise ConflictError("branch_moved", f"{branch} is not at {at[:12]} any more")
+        if "remote rejected" in ended.complaint:
+            said = plain(ended.complaint, secrets=(self._token(),))
+            raise RefusedError("branch_protected", f"{branch} cannot be deleted by us: {said}")
+        raise self._failure(repository, ended)
+
     def heads(self, repository: Repository) -> Mapping[str, str]:
         """Return the commit of each `refs/heads/...`."""
         form = "--format=%(objectname) %(refname)%00"
@@ -91,10 +128,13 @@ class GitMirror:
         return {ref: commit for commit, ref in pairs}
 
     def files(self, repository: Repository, commit: str) -> Sequence[str]:
-        """Return the paths of all regular files at a commit."""
+        """Return the paths of all regular files at a commit; what a commit holds never changes, so it is remembered."""
+        return self._listed(repository, commit)
+
+    def _list(self, repository: Repository, commit: str) -> tuple[str, ...]:
         with self._reader(repository) as reader:
             folders = reader.walk(reader.commit(commit), files=self._limits.tree.files)
-            return sorted(entry.text for folder in folders for entry in folder if entry.is_file)
+            return tuple(sorted(entry.text for folder in folders for entry in folder if entry.is_file))
 
     def read(self, repository: Repository, commit: str, path: str) -> bytes | None:
         """Return a regular file's bytes; None when it is not there."""
@@ -241,8 +281,20 @@ class GitMirror:
             self._git.run(mirror, "pack-refs", "--all", seconds=self._limits.local, keep_open=lock)
 
     def _fetch_into(self, folder: Path, url: str, *, lock: int) -> Ended:
-        options = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--force")
-        arguments = ("fetch", *options, "--no-recurse-submodules", "--end-of-options", url, _HEADS)
+        """Fetch every branch, and forget those that are gone.
+
+        A page of a proxy's, or an empty one, is to git a repository without branches (it takes any answer that is not
+        Git's for the old "dumb" protocol). HEAD is asked for with them, so that such an answer fails before anything
+        is forgotten. Where the forge has no such branch, nothing is forgotten either.
+        """
+        ended = self._run_fetch(folder, "--prune", "--end-of-options", url, "HEAD", _HEADS, lock=lock)
+        if ended.code and _NO_HEAD in ended.complaint:
+            return self._run_fetch(folder, "--end-of-options", url, _HEADS, lock=lock)
+        return ended
+
+    def _run_fetch(self, folder: Path, *what: str, lock: int) -> Ended:
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--force")
+        arguments = ("fetch", *options, "--no-recurse-submodules", *what)
         ended = self._git.run(
             folder,
             *arguments,
@@ -261,6 +313,8 @@ class GitMirror:
             raise RefusedError("repo_too_large", f"the repository is larger than limit={limit} bytes")
 
     def _failure(self, repository: Repository, ended: Ended) -> Exception:
+        if speaks_of_full_disk(ended.complaint):
+            return disk_low(f"{repository.full_name} could not be fetched")
         return name_failure(repository.full_name, ended.complaint, secret=self._token())
 
 

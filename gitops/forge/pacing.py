@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gitops.errors import RetryError
+from gitops.patience import Pause
 
 
 @dataclass(frozen=True)
@@ -27,48 +28,40 @@ class WritePacer:
     Args:
         limits: how many are allowed.
         clock: monotonic seconds.
+
+    Attributes:
+        pause: begun when the forge names a time; nothing passes before it ends.
     """
 
     def __init__(self, limits: WriteLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._clock = clock
         self._taken: deque[float] = deque(maxlen=limits.hour)
-        self._blocked_until = 0.0
         self._lock = threading.Lock()
-
-    def block(self, seconds: float) -> None:
-        """Let nothing pass for so long: the forge said so."""
-        with self._lock:
-            self._blocked_until = max(self._blocked_until, self._clock() + seconds)
+        self.pause = Pause(clock=clock)
 
     def check(self) -> None:
         """Return when the forge may be asked.
 
         Raises:
-            RetryError: `ForgeRateLimited`, with the seconds that are left.
+            RetryError: with the forge's reason and the seconds that are left.
         """
-        with self._lock:
-            self._check(self._clock())
+        self.pause.check("the forge")
 
     def take(self, writes: int = 1) -> None:
         """Count writes that are about to be made, all of them or none.
 
         Raises:
-            RetryError: `ForgeRateLimited`, with the seconds until there is room.
+            RetryError: `ForgeRateLimited`, with the seconds until there is room, or as `check`.
         """
+        self.check()
         with self._lock:
             now = self._clock()
-            self._check(now)
             windows = ((self._limits.minute, 60.0), (self._limits.hour, 3600.0))
             wait = max(self._wait(now, writes, allowed=allowed, window=window) for allowed, window in windows)
             if wait > 0:
                 raise RetryError("ForgeRateLimited", f"our own limit on writes: room in {wait:.0f} s", after=wait)
             self._taken.extend([now] * writes)
-
-    def _check(self, now: float) -> None:
-        left = self._blocked_until - now
-        if left > 0:
-            raise RetryError("ForgeRateLimited", f"the forge asked us to wait: {left:.0f} s are left", after=left)
 
     def _wait(self, now: float, writes: int, *, allowed: int, window: float) -> float:
         """Return the seconds until so many writes fit into a window."""

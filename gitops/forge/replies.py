@@ -1,6 +1,8 @@
 """The parts of GitHub's replies that are read, and how they become our values. Everything else in them is ignored."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from gitops.ports import ForgeRepository, Pull
 
@@ -209,6 +211,17 @@ class StatusReply(ForgeReply):
     state: str
     description: str | None = None
     target_url: str | None = None
+
+    def says(self, body: Mapping[str, JsonValue]) -> bool:
+        """Return whether it is what this request would write."""
+        wanted = {"target_url": "", **body}
+        mine = {
+            "context": self.context,
+            "state": self.state,
+            "description": self.description or "",
+            "target_url": self.target_url or "",
+        }
+        return mine == wanted
 
 
 class CombinedStatusReply(ForgeReply):

@@ -1,4 +1,4 @@
-"""One request to the forge's API at a time: sent by PyGithub, paced, and with every failure named for what follows.
+"""The requests to the forge's API: sent by PyGithub, paced, and with every failure named for what follows.
 
 PyGithub's requester is used without its objects: these ask the forge again when a field is looked at, and a write must
 be exactly one request for its outcome to be known.
@@ -28,12 +28,14 @@ from gitops.errors import (
     StalledError,
     UnknownOutcomeError,
 )
+from gitops.forge.connection import with_connections
 from gitops.forge.pacing import WritePacer
 from gitops.forge.process import plain
+from gitops.patience import named_wait
 
 M = TypeVar("M", bound=BaseModel)
 
-_TIMEOUT = 15  # seconds to connect, and between two pieces of an answer
+_WHOLE = 60.0  # seconds for all pieces of an answer
 _PAGE = 100
 _PAGES = 50
 _WAIT = 60.0  # seconds GitHub asks for when it says nothing else
@@ -85,9 +87,8 @@ class Reply:
 
         The time that the limit ends is compared with the forge's own date, never with our clock.
         """
-        named = self.headers.get("retry-after", "")
-        if named.isascii() and named.isdigit():
-            return min(max(float(named), 1.0), _LONGEST)
+        if named := named_wait(self.headers):
+            return named
         if self.headers.get("x-ratelimit-remaining") == "0":
             return min(max(_until_reset(self.headers), 1.0), _LONGEST)
         is_limit = self.status == HTTPStatus.TOO_MANY_REQUESTS or "rate limit" in self.message.lower()
@@ -99,6 +100,9 @@ class Reply:
         refused = self.status in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
         if refused and self.wait:
             return RetryError("ForgeRateLimited", said, after=self.wait)
+        if self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(self.content, dict):
+            # Not in the API's words: something else answers there. Its 404 must not be taken for "there is none".
+            return RetryError("ForgeBadReply", f"{said}, and no word of the API's", after=named_wait(self.headers))
         match self.status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return StalledError("ForgeCredentials", f"{said}; check the token and what it may do")
@@ -108,10 +112,9 @@ class Reply:
                 return ConflictError("forge_conflict", said)
             case HTTPStatus.NOT_IMPLEMENTED:
                 return StalledError("ForgeUnsupported", said)
-            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
                 kind = UnknownOutcomeError if self.is_write else RetryError
-                named = self.headers.get("retry-after", "")
-                return kind("ForgeUnavailable", said, after=self.wait if named else 0.0)
+                return kind("ForgeUnavailable", said, after=named_wait(self.headers))
             case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
                 return StalledError("RepositoryMoved", f"{self.what}: it has another address now")
         return RefusedError("forge_refused", said)
@@ -124,21 +127,27 @@ class Wire:
         api_url: `https://api.github.com` for example.
         token: goes into the `Authorization` header alone.
         pacer: how fast we may write.
+        silence: seconds to connect, and between two pieces of an answer.
     """
 
-    def __init__(self, api_url: str, token: str, pacer: WritePacer) -> None:
+    def __init__(self, api_url: str, token: str, pacer: WritePacer, *, silence: float) -> None:
         self._token = token
         self._pacer = pacer
-        self._github = github.Github(
-            auth=github.Auth.Token(token),
-            base_url=api_url.rstrip("/"),
-            timeout=_TIMEOUT,
-            user_agent="launchpin",
-            per_page=_PAGE,
-            retry=None,
-            seconds_between_requests=None,
-            seconds_between_writes=None,
-            api_version=_VERSION,
+
+        def make() -> github.Github:
+            return github.Github(
+                auth=github.Auth.Token(token),
+                base_url=api_url.rstrip("/"),
+                user_agent="launchpin",
+                per_page=_PAGE,
+                retry=None,
+                seconds_between_requests=None,
+                seconds_between_writes=None,
+                api_version=_VERSION,
+            )
+
+        self._github: github.Github = with_connections(
+            make, scheme=urlsplit(api_url).scheme, silence=silence, seconds=_WHOLE
         )
 
     def close(self) -> None:
@@ -225,14 +234,17 @@ class Wire:
             )
         except (requests.RequestException, urllib3_exceptions.HTTPError, OSError) as error:
             raise self._lost(error, what, is_write=is_write) from error
+        except RetryError as error:
+            kind = UnknownOutcomeError if is_write else RetryError
+            raise kind(error.reason, f"{what}: {error.message}") from error
         except RuntimeError as error:  # how PyGithub refuses to follow a redirect to another host
             raise StalledError("RepositoryMoved", f"{what}: {plain(str(error), secrets=(self._token,))}") from error
         reply = Reply(what, is_write, status, headers, _parse(text), self._token)
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return reply
         failure = reply.error()
-        if isinstance(failure, RetryError) and failure.reason == "ForgeRateLimited":
-            self._pacer.block(failure.after)
+        if isinstance(failure, RetryError):
+            self._pacer.pause.begin(failure)
             raise failure
         if status in accept:
             return reply

@@ -7,7 +7,8 @@ from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
-from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Store
+from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
+from gitops.ports.storeroom import Storeroom
 from gitops.ports.target import Answer, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness, Target
 from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
 
@@ -44,10 +45,12 @@ __all__ = [
     "Received",
     "RegisteredVersion",
     "Registry",
+    "Resting",
     "Run",
     "RunRef",
     "Service",
     "Store",
+    "Storeroom",
     "Target",
     "Trainer",
     "TrainingEnd",

@@ -87,11 +87,14 @@ class AuditLog(Protocol):
         """
         ...
 
-    def save_checkpoint(self, size: int, note: str) -> None:
+    def save_checkpoint(self, size: int, note: str, *, leader: str | None = None) -> None:
         """Keep a signed head; the same one again is harmless.
 
+        Args:
+            leader: keep it only while this relay leads.
+
         Raises:
-            ConflictError: `AuditFork` when another head of this size is kept, or the log is shorter.
+            ConflictError: `AuditFork` when another head of this size is kept, or the log is shorter; `NotLeading`.
         """
         ...
 

@@ -9,8 +9,10 @@ from gitops.ports.audit import AuditLog
 from gitops.ports.forge import Forge, Mirror
 from gitops.ports.registry import Registry
 from gitops.ports.store import Effects, Lease, Store
+from gitops.ports.storeroom import Storeroom
 from gitops.ports.target import Target
 from gitops.ports.training import Environments, Trainer
+from gitops.retention import Retention
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Service:
         anchor: how often at most a new audit head goes to the deploy repositories.
         memory: limit of a training's tree of processes in bytes, 0 for none.
         tasks: limit of its processes and threads, 0 for none.
+        gc: how often what nobody needs is removed.
+        retention: how long that is kept.
+        least_free: bytes that must be free before a training or a download begins.
     """
 
     base_url: str
@@ -48,11 +53,18 @@ class Service:
     poll: timedelta
     compare: timedelta
     anchor: timedelta
+    gc: timedelta = timedelta(hours=24)
+    retention: Retention = field(default_factory=Retention)
+    least_free: int = 0
 
 
 @dataclass(frozen=True)
 class Deps:
-    """The frozen bundle that every step gets."""
+    """The frozen bundle that every step gets.
+
+    Args:
+        storerooms: the places of this machine where things gather.
+    """
 
     store: Store
     audit: AuditLog
@@ -65,3 +77,4 @@ class Deps:
     service: Service
     effects: Effects
     lease: Lease
+    storerooms: tuple[Storeroom, ...] = ()

@@ -153,10 +153,6 @@ class Forge(Protocol):
         """Close a pull request without merging it."""
         ...
 
-    def delete_branch(self, full_name: str, branch: str) -> None:
-        """Delete a branch of ours; one that is gone is fine."""
-        ...
-
     def merge_pull(self, full_name: str, number: int, *, head_sha: str, title: str) -> str:
         """Merge a pull request whose head is this commit, and return the merge commit.
 
@@ -187,6 +183,15 @@ class Mirror(Protocol):
         Raises:
             RetryError: when the forge does not answer.
             RefusedError: when a limit is passed (`repo_too_large`) or the address is not allowed (`url_scheme`).
+        """
+        ...
+
+    def delete_branch(self, repository: Repository, branch: str, *, at: str) -> None:
+        """Delete a branch of ours on the forge, if it still is at this commit.
+
+        Raises:
+            ConflictError: when it moved or is gone.
+            RefusedError: when the forge does not let us.
         """
         ...
 

@@ -20,6 +20,7 @@ from gitops.records import (
     Version,
     WatchedRef,
 )
+from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Outcome, Queue
 
 E = TypeVar("E", bound=Frozen)
@@ -40,8 +41,9 @@ class Claim:
     Args:
         job: the job's number.
         epoch: rises with every claim; every later write is conditional on it.
-        attempts: how often a step of this job has raised since the last progress.
-        lost: how often a worker was lost while it held this job since the last progress.
+        attempts: how often a step of this job raised what nobody foresaw, since it last answered.
+        retries: how often it was tried again because something outside was away, likewise.
+        lost: how often a worker was lost while it held this job, likewise.
     """
 
     job: int
@@ -50,6 +52,7 @@ class Claim:
     queue: Queue
     epoch: int
     attempts: int = 0
+    retries: int = 0
     lost: int = 0
 
 
@@ -57,7 +60,8 @@ class Claim:
 class Exit:
     """How a claim ends: everything the one transaction must write.
 
-    Neither outcome nor error: with a record the job only moves to `queue`, ready now; without one it is over.
+    Neither outcome nor error: with a record, or recurring, the job only moves to `queue`, ready after `retry_after`;
+    without one it is over.
 
     Args:
         record: the record as the step saw it; None for a job about something that is gone.
@@ -67,7 +71,8 @@ class Exit:
         next_step: the step to run next, empty when the story is over.
         queue: where the next step runs.
         error: set when the step raised: the cause shown to people while it is tried again.
-        retry_after: seconds until the next try after an error.
+        is_unforeseen: the error is one that nobody foresaw, so it uses up an attempt.
+        retry_after: seconds until the next try after an error, or until a job that only moves is ready.
         recurring: the job never ends; it only waits.
     """
 
@@ -78,6 +83,7 @@ class Exit:
     next_step: str = ""
     queue: Queue = Queue.CONTROL
     error: str = ""
+    is_unforeseen: bool = False
     retry_after: float = 0.0
     recurring: bool = False
 
@@ -99,7 +105,7 @@ class QueueDepth:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as people see it: what it waits for, and when it is tried next."""
+    """A job as people see it: what it waits for, how often it was tried in vain, and when it is tried next."""
 
     job: int
     kind: str
@@ -110,6 +116,20 @@ class JobView:
     attempts: int
     reason: str
     message: str
+    retries: int = 0
+    lost: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How often it was tried since it last answered, whatever came between."""
+        return self.attempts + self.retries + self.lost
+
+
+Resting = tuple[str, str, str, str, str, str, str, str]
+"""An environment that nothing has to be done for: path, target, host, endpoint, model, pinned version, health, URL.
+
+A plain tuple, because there may be very many.
+"""
 
 
 class Effects(Protocol):
@@ -127,17 +147,44 @@ class Effects(Protocol):
         """
         ...
 
+    def renew(self, name: str, key: str, *, content: str, act: Callable[[], None], anew: bool = False) -> None:
+        """Tell the outside something that takes the place of what it was told before, unless it says so already.
+
+        Args:
+            name: as in `once`.
+            key: names the place, `report:<record id>` for example; what stands there now is what counts.
+            content: everything that is told; only its digest is kept.
+            act: tells it; doing so twice must be harmless.
+            anew: the outside was asked and does not say so, whatever it was told.
+        """
+        ...
+
+    def recover(self, name: str, key: str, *, look: Callable[[], E | None], result: type[E]) -> E | None:
+        """Return what a lost attempt made with `once`, if it did; nobody makes it any more.
+
+        Args:
+            name: as in `once`.
+            key: as in `once`.
+            look: as in `once`.
+            result: as in `once`.
+        """
+        ...
+
 
 class Lease(Protocol):
     """Whether this worker still holds the job; long steps must ask."""
 
     @property
     def lost(self) -> int:
-        """Return how often a worker was lost while it held this job since the last progress."""
+        """Return how often a worker was lost while it held this job since a step of it last answered."""
         ...
 
     def is_held(self) -> bool:
-        """Return False once the lease was lost or the step's deadline has passed."""
+        """Return False once the lease was lost, the step's deadline has passed, or the worker must hand it back."""
+        ...
+
+    def is_stopping(self) -> bool:
+        """Return whether the worker was asked to stop: what ends now is handed back, and nobody's fault."""
         ...
 
 
@@ -150,6 +197,15 @@ class Store(Protocol):
 
     def save_delivery(self, delivery: Delivery) -> Received:
         """Store a delivery and its job durably, or say that its GUID is known with the same or another body."""
+        ...
+
+    def save_deliveries(self, batch: Sequence[Delivery]) -> list[Received]:
+        """Store deliveries and their jobs durably, all in one transaction; the answers come in the batch's order.
+
+        Raises:
+            RetryError: nothing of the batch was stored, or it is not known whether; `DatabaseBusy` when the lock was
+                not won in time, so that storing each alone would help nobody.
+        """
         ...
 
     def save_command(self, command: Command) -> Command:
@@ -188,8 +244,15 @@ class Store(Protocol):
         """Return the seconds until the next job becomes ready or a lease ends; None when there is none."""
         ...
 
+    def has_job(self, job: int) -> bool:
+        """Return whether there is or was a job of that number."""
+        ...
+
     def has_changed(self) -> bool:
-        """Return whether anybody wrote since the last call (cheap; used by the relay to wake up)."""
+        """Return whether anybody wrote since the last call (cheap; used by the relay to wake up).
+
+        A hint: a server may tell a moment after the commit, and claims and renewals need not count.
+        """
         ...
 
     def intend(self, claim: Claim, key: str, name: str) -> tuple[bool, str | None]:
@@ -218,6 +281,10 @@ class Store(Protocol):
 
     def training_of(self, wanted: Training) -> Training | None:
         """Return the unforced training of the same ref, commit and launchpin.yaml, over or not."""
+        ...
+
+    def overtaking(self, training: Training) -> Training | None:
+        """Return the newest later training of the same branch and launchpin.yaml that has a version already."""
         ...
 
     def promotion(self, promotion_id: str) -> Promotion | None:
@@ -250,6 +317,10 @@ class Store(Protocol):
 
     def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
         """Return the environments, of one repository or model where asked for."""
+        ...
+
+    def resting(self, repository_id: int, *, commit: str) -> Sequence[Resting]:
+        """Return the environments that were in sync with this commit when they were last compared, and do not move."""
         ...
 
     def version(self, model: str, version: str) -> Version | None:
@@ -288,10 +359,26 @@ class Store(Protocol):
         """Return the last rollout begun for an environment, over or not."""
         ...
 
+    def ancestry(self, kind: str, record_id: str) -> tuple[tuple[str, str], ...]:
+        """Return a record, what caused it, and so on to the first cause, each by kind and id."""
+        ...
+
     def recent(self, kind: str, *, limit: int = 20) -> Sequence[Record]:
         """Return the newest records of a kind (`training`, `promotion`, `rollout`, `delivery`, `command`)."""
         ...
 
     def jobs(self, *, limit: int = 200) -> Sequence[JobView]:
         """Return the jobs that are not over, the next due first."""
+        ...
+
+    def needed(self) -> Needed:
+        """Return what the records may ask for at any time: environments, models, mirrors, trainings under way."""
+        ...
+
+    def spent(self, kind: Kind, *, age: timedelta) -> Spent:
+        """Return how many bodies or rows are over for so long."""
+        ...
+
+    def drop_spent(self, kind: Kind, *, age: timedelta, limit: int) -> Spent:
+        """Remove at most so many of them, with an audit entry where a delivery loses its body; say how many."""
         ...

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gitops.manifest import Manifest
+from gitops.retention import KeptConfiguration
 
 
 @dataclass(frozen=True)
@@ -145,4 +146,12 @@ class Target(Protocol):
 
     def retire(self, endpoint: str, *, keep: int) -> Sequence[str]:
         """Stop and remove all but the newest configurations of an endpoint; never one in use. Returns their names."""
+        ...
+
+    def kept(self) -> Sequence[KeptConfiguration]:
+        """Return every configuration that the target keeps."""
+        ...
+
+    def discard(self, configuration: str, *, idle: timedelta) -> bool:
+        """Remove a configuration; False when it is in use, gone, or was prepared or served within this time."""
         ...

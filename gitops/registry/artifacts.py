@@ -11,15 +11,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from gitops.errors import ConflictError, NotFoundError, RefusedError, RetryError, StalledError
+from gitops.errors import ConflictError, RefusedError, RetryError, StalledError
+from gitops.failpoints import failpoint
 from gitops.manifest import Manifest, ManifestFile, build_manifest
 from gitops.registry.replies import bad_reply, translated
+
+if TYPE_CHECKING:
+    from gitops.registry.calls import Caller
 
 _SERVICE = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 18
@@ -27,8 +32,6 @@ _LISTING_BYTES = 8 << 20
 _NAME_BYTES = 255
 _PATH_BYTES = 1024
 _DEPTH = 20
-_OK = 200
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Limits:
     files: int = 10_000
     size: int = 20 << 30
     seconds: float = 3600.0
-    timeout: int = 20
+    timeout: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,13 @@ class ProxiedArtifacts:
     """The artifact proxy of one tracking server.
 
     Args:
-        tracking_uri: `http(s)://host[:port][/prefix]`; credentials come as MLflow's client finds them.
+        tracking_uri: `http(s)://host[:port][/prefix]`.
+        caller: sends what is asked.
     """
 
-    def __init__(self, tracking_uri: str, *, limits: Limits) -> None:
+    def __init__(self, tracking_uri: str, caller: "Caller", *, limits: Limits) -> None:
         self._tracking_uri = tracking_uri.rstrip("/")
+        self._caller = caller
         self._limits = limits
 
     def locate(self, uri: str) -> str:
@@ -125,8 +130,8 @@ class ProxiedArtifacts:
     def list_folder(self, folder: str) -> list[Entry]:
         """Return what stands in one folder, given and answered as paths below the proxy's root."""
         what = f"list artifacts of {folder}"
-        with self._get(_SERVICE, what, params={"path": folder}) as response:
-            body = b"".join(_bounded(response.iter_content(_CHUNK), _LISTING_BYTES, what))
+        with translated(what), self._caller.open("GET", _SERVICE, params={"path": folder}) as answer:
+            body = self._caller.read(answer, limit=_LISTING_BYTES)
         try:
             found = [(str(item["path"]), item.get("is_dir"), item.get("file_size")) for item in _files(body)]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -136,6 +141,16 @@ class ProxiedArtifacts:
             Entry(f"{folder}/{name}", bool(is_folder), int(size) if isinstance(size, int | str) else None)
             for name, is_folder, size in names
         ]
+
+    def upload(self, file: Path, folder: str) -> None:
+        """Store a file in a folder below the proxy's root; the same name again replaces it."""
+        what = f"store {file.name}"
+        endpoint = f"{_SERVICE}/{quote(check_path(f'{folder}/{file.name}'))}"
+        headers = {"Content-Type": "application/octet-stream"}
+        with file.open("rb") as content, translated(what):
+            asked = self._caller.open("PUT", endpoint, headers=headers, data=content)
+            with asked as answer:
+                self._caller.parse(self._caller.read(answer))
 
     def download(self, folder: str, into: Path) -> Manifest:
         """Download everything below a folder into a new one; nothing is left of it when this raises.
@@ -168,6 +183,7 @@ class ProxiedArtifacts:
             relative = check_path(entry.path.removeprefix(f"{folder}/"))
             file = self._download_file(entry, into / relative, left=left, deadline=deadline)
             left -= file.size
+            failpoint("artifact_file.after")
             yield ManifestFile(relative, file.size, file.sha256)
 
     def _walk(self, folder: str) -> Iterator[Entry]:
@@ -189,8 +205,9 @@ class ProxiedArtifacts:
         what = f"download {entry.path}"
         digest = hashlib.sha256()
         size = 0
-        with self._get(f"{_SERVICE}/{quote(entry.path)}", what) as response, _created(to) as file:
-            for chunk in response.iter_content(_CHUNK):
+        asked = self._caller.open("GET", f"{_SERVICE}/{quote(entry.path)}")
+        with translated(what), asked as answer, _created(to) as file:
+            for chunk in iter(partial(self._caller.read_piece, answer, _CHUNK), b""):
                 size += len(chunk)
                 if size > left:
                     raise RefusedError("model_too_large", f"the model has more than {self._limits.size} bytes")
@@ -202,29 +219,6 @@ class ProxiedArtifacts:
             raise bad_reply(what, f"{size} bytes where {entry.size} were listed")
         return ManifestFile(entry.path, size, digest.hexdigest())
 
-    @contextmanager
-    def _get(self, endpoint: str, what: str, **options: Any) -> Iterator[Any]:  # noqa: ANN401 - requests has no types
-        from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415 - mlflow is imported lazily
-        from mlflow.utils.rest_utils import http_request  # noqa: PLC0415 - same
-
-        with translated(what):
-            response = http_request(
-                get_default_host_creds(self._tracking_uri),
-                endpoint,
-                "GET",
-                max_retries=0,
-                timeout=self._limits.timeout,
-                stream=True,
-                allow_redirects=False,
-                **options,
-            )
-            with closing(response):
-                if response.status_code == _NOT_FOUND:
-                    raise NotFoundError("NotInRegistry", f"{what}: no such artifact")
-                if response.status_code != _OK:
-                    raise bad_reply(what, f"status {response.status_code}")
-                yield response
-
 
 def _files(body: bytes) -> list[dict[str, Any]]:
     files: list[dict[str, Any]] = json.loads(body).get("files", [])
@@ -235,14 +229,6 @@ def _check_name(name: str) -> str:
     if "/" in name:
         raise RefusedError("unsafe_path", f"the artifact listing names {ascii(name)[:120]} instead of a plain name")
     return check_path(name)
-
-
-def _bounded(chunks: Iterator[bytes], limit: int, what: str) -> Iterator[bytes]:
-    for chunk in chunks:
-        limit -= len(chunk)
-        if limit < 0:
-            raise bad_reply(what, "far too many bytes")
-        yield chunk
 
 
 @contextmanager

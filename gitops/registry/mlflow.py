@@ -6,8 +6,7 @@ that a judged script could have written.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -26,14 +25,15 @@ T = TypeVar("T")
 _KEY_TAG = "launchpin.run_key"
 _WITHIN_TAG = "launchpin.within"
 _TRAINING_TAG = "launchpin.training"
+_USER_TAG = "mlflow.user"
 _MOST_RUNS = 10_000
 _DESCRIPTION = 5000
 _BATCH = 100  # parameters or run ids in one request
 _READY_WITHIN = 60.0
 _READY_POLL = 0.2
 
-# The client has no parameters for these; it reads them from the environment at each call. Retrying is ours alone:
-# its own would send a create again whose answer was lost, and register a version twice.
+# The client reads these from the environment at each call. Retrying is ours alone: its own would send a create again
+# whose answer was lost, and register a version twice.
 _CLIENT_VARIABLES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
@@ -53,20 +53,23 @@ class MlflowRegistry:
     Args:
         tracking_uri: `http(s)://host[:port][/prefix]`. Credentials are MLFLOW_TRACKING_USERNAME and _PASSWORD, or
             MLFLOW_TRACKING_TOKEN, as MLflow's client finds them.
-        limits: of a download.
+        limits: of a download; its `timeout` is that of every call.
+        clock: monotonic seconds; what the server asks us to wait is counted by it.
     """
 
-    def __init__(self, tracking_uri: str, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, *, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         os.environ.update(_CLIENT_VARIABLES)
-        from mlflow.store.model_registry.rest_store import RestStore  # noqa: PLC0415 - seconds and 160 MB,
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - paid by those processes that use it
-        from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415 - same
+        # Seconds and 160 MB, paid by those processes that use it.
+        from gitops.registry.calls import Caller, Runs, Versions  # noqa: PLC0415
 
+        limits = limits or Limits()
         self._uri = tracking_uri.rstrip("/")
-        self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        # MlflowClient asks `registered-models/get` before most calls about a version; the store under it does not.
-        self._versions = RestStore(partial(get_default_host_creds, self._uri))
-        self._artifacts = ProxiedArtifacts(self._uri, limits=limits or Limits())
+        caller = Caller(self._uri, silence=limits.timeout, clock=clock)
+        self._runs = Runs(caller)
+        self._versions = Versions(caller)
+        self._artifacts = ProxiedArtifacts(self._uri, caller, limits=limits)
 
     # ------------------------------------------------------------ runs
 
@@ -81,11 +84,14 @@ class MlflowRegistry:
         Raises:
             StalledError: `ExperimentDeleted`.
         """
+        from mlflow.entities import RunTag  # noqa: PLC0415 - mlflow is imported lazily
+
         experiment_id = self._ensure_experiment(experiment)
         asked = {f"{PARAMETER_TAG}{key}": value for key, value in parameters.items()}
+        all_tags = [RunTag(key, value) for key, value in {**asked, **tags, _KEY_TAG: run_key}.items()]
         what = f"start run {run_key}"
         with translated(what, creates=True):
-            run = self._client.create_run(experiment_id, tags={**asked, **tags, _KEY_TAG: run_key}, run_name=name)
+            run = self._runs.create_run(experiment_id, tags.get(_USER_TAG, "unknown"), _now(), all_tags, name)
         if not run.info.run_id:
             raise bad_reply(what, "a run without an id", creates=True)
         return RunRef(run_id=run.info.run_id, experiment_id=experiment_id)
@@ -96,7 +102,7 @@ class MlflowRegistry:
         if found is None:
             return None
         with translated(f"find run {run_key}"):
-            runs = self._client.search_runs(
+            runs = self._search_runs(
                 [found],
                 filter_string=f"tags.`{_KEY_TAG}` = {quoted(run_key)}",
                 max_results=1,
@@ -112,7 +118,7 @@ class MlflowRegistry:
         """
         what = f"read run {run.run_id}"
         with translated(what):
-            own = self._client.get_run(run.run_id)
+            own = self._runs.get_run(run.run_id)
         if own.info.run_id != run.run_id:
             raise bad_reply(what, "another run")
         further = {other.info.run_id: other for other in self._search_within(within)}
@@ -125,25 +131,28 @@ class MlflowRegistry:
                     f" {run.experiment_id}; leave the experiment to Launchpin, or name it in launchpin.yaml",
                 )
         in_order = sorted(further.values(), key=lambda other: (other.info.start_time, other.info.run_id))
-        return [read_run(self._client, self._artifacts, each) for each in (own, *in_order)]
+        return [read_run(self._runs, self._artifacts, each) for each in (own, *in_order)]
 
     def end_run(self, run_id: str, *, succeeded: bool) -> None:
         """Set the run's final status where its script left it running, and log the parameters its script did not."""
-        from mlflow.entities import Param  # noqa: PLC0415 - mlflow is imported lazily
+        from mlflow.entities import Param, RunStatus  # noqa: PLC0415 - mlflow is imported lazily
 
         with translated(f"end run {run_id}"):
-            run = self._client.get_run(run_id)
+            run = self._runs.get_run(run_id)
             asked = started_parameters(run.data.tags)
             missing = [Param(key, value) for key, value in asked.items() if key not in run.data.params]
             for part in _batches(missing):
-                self._client.log_batch(run_id, params=part)
+                self._runs.log_batch(run_id, metrics=[], params=part, tags=[])
             if run.info.status in {"RUNNING", "SCHEDULED"}:
-                self._client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
+                status = RunStatus.FINISHED if succeeded else RunStatus.FAILED
+                self._runs.update_run_info(run_id, status, _now(), None)
 
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         """Store a file among the run's artifacts."""
         with translated(f"store {file.name} with run {run_id}"):
-            self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
+            location = self._runs.get_run(run_id).info.artifact_uri
+        root = self._artifacts.locate(location)
+        self._artifacts.upload(file, f"{root}/{folder}" if folder else root)
 
     def child_variables(self, run: RunRef, *, within: str) -> dict[str, str]:
         """Return the variables that make a script's MLflow calls land in this run."""
@@ -239,7 +248,7 @@ class MlflowRegistry:
     def _find_experiment(self, name: str) -> str | None:
         what = f"find experiment {name}"
         with translated(what):
-            found = self._client.get_experiment_by_name(name)
+            found = self._runs.get_experiment_by_name(name)
         if found is None:
             return None
         if not found.experiment_id:
@@ -257,7 +266,7 @@ class MlflowRegistry:
             return found
         try:
             with translated(f"create experiment {name}"):
-                return str(self._client.create_experiment(name))
+                return str(self._runs.create_experiment(name))
         except ConflictError:  # somebody else made it since we looked
             found = self._find_experiment(name)
             if found is None:
@@ -266,9 +275,9 @@ class MlflowRegistry:
 
     def _search_within(self, within: str) -> Iterator[Any]:
         with translated(f"find runs within {within}"):
-            experiments = [each.experiment_id for each in all_pages(self._client.search_experiments)]
+            experiments = [each.experiment_id for each in all_pages(self._runs.search_experiments)]
             runs = all_pages(
-                self._client.search_runs,
+                self._search_runs,
                 experiment_ids=experiments,
                 filter_string=f"tags.`{_WITHIN_TAG}` = {quoted(within)}",
             )
@@ -276,6 +285,11 @@ class MlflowRegistry:
                 if count >= _MOST_RUNS:
                     raise RefusedError("TooManyRuns", f"the script started more than {_MOST_RUNS} runs")
                 yield run
+
+    def _search_runs(self, experiment_ids: Sequence[str], **query: Any) -> Any:  # noqa: ANN401 - MLflow publishes no types
+        from mlflow.entities import ViewType  # noqa: PLC0415 - mlflow is imported lazily
+
+        return self._runs.search_runs(experiment_ids, run_view_type=ViewType.ACTIVE_ONLY, **query)
 
     def _versions_of_runs(self, model: str, run_ids: Sequence[str]) -> Iterator[Any]:
         listed = ", ".join(quoted(run_id) for run_id in run_ids)
@@ -313,6 +327,11 @@ class MlflowRegistry:
             time.sleep(_READY_POLL)
             made = self.version(made.model, made.version) or made
         return made
+
+
+def _now() -> int:
+    """Return the time as MLflow's clients give it: milliseconds since 1970, shown to people."""
+    return time.time_ns() // 1_000_000
 
 
 def _registered(found: Any, what: str, *, creates: bool = False) -> RegisteredVersion:  # noqa: ANN401 - MLflow publishes no types

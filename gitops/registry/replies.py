@@ -16,6 +16,7 @@ from gitops.errors import (
     UnknownOutcomeError,
 )
 
+UNAVAILABLE = "RegistryUnavailable"
 _SHOWN = 300
 _FIRST_SERVER_ERROR = 500
 _ANSWERS: dict[int, tuple[type[LaunchpinError], str]] = {
@@ -26,6 +27,22 @@ _ANSWERS: dict[int, tuple[type[LaunchpinError], str]] = {
     409: (ConflictError, "RegistryConflict"),
     429: (RetryError, "RegistryUnavailable"),
 }
+
+
+class UnansweredError(Exception):
+    """The server is not able to answer now.
+
+    Args:
+        after: seconds it asks us to wait, 0 when it does not say.
+    """
+
+    def __init__(self, message: str, *, after: float) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class BrokenReplyError(Exception):
+    """The answer is none that a tracking server gives."""
 
 
 def bad_reply(what: str, problem: str, *, creates: bool = False) -> RetryError:
@@ -56,6 +73,11 @@ def translated(what: str, *, creates: bool = False) -> Iterator[None]:
 
     try:
         yield
+    except UnansweredError as error:
+        kind = UnknownOutcomeError if creates else RetryError
+        raise kind(UNAVAILABLE, f"{what}: the tracking server did not answer: {error}", after=error.after) from error
+    except BrokenReplyError as error:
+        raise bad_reply(what, str(error), creates=creates) from error
     except RestException as error:
         raise _explain_answer(what, error.get_http_status_code(), str(error), creates=creates) from error
     except MlflowException as error:
@@ -72,11 +94,11 @@ def translated(what: str, *, creates: bool = False) -> Iterator[None]:
 
 
 def explain_transport(what: str, cause: Exception, *, creates: bool = False) -> RetryError:
-    """Return the error for a call that got no answer, or one of 408, 429 and 5xx."""
+    """Return the error for a call that got no answer."""
     message = f"{what}: the tracking server did not answer: {str(cause)[:_SHOWN]}"
     if creates and not _never_left(cause):
-        return UnknownOutcomeError("RegistryUnavailable", message)
-    return RetryError("RegistryUnavailable", message)
+        return UnknownOutcomeError(UNAVAILABLE, message)
+    return RetryError(UNAVAILABLE, message)
 
 
 def _never_left(cause: Exception) -> bool:

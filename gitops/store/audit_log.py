@@ -9,6 +9,7 @@ from gitops.audit import merkle
 from gitops.audit.entry import parse
 from gitops.errors import ConflictError, NotFoundError
 from gitops.ports import AuditNote, AuditRow
+from gitops.store.bulk import append_all
 from gitops.store.tables import audit_checkpoints, audit_entries, audit_head, audit_nodes
 
 
@@ -19,11 +20,8 @@ def append_entries(connection: Connection, entries: Sequence[bytes]) -> None:
     grow = update(audit_head).values(size=audit_head.c.size + len(entries)).returning(audit_head.c.size)
     start = connection.execute(grow).scalar_one() - len(entries)
     nodes = merkle.extend(start, map(merkle.hash_leaf, entries), read_node=NodeReader(connection))
-    numbered = [{"position": position, "bytes": entry} for position, entry in enumerate(entries, start)]
-    connection.execute(insert(audit_entries), numbered)
-    connection.execute(
-        insert(audit_nodes), [{"level": node.level, "index": node.index, "hash": node.digest} for node in nodes]
-    )
+    append_all(connection, audit_entries, list(enumerate(entries, start)), columns=("position", "bytes"))
+    append_all(connection, audit_nodes, nodes, columns=("level", "index", "hash"))
 
 
 class NodeReader:

@@ -1,12 +1,17 @@
 """Column types that read the same from SQLite and PostgreSQL: instants as integers, structures as JSON text."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 from sqlalchemy import BigInteger, Dialect, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from gitops.store.storable import to_storable, to_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SORTED = postgresql.TEXT(collation="C")
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -27,16 +32,43 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+class Word(TypeDecorator[str]):
+    """Text that sorts by code points, and in which nothing stands that one of the databases refuses.
+
+    PostgreSQL's own orders change when its host's C library does, and an index that was sorted by another order finds
+    nothing, or lets the same key in twice.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Return the database's own type."""
+        return _SORTED if dialect.name == "postgresql" else self.impl_instance
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text with NUL and lone surrogates written out."""
+        del dialect
+        return value if value is None or (value.isascii() and "\0" not in value) else to_text(value)
+
+
 class Json(TypeDecorator[object]):
     """Anything that pydantic can write, as JSON text: no query looks inside, so no database's own type is needed."""
 
     impl = Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the database's own type, one for all text."""
+        return _SORTED if dialect.name == "postgresql" else self.impl_instance
+
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        """Return the text."""
+        """Return the text, with lone surrogates written out."""
         del dialect
-        return None if value is None else to_json(value).decode()
+        try:
+            return None if value is None else to_json(value).decode()
+        except PydanticSerializationError:
+            return to_json(to_storable(to_jsonable_python(to_storable(value)))).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> object:
         """Return plain lists, dicts, text and numbers."""

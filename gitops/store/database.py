@@ -1,106 +1,119 @@
-"""One database and its transactions. A writer takes the write lock when it begins: SQLite gives up at once on upgrades.
+"""One database and its transactions, whichever it is; what differs stands in `sqlite` and `postgres`.
 
 Whatever the driver raises leaves here as an error of ours: busy or broken is tried again, a broken invariant is a
-conflict.
+conflict. A transaction that gave way to another one, or may or may not have been committed, is done again whole.
 """
 
-import os
-import sqlite3
-import stat
-import threading
+import itertools
+import random
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Protocol, TypeVar, assert_never
 
-from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.engine import Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from gitops.errors import ConflictError, InputError, RetryError
+from gitops.errors import ConflictError, InputError, RetryError, UnknownOutcomeError
+from gitops.store.failures import LOCK_SECONDS, Failure, GaveWayError, LostError, busy
+from gitops.store.sqlite import SqliteKind
 
-LOCK_SECONDS = 3.0
-"""How long a transaction waits for the write lock; a webhook must be answered within ten seconds whatever happens."""
+T = TypeVar("T")
 
-_BEGIN = "launchpin_begin"
-_OLDEST_SQLITE = (3, 35, 0)  # RETURNING
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_CONNECTIONS = 64
+_TRIES = 8
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
 
 
-def open_engine(url: str) -> Engine:
-    """Open a SQLite database, made with mode 0600 where there is none.
+class Kind(Protocol):
+    """What each kind of database does in its own way."""
+
+    engine: Engine
+    errors: tuple[type[Exception], ...]
+    """What its driver raises beside what SQLAlchemy wraps."""
+    is_commit_certain: bool
+    """Whether a commit that failed is surely none."""
+    checks_before_writing: bool
+    """Whether looking first is cheaper than a transaction that finds nothing to write."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees one snapshot."""
+        ...
+
+    def writing(self, *, is_quiet: bool = False) -> AbstractContextManager[Connection]:
+        """Give a connection whose work is kept all or not at all; quietly, nobody who waits for work is told."""
+        ...
+
+    def time(self, connection: Connection) -> datetime:
+        """Return the database's clock, in UTC."""
+        ...
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Make everybody else who would change the schema wait until this transaction ends."""
+        ...
+
+    def has_changed(self) -> bool:
+        """Return whether anybody committed since the last call; True on the first."""
+        ...
+
+    def failure(self, error: BaseException) -> Failure:
+        """Return what must happen after an error of the driver."""
+        ...
+
+    def describe(self, error: BaseException) -> str:
+        """Return an error of the driver in one line."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def open_database(url: str, *, password: Callable[[], str] | None = None) -> Kind:
+    """Open a database: `sqlite:////absolute/path`, or `postgresql://user@host:port/name`.
 
     Args:
-        url: SQLAlchemy's form, `sqlite:////absolute/path` for example.
+        url: SQLAlchemy's form, without a password.
+        password: asked at each new connection to a server.
 
     Raises:
-        InputError: `database_unsupported` for another kind or an old SQLite, `insecure_mode` when others may read it.
+        InputError: `database_unsupported` for another kind or an old one, `secret_in_url`, `insecure_mode`.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        name = parsed.get_backend_name()
-        raise InputError("database_unsupported", f"{name} without a file is not in this release; use sqlite:///FILE")
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise InputError("database_unsupported", f"SQLite {sqlite3.sqlite_version} is too old; 3.35 is needed")
-    _secure(Path(parsed.database))
-    engine = create_engine(parsed, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=LOCK_SECONDS)
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _secure(file: Path) -> None:
-    """Make the file readable by its owner only; SQLite gives its journals the same mode."""
     try:
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise InputError("database_missing", f"{file} cannot be opened: {error.strerror}") from error
-    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise InputError("insecure_mode", f"{file.name} may be read by others: chmod 600 it", field="database_url")
+        parsed = make_url(url)
+    except ArgumentError:
+        # Not told which: what cannot be read may hold a password.
+        raise InputError("database_unsupported", "the database's URL cannot be read", field="database_url") from None
+    match parsed.drivername:
+        case "sqlite" | "sqlite+pysqlite":
+            return SqliteKind(parsed)
+        case "postgresql" | "postgresql+psycopg":
+            from gitops.store.postgres import PostgresKind  # noqa: PLC0415 - its driver is loaded only where it is used
 
-
-def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Leave every BEGIN to us, and ask for durability: FULL, because NORMAL may lose a commit when the power goes."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={int(LOCK_SECONDS * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+            return PostgresKind(parsed, password=password)
+        case other:
+            message = f"{other} is not supported; use sqlite:///FILE or postgresql://USER@HOST/NAME"
+            raise InputError("database_unsupported", message, field="database_url")
 
 
 class Database:
-    """Transactions on one engine; safe to share between threads.
+    """Transactions on one database; safe to share between threads.
 
     Args:
-        engine: from `open_engine`.
+        kind: from `open_database`.
         clock: replaces the database's clock in tests; returns aware datetimes.
     """
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._engine = engine
-        self._writer = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+    def __init__(self, kind: Kind, *, clock: Callable[[], datetime] | None = None) -> None:
+        self.kind = kind
         self._clock = clock
-        # Threads of one process queue here; SQLite's own waiting is sleeping in ever longer naps.
-        self._write_lock = threading.Lock()
-        self._watch_lock = threading.Lock()
-        self._watcher: PoolProxiedConnection | None = None
 
-    def now(self) -> datetime:
-        """Return the time in UTC; SQLite is a library, so its clock is the host's."""
-        return self._clock() if self._clock else datetime.now(UTC)
+    def time(self, connection: Connection) -> datetime:
+        """Return the database's clock, in UTC; inside a transaction that writes, as it was when that began."""
+        return self._clock() if self._clock else self.kind.time(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -109,65 +122,111 @@ class Database:
         Raises:
             RetryError: `DatabaseBusy` or `DatabaseUnavailable`.
         """
-        with _translated(), self._engine.begin() as connection:
+        with self._translated(), self.kind.reading() as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Give a connection that holds the write lock; all or nothing of it is kept.
+    def write(self, *, is_quiet: bool = False) -> Iterator[Connection]:
+        """Give a connection that may write; all or nothing of it is kept.
+
+        Args:
+            is_quiet: nobody who waits for work needs to know of it.
 
         Raises:
-            RetryError: `DatabaseBusy` when the lock was not won in time, `DatabaseUnavailable`.
+            RetryError: `DatabaseBusy` when a lock was not won in time, `DatabaseUnavailable`.
+            UnknownOutcomeError: the connection was lost in the commit.
             ConflictError: an invariant refused a row.
         """
-        if not self._write_lock.acquire(timeout=LOCK_SECONDS):
-            raise _busy()
-        try:
-            with _translated(), self._writer.begin() as connection:
-                yield connection
-        finally:
-            self._write_lock.release()
+        ending = _Ending()
+        with self._translated(ending), self.kind.writing(is_quiet=is_quiet) as connection:
+            yield connection
+            ending.has_begun = True
 
-    def version(self) -> int:
-        """Return a number that is another one after every commit, ours or another process's.
+    def repeat(self, attempt: Callable[[bool], T], *, patience: float = LOCK_SECONDS) -> T:
+        """Carry out a transaction, again and whole when it gave way, lost its connection or may not have been kept.
 
-        SQLite tells each connection of the commits of all others, so one is kept that writes nothing; outside of
-        transactions, because a snapshot's number stands still.
+        Args:
+            attempt: the transaction; told whether an earlier try may have been kept.
+            patience: seconds after which it is not begun again.
+
+        Raises:
+            RetryError: `DatabaseBusy` or `DatabaseUnavailable`.
+            UnknownOutcomeError: it may have been kept.
         """
-        with self._watch_lock, _translated():
-            if self._watcher is None:
-                self._watcher = self._engine.raw_connection()
-            cursor = self._watcher.cursor()
+        ends = time.monotonic() + patience
+        unknown: RetryError | None = None
+        last: RetryError
+        lost = gave_way = 0
+        for number in itertools.count():
             try:
-                cursor.execute("PRAGMA data_version")
-                (version,) = cursor.fetchone() or (0,)
-            finally:
-                cursor.close()
-            return int(version)
+                return attempt(unknown is not None)
+            except UnknownOutcomeError as error:
+                unknown, last = error, error
+            except LostError as error:
+                # Once more at once, because a pool's connections all die with the server; then it is away.
+                lost, last = lost + 1, unknown or error
+                if lost > 1 and unknown is None:
+                    raise
+            except GaveWayError as error:
+                gave_way, last = gave_way + 1, unknown or error
+                if gave_way == _TRIES:
+                    raise last from error
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**number) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads tries
+            if time.monotonic() + pause > ends:
+                raise last
+            time.sleep(pause)
+        raise AssertionError("counting never ends")
+
+    def has_changed(self) -> bool:
+        """Return whether anybody committed since the last call, ours or another process's; True on the first.
+
+        Raises:
+            RetryError: `DatabaseUnavailable`.
+        """
+        with self._translated():
+            return self.kind.has_changed()
 
     def close(self) -> None:
         """Close every connection."""
-        with self._watch_lock:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
-        self._engine.dispose()
+        self.kind.close()
+
+    @contextmanager
+    def _translated(self, ending: "_Ending | None" = None) -> Iterator[None]:
+        errors: tuple[type[Exception], ...] = (DBAPIError, *self.kind.errors)
+        try:
+            yield
+        except PoolTimeoutError as error:
+            raise busy() from error
+        except errors as error:
+            # While a connection is made or prepared, the driver's own error comes out.
+            raw = error.orig or error if isinstance(error, DBAPIError) else error
+            may_be_kept = ending is not None and ending.has_begun and not self.kind.is_commit_certain
+            raise self._translate(raw, may_be_kept=may_be_kept) from error
+
+    def _translate(self, raw: BaseException, *, may_be_kept: bool) -> Exception:
+        told = self.kind.describe(raw)
+        failure = self.kind.failure(raw)
+        if may_be_kept and failure is not Failure.AGAIN:
+            return UnknownOutcomeError("DatabaseUnavailable", f"the connection was lost in a commit: {told}")
+        match failure:
+            case Failure.AGAIN:
+                error: Exception = GaveWayError("DatabaseBusy", f"another transaction was in the way: {told}")
+            case Failure.BUSY:
+                error = busy()
+            case Failure.LOST:
+                error = LostError("DatabaseUnavailable", f"the database cannot be reached: {told}")
+            case Failure.REFUSED:
+                error = ConflictError("Conflict", f"the database refused the row: {told}")
+            case Failure.UNSTORABLE:
+                error = InputError("unstorable", f"no column holds the value: {told}")
+            case Failure.BROKEN:
+                error = RetryError("DatabaseUnavailable", f"the database failed: {told}")
+            case _:
+                assert_never(failure)
+        return error
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        raise ConflictError("Conflict", f"the database refused the row: {error.orig}") from error
-    except PoolTimeoutError as error:
-        raise _busy() from error
-    except (DBAPIError, sqlite3.Error) as error:  # while a connection is prepared, the driver's own error comes out
-        raw = error.orig if isinstance(error, DBAPIError) else error
-        if getattr(raw, "sqlite_errorcode", 0) & 0xFF in _BUSY:
-            raise _busy() from error
-        raise RetryError("DatabaseUnavailable", f"the database failed: {raw}") from error
+class _Ending:
+    """Whether a transaction's commit has begun."""
 
-
-def _busy() -> RetryError:
-    return RetryError("DatabaseBusy", f"the database was locked for {LOCK_SECONDS:.0f} s; it is tried again")
+    has_begun = False

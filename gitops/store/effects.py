@@ -1,10 +1,11 @@
 """Effects on the outside as rows: the intent before the call, the result after it."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from gitops.errors import NotFoundError
 from gitops.ports import Claim
 from gitops.store.jobs import check_held
+from gitops.store.rows import Row, insert_new
 from gitops.store.tables import effects
 from gitops.store.transaction import Transaction
 
@@ -16,11 +17,10 @@ def intend_effect(tx: Transaction, claim: Claim, *, key: str, name: str) -> tupl
         StaleEpochError: when somebody else holds the job.
     """
     check_held(tx, claim)
-    row = tx.connection.execute(select(effects.c.result).where(effects.c.key == key)).first()
-    if row is None:
-        intent = {"key": key, "job": claim.job, "name": name, "epoch": claim.epoch, "intended_at": tx.now}
-        tx.connection.execute(insert(effects).values(intent))
+    intent: Row = {"key": key, "job": claim.job, "name": name, "epoch": claim.epoch, "intended_at": tx.now}
+    if insert_new(tx.connection, effects, intent):
         return False, None
+    row = tx.connection.execute(select(effects.c.result).where(effects.c.key == key)).one()
     tx.connection.execute(update(effects).where(effects.c.key == key).values(job=claim.job, epoch=claim.epoch))
     return True, row.result
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql import ColumnElement
 from gitops.ports import Claim, Exit
 from gitops.records import Cause, Record, Rollout
 from gitops.steps import Done, Phase, Wait
-from gitops.store.jobs import check_held, release_job, wake_jobs
+from gitops.store.jobs import check_held, release_job, wake_jobs, was_released
 from gitops.store.rows import KINDS, ROLLOUT, Kind, read_one, save_state
 from gitops.store.storable import storable_exit
 from gitops.store.tables import rollouts
@@ -21,12 +21,14 @@ _TURN = timedelta(seconds=30)
 
 
 def finish_claim(tx: Transaction, claim: Claim, end: Exit) -> None:
-    """Write how a claim ended and give the job back.
+    """Write how a claim ended and give the job back; nothing more where an earlier try did.
 
     Raises:
         StaleEpochError: when somebody else holds the job.
         ValidationError: a fact that the record has no field for.
     """
+    if tx.is_again and was_released(tx, claim):
+        return
     is_woken = check_held(tx, claim)
     end = storable_exit(end)
     kind = KINDS.get(claim.kind) if end.record is not None else None

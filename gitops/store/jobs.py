@@ -7,13 +7,17 @@ index answers every question of the relay.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, or_, select, update
+from sqlalchemy import Connection, Select, case, func, select, update
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.sql import ColumnElement
 
 from gitops.errors import StaleEpochError
 from gitops.ports import Claim, JobView, QueueDepth
 from gitops.steps import Queue
+from gitops.store.failures import GaveWayError
+from gitops.store.leading import is_settled
 from gitops.store.rows import KINDS, Row, insert_new
 from gitops.store.tables import jobs
 from gitops.store.transaction import Transaction
@@ -45,12 +49,18 @@ def new_job(kind: str, subject: str, *, queue: Queue, due: datetime) -> Row:
         "epoch": 0,
         "owner": "",
         "attempts": 0,
+        "retries": 0,
         "lost": 0,
         "wakes": 0,
         "woken_at_claim": 0,
         "reason": "",
         "message": "",
     }
+
+
+def is_known(connection: Connection, job: int) -> bool:
+    """Return whether there is or was a job of that number."""
+    return connection.execute(select(jobs.c.id).where(jobs.c.id == job)).first() is not None
 
 
 def is_any_ready(connection: Connection, queue: Queue, *, now: datetime) -> bool:
@@ -60,13 +70,39 @@ def is_any_ready(connection: Connection, queue: Queue, *, now: datetime) -> bool
 
 
 def claim_job(tx: Transaction, queue: Queue, *, owner: str, lease: timedelta) -> Claim | None:
-    """Take the oldest job that is due; a leased one is due when its worker was lost."""
+    """Take the oldest job that is due; a leased one is due when its worker was lost.
+
+    Args:
+        owner: names this very claim, so that it is found again when its commit's answer was lost.
+    """
+    row = tx.connection.execute(select(jobs).where(jobs.c.owner == owner)).first() if tx.is_again else None
+    free = _may_be_taken(tx, queue)
+    if row is None:
+        row = _take(tx, free, owner=owner, lease=lease, skip_locked=True)
+    if row is None and tx.connection.execute(select(jobs.c.id).where(*free).limit(1)).first() is not None:
+        # Somebody holds its row until a commit, to wake it perhaps; whoever was told of it must not go away without it.
+        row = _take(tx, free, owner=owner, lease=lease, skip_locked=False)
+    if row is None:
+        return None
+    counts = {name: getattr(row, name) for name in ("attempts", "retries", "lost")}
+    return Claim(row.id, row.kind, row.subject, Queue(row.queue), row.epoch, **counts)
+
+
+def _may_be_taken(tx: Transaction, queue: Queue) -> tuple[ColumnElement[bool], ...]:
+    """Return what a job must be; after a time in which no lease could be prolonged, none counts as run out yet."""
+    due = (jobs.c.queue == queue.value, jobs.c.due <= tx.now)
+    return due if is_settled(tx.connection, now=tx.now) else (*due, jobs.c.state != State.LEASED.value)
+
+
+def _take(
+    tx: Transaction, free: tuple[ColumnElement[bool], ...], *, owner: str, lease: timedelta, skip_locked: bool
+) -> SqlRow[Any] | None:
     oldest = (
         select(jobs.c.id)
-        .where(jobs.c.queue == queue.value, jobs.c.due <= tx.now)
+        .where(*free)
         .order_by(jobs.c.due, jobs.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=skip_locked)
         .scalar_subquery()
     )
     taken = {
@@ -77,10 +113,7 @@ def claim_job(tx: Transaction, queue: Queue, *, owner: str, lease: timedelta) ->
         "due": tx.now + lease,
         "woken_at_claim": jobs.c.wakes,
     }
-    row = tx.connection.execute(update(jobs).where(jobs.c.id == oldest).values(taken).returning(jobs)).first()
-    if row is None:
-        return None
-    return Claim(row.id, row.kind, row.subject, Queue(row.queue), row.epoch, attempts=row.attempts, lost=row.lost)
+    return tx.connection.execute(update(jobs).where(jobs.c.id == oldest).values(taken).returning(jobs)).first()
 
 
 def renew_lease(tx: Transaction, claim: Claim, *, lease: timedelta) -> bool:
@@ -95,11 +128,17 @@ def check_held(tx: Transaction, claim: Claim) -> bool:
     Raises:
         StaleEpochError: when the job is no longer ours.
     """
-    woken = update(jobs).where(*_ours(claim)).values(epoch=jobs.c.epoch).returning(jobs.c.wakes, jobs.c.woken_at_claim)
-    row = tx.connection.execute(woken).first()
+    ours = select(jobs.c.wakes, jobs.c.woken_at_claim).where(*_ours(claim)).with_for_update()
+    row = tx.connection.execute(ours).first()
     if row is None:
         raise StaleEpochError(claim.job, claim.epoch)
     return bool(row.wakes != row.woken_at_claim)
+
+
+def was_released(tx: Transaction, claim: Claim) -> bool:
+    """Return whether this very claim has given its job back, as its holder alone can."""
+    given_back = (jobs.c.id == claim.job, jobs.c.epoch == claim.epoch, jobs.c.state != State.LEASED.value)
+    return tx.connection.execute(select(jobs.c.id).where(*given_back)).first() is not None
 
 
 def release_job(tx: Transaction, claim: Claim, changes: Row) -> None:
@@ -111,6 +150,16 @@ def _ours(claim: Claim) -> tuple[ColumnElement[bool], ...]:
     return jobs.c.id == claim.job, jobs.c.epoch == claim.epoch, jobs.c.state == State.LEASED.value
 
 
+def lock_job(tx: Transaction, kind: str, subject: str) -> SqlRow[int, str, datetime | None] | None:
+    """Lock a job's row, and with it the record that it is about; None when there is none.
+
+    Whoever claims, finishes or wakes a job holds its row, so what is read behind the lock stays so until the commit.
+    """
+    this = (jobs.c.kind == kind, jobs.c.subject == subject)
+    known = select(jobs.c.id, jobs.c.state, jobs.c.due).where(*this).with_for_update()
+    return tx.connection.execute(known).first()
+
+
 def end_job(tx: Transaction, kind: str, subject: str) -> None:
     """End a job from outside; whoever holds it writes nothing any more."""
     over = {"state": State.OVER.value, "due": None, "owner": "", "epoch": jobs.c.epoch + 1}
@@ -120,24 +169,33 @@ def end_job(tx: Transaction, kind: str, subject: str) -> None:
 def wake_job(tx: Transaction, kind: str, subject: str, *, queue: Queue, after: timedelta | None) -> int:
     """Make a job ready now, or with `after` only make sure that it exists; returns its number.
 
-    A held job is only marked: it becomes ready when it is given back. A story that is over stays over.
+    A held job is only marked: it becomes ready when it is given back. A story that is over stays over. Also a job that
+    is ready already stays locked until the commit, or it might be worked on before what it was woken for can be seen.
     """
-    is_new = insert_new(tx.connection, jobs, new_job(kind, subject, queue=queue, due=tx.now + (after or timedelta())))
-    this = (jobs.c.kind == kind, jobs.c.subject == subject)
-    if not is_new and after is None:
-        tx.connection.execute(
-            update(jobs).where(*this, jobs.c.state == State.LEASED.value).values(wakes=jobs.c.wakes + 1)
-        )
-        asleep = [jobs.c.state != State.LEASED.value, or_(jobs.c.due > tx.now, jobs.c.due.is_(None))]
-        if kind in KINDS:
-            asleep.append(jobs.c.state != State.OVER.value)
-        tx.connection.execute(update(jobs).where(*this, *asleep).values(state=State.READY.value, due=tx.now))
-    return int(tx.connection.execute(select(jobs.c.id).where(*this)).scalar_one())
+    known = lock_job(tx, kind, subject)
+    if known is None:
+        insert_new(tx.connection, jobs, new_job(kind, subject, queue=queue, due=tx.now + (after or timedelta())))
+        known = lock_job(tx, kind, subject)
+    if known is None:
+        raise GaveWayError("DatabaseBusy", f"the job of {kind} {subject} was removed at this moment; it is tried again")
+    changes = _wake(known, kind, now=tx.now) if after is None else None
+    if changes:
+        tx.connection.execute(update(jobs).where(jobs.c.id == known.id).values(changes))
+    return int(known.id)
+
+
+def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, now: datetime) -> Row | None:
+    if known.state == State.LEASED.value:
+        return {"wakes": jobs.c.wakes + 1}
+    is_asleep = known.due is None or known.due > now
+    stays_over = kind in KINDS and known.state == State.OVER.value
+    return {"state": State.READY.value, "due": now} if is_asleep and not stays_over else None
 
 
 def wake_jobs(tx: Transaction, kind: str, subjects: Select[str]) -> None:
     """Wake the jobs about these subjects, where there are any."""
-    for subject in tx.connection.execute(subjects).scalars().all():
+    # In one order everywhere, so that two who wake the same do not wait for each other.
+    for subject in sorted(tx.connection.execute(subjects).scalars()):
         wake_job(tx, kind, subject, queue=Queue.CONTROL, after=None)
 
 
@@ -175,6 +233,8 @@ def read_jobs(connection: Connection, *, limit: int) -> Sequence[JobView]:
             state=row.state,
             not_before=row.due or _NEVER,
             attempts=row.attempts,
+            retries=row.retries,
+            lost=row.lost,
             reason=row.reason,
             message=row.message,
         )

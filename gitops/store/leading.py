@@ -5,29 +5,72 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 
+from gitops.errors import ConflictError
 from gitops.store.rows import insert_new
 from gitops.store.tables import meta
 from gitops.store.transaction import Transaction
 
+RELAY = "relay"
+"""The role of which there is one; it alone publishes signed heads."""
+
 _WANTED = "wanted_checkpoint"
+_HEARTBEAT = timedelta(seconds=5)
+_GONE = timedelta(seconds=60)
 
 
 def take_lead(tx: Transaction, role: str, owner: str, *, seconds: float) -> bool:
     """Become or stay the leader of a role; a lead that ran out may be taken by anybody."""
     name = f"leader:{role}"
-    known = _read(tx.connection, name)
+    known = _lock(tx, name)
+    since = tx.now.isoformat()
     if known:
         holder = json.loads(known)
-        if holder["owner"] != owner and datetime.fromisoformat(holder["until"]) > tx.now:
-            return False
+        if datetime.fromisoformat(holder["until"]) > tx.now:
+            if holder["owner"] != owner:
+                return False
+            since = holder.get("since", since)
     until = tx.now + timedelta(seconds=seconds)
-    _write(tx, name, json.dumps({"owner": owner, "until": until.isoformat()}))
+    _write(tx, name, json.dumps({"owner": owner, "until": until.isoformat(), "since": since}))
     return True
+
+
+def check_lead(tx: Transaction, role: str, owner: str) -> None:
+    """Hold the lead until this transaction ends.
+
+    Raises:
+        ConflictError: `NotLeading` when somebody else took it.
+    """
+    known = _lock(tx, f"leader:{role}")
+    if known and json.loads(known)["owner"] != owner:
+        raise ConflictError("NotLeading", f"another {role} leads now")
+
+
+def read_lead_end(connection: Connection, role: str) -> datetime | None:
+    """Return until when somebody leads, None when nobody ever did."""
+    known = _read(connection, f"leader:{role}")
+    return datetime.fromisoformat(json.loads(known)["until"]) if known else None
+
+
+def is_settled(connection: Connection, *, now: datetime) -> bool:
+    """Return whether leases that ran out may be believed: somebody was able to prolong them all the while.
+
+    The relay says every few seconds that it leads. Where it did not for a while, it was perhaps the database that was
+    away, or its clock that leapt; then whoever is alive gets the time for a heartbeat. A relay that is gone for good
+    holds nobody up for longer than a minute, and where there never was one, nobody.
+    """
+    known = _read(connection, f"leader:{RELAY}")
+    if not known:
+        return True
+    holder = json.loads(known)
+    until = datetime.fromisoformat(holder["until"])
+    if until <= now:
+        return now - until > _GONE
+    return now - datetime.fromisoformat(holder.get("since", holder["until"])) >= _HEARTBEAT
 
 
 def want_checkpoint(tx: Transaction, size: int) -> None:
     """Ask the signer for a head that covers at least this many entries."""
-    if size > read_wanted(tx.connection):
+    if size > int(_lock(tx, _WANTED) or "0"):
         _write(tx, _WANTED, str(size))
 
 
@@ -41,6 +84,12 @@ def _read(connection: Connection, name: str) -> str | None:
     return value
 
 
+def _lock(tx: Transaction, name: str) -> str:
+    """Return a fact that nobody else may change before we have, empty when it was not known."""
+    insert_new(tx.connection, meta, {"name": name, "value": ""})
+    value: str = tx.connection.execute(select(meta.c.value).where(meta.c.name == name).with_for_update()).scalar_one()
+    return value
+
+
 def _write(tx: Transaction, name: str, value: str) -> None:
-    if not insert_new(tx.connection, meta, {"name": name, "value": value}):
-        tx.connection.execute(update(meta).where(meta.c.name == name).values(value=value))
+    tx.connection.execute(update(meta).where(meta.c.name == name).values(value=value))

@@ -1,15 +1,19 @@
 """The questions that stories and people ask, each on one snapshot."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from gitops.errors import InputError
-from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Training, Version
+from gitops.ports import Resting
+from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
 from gitops.store.rows import KINDS, read_all, read_one
 from gitops.store.tables import declined, deliveries, environments, holds, promotions, rollouts, trainings, versions
 
+_RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
+_HANDED_OVER = "hand_over"  # the step after a training's version was registered
 _OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 _TRAINED = ("repository_id", "ref", "commit", "config_path", "config_sha256")  # as the index `one_unforced_training`
 
@@ -39,6 +43,18 @@ def read_training_of(connection: Connection, wanted: Training) -> Training | Non
     return read_one(connection, trainings, Training, trainings.c.nonce == "", *where)
 
 
+def read_overtaking(connection: Connection, training: Training) -> Training | None:
+    """Return the newest training of the same branch and launchpin.yaml that began later and has a version."""
+    here = [trainings.c[name] == getattr(training, name) for name in ("repository_id", "ref", "config_path")]
+    began = select(trainings.c.created_at).where(trainings.c.id == training.id).scalar_subquery()
+    # Ids are sorted by their making, for those of one moment.
+    later = or_(trainings.c.created_at > began, and_(trainings.c.created_at == began, trainings.c.id > training.id))
+    registered = or_(trainings.c.phase == Phase.SUCCEEDED.value, trainings.c.step == _HANDED_OVER)
+    newest = (trainings.c.created_at.desc(), trainings.c.id.desc())
+    found = read_all(connection, trainings, Training, *here, later, registered, order=newest)
+    return next((other for other in found if other.facts.version), None)
+
+
 def read_environments(connection: Connection, *, repository_id: int | None, model: str | None) -> list[Environment]:
     """Return environments by repository and path."""
     wanted = {"repository_id": repository_id, "model": model}
@@ -56,6 +72,17 @@ def read_versions(connection: Connection, model: str, *, limit: int) -> list[Ver
 def read_version(connection: Connection, model: str, version: str) -> Version | None:
     """Return one version."""
     return read_one(connection, versions, Version, versions.c.model == model, versions.c.version == version)
+
+
+def read_resting(connection: Connection, repository_id: int, *, commit: str) -> list[Resting]:
+    """Return the environments that were in sync with a commit and have no rollout under way."""
+    columns = (environments.c[name] for name in _RESTING)
+    here = (rollouts.c.repository_id == environments.c.repository_id, rollouts.c.path == environments.c.path)
+    moving = select(rollouts.c.id).where(*here, rollouts.c.phase.in_(_OPEN)).exists()
+    rest = (environments.c.sync.in_((Sync.SYNCED.value, Sync.UNPINNED.value)), environments.c.message == "")
+    where = (environments.c.repository_id == repository_id, environments.c.pin_commit == commit, *rest, ~moving)
+    # The driver's own rows: every column is text, and a row object for each pin would take longer than the query.
+    return cast("list[Resting]", connection.execute(select(*columns).where(*where)).cursor.fetchall())
 
 
 def read_champion(connection: Connection, model: str) -> Version | None:

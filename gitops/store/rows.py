@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, LargeBinary, Table, select, update
+from sqlalchemy import Connection, LargeBinary, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ColumnElement
 
@@ -66,6 +66,7 @@ def read_all(
     *where: ColumnElement[bool],
     order: Sequence[Order],
     limit: int = 0,
+    is_locked: bool = False,
 ) -> list[M]:
     """Return the rows that match, without their large columns.
 
@@ -73,18 +74,25 @@ def read_all(
         where: conditions, all of which hold.
         order: what to sort by.
         limit: at most so many rows, 0 for all.
+        is_locked: nobody else changes them before this transaction ends.
     """
     columns = [column for column in table.c if not isinstance(column.type, LargeBinary)]
     query = select(*columns).where(*where).order_by(*order)
+    query = query.with_for_update() if is_locked else query
     rows = connection.execute(query.limit(limit) if limit else query)
     return [model.model_validate(row) for row in rows.mappings()]
 
 
 def read_one(
-    connection: Connection, table: Table, model: type[M], *where: ColumnElement[bool], order: Sequence[Order] = ()
+    connection: Connection,
+    table: Table,
+    model: type[M],
+    *where: ColumnElement[bool],
+    order: Sequence[Order] = (),
+    is_locked: bool = False,
 ) -> M | None:
     """Return the first row that matches, without its large columns; None when there is none."""
-    found = read_all(connection, table, model, *where, order=order, limit=1)
+    found = read_all(connection, table, model, *where, order=order, limit=1, is_locked=is_locked)
     return found[0] if found else None
 
 
@@ -118,6 +126,12 @@ def save_state(connection: Connection, kind: Kind, record: Record, *, now: datet
     row = to_row(record)
     moving = {name: row[name] for name in _MOVING} | {"updated_at": now}
     connection.execute(update(kind.table).where(kind.table.c.id == record.id).values(moving))
+
+
+def hold_name(connection: Connection, name: str) -> None:
+    """Be the only one with this name until the transaction ends; on SQLite whoever writes is the only one anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":

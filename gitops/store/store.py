@@ -1,6 +1,8 @@
 """The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
 
+import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -10,7 +12,8 @@ from gitops import __version__
 from gitops.audit import merkle
 from gitops.audit.entry import Event, Service
 from gitops.errors import StalledError
-from gitops.ports import AuditNote, AuditRow, Claim, Exit, JobView, QueueDepth, Received
+from gitops.ports import AuditNote, AuditRow, Claim, Exit, JobView, QueueDepth, Received, Resting
+from gitops.ports.tallies import Tallies
 from gitops.records import (
     Command,
     Delivery,
@@ -24,15 +27,21 @@ from gitops.records import (
     Version,
     WatchedRef,
 )
+from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
-from gitops.store import audit_log, effects, jobs, leading, opening, queries, tables
+from gitops.store import audit_log, effects, jobs, leading, opening, queries, retention, tables
+from gitops.store.ancestry import read_ancestry
 from gitops.store.checks import check_joins
-from gitops.store.database import Database, open_engine
+from gitops.store.database import Database, open_database
+from gitops.store.failures import LOCK_SECONDS
 from gitops.store.finish import finish_claim
 from gitops.store.rows import read_all, read_one
+from gitops.store.tallies import read_tallies
 from gitops.store.transaction import Transaction, transaction
 
 T = TypeVar("T")
+
+_CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
 
 class SqlStore:
@@ -40,20 +49,25 @@ class SqlStore:
 
     Args:
         url: SQLAlchemy's form; the database must be migrated.
+        password: asked at each new connection to a server.
         clock: replaces the database's clock in tests; returns aware datetimes.
         service: which Launchpin writes, for audit entries.
 
     Raises:
-        InputError: as `open_engine`.
+        InputError: as `open_database`.
         StalledError: `SchemaMismatch` when the database is older or newer than this code.
     """
 
     def __init__(
-        self, url: str, *, clock: Callable[[], datetime] | None = None, service: Service | None = None
+        self,
+        url: str,
+        *,
+        password: Callable[[], str] | None = None,
+        clock: Callable[[], datetime] | None = None,
+        service: Service | None = None,
     ) -> None:
-        self._database = Database(open_engine(url), clock=clock)
+        self._database = Database(open_database(url, password=password), clock=clock)
         self._service = service or Service(version=__version__)
-        self._seen = -1
         try:
             self._log_id = self._read(_read_log_id)
         except BaseException:
@@ -65,16 +79,29 @@ class SqlStore:
         self._database.close()
 
     def _read(self, ask: Callable[[Connection], T]) -> T:
-        with self._database.read() as connection:
-            return ask(connection)
+        def once(_: bool) -> T:  # noqa: FBT001 - as `Database.repeat` calls it
+            with self._database.read() as connection:
+                return ask(connection)
 
-    def _write(self, do: Callable[[Transaction], T]) -> T:
-        with transaction(self._database, log_id=self._log_id, service=self._service) as tx:
-            return do(tx)
+        return self._database.repeat(once)
+
+    def _write(self, do: Callable[[Transaction], T], *, is_quiet: bool = False, patience: float = LOCK_SECONDS) -> T:
+        """Carry out a transaction, whole and as often as it needs; what it does twice must come to the same."""
+
+        def once(is_again: bool) -> T:  # noqa: FBT001 - as `Database.repeat` calls it
+            with self._open(is_again=is_again, is_quiet=is_quiet) as tx:
+                return do(tx)
+
+        return self._database.repeat(once, patience=patience)
+
+    def _open(self, *, is_again: bool = False, is_quiet: bool = False) -> AbstractContextManager[Transaction]:
+        return transaction(
+            self._database, log_id=self._log_id, service=self._service, is_again=is_again, is_quiet=is_quiet
+        )
 
     def now(self) -> datetime:
         """Return the database's clock, in UTC."""
-        return self._database.now()
+        return self._read(self._database.time)
 
     # ---- deliveries and commands
 
@@ -84,7 +111,10 @@ class SqlStore:
 
     def save_deliveries(self, batch: Sequence[Delivery]) -> list[Received]:
         """Store deliveries in one transaction; the answers come in the batch's order."""
-        return self._write(lambda tx: opening.save_deliveries(tx, batch))
+        try:
+            return self._write(lambda tx: opening.save_new_deliveries(tx, batch)) if batch else []
+        except opening.KnownError:
+            return self._write(lambda tx: opening.save_deliveries(tx, batch))
 
     def save_command(self, command: Command) -> Command:
         """Store a command and its job, or return the one that has the same idempotency key."""
@@ -94,13 +124,21 @@ class SqlStore:
 
     def claim(self, queue: Queue, *, owner: str, lease: timedelta) -> Claim | None:
         """Take the oldest ready job of a queue, or one whose lease ran out."""
-        if not self._read(lambda connection: jobs.is_any_ready(connection, queue, now=self.now())):
+        if self._database.kind.checks_before_writing and not self._is_any_ready(queue):
             return None
-        return self._write(lambda tx: jobs.claim_job(tx, queue, owner=owner, lease=lease))
+        # Names this very claim, so that it is found again when its commit's answer was lost.
+        holder = f"{owner} {secrets.token_hex(4)}"
+        return self._write(
+            lambda tx: jobs.claim_job(tx, queue, owner=holder, lease=lease), is_quiet=True, patience=_CLAIM_PATIENCE
+        )
+
+    def _is_any_ready(self, queue: Queue) -> bool:
+        time = self._database.time
+        return self._read(lambda connection: jobs.is_any_ready(connection, queue, now=time(connection)))
 
     def renew(self, claim: Claim, *, lease: timedelta) -> bool:
         """Prolong a lease; False when somebody else holds the job."""
-        return self._write(lambda tx: jobs.renew_lease(tx, claim, lease=lease))
+        return self._write(lambda tx: jobs.renew_lease(tx, claim, lease=lease), is_quiet=True)
 
     def finish(self, claim: Claim, end: Exit) -> None:
         """Write how a claim ended, and release the job."""
@@ -112,17 +150,19 @@ class SqlStore:
 
     def depth(self) -> Sequence[QueueDepth]:
         """Return the ready jobs of each queue that has any."""
-        return self._read(lambda connection: jobs.read_depth(connection, now=self.now()))
+        return self._read(lambda connection: jobs.read_depth(connection, now=self._database.time(connection)))
 
     def next_due(self) -> float | None:
         """Return the seconds until the next job becomes ready or a lease ends."""
-        return self._read(lambda connection: jobs.read_next_due(connection, now=self.now()))
+        return self._read(lambda connection: jobs.read_next_due(connection, now=self._database.time(connection)))
+
+    def has_job(self, job: int) -> bool:
+        """Return whether there is or was a job of that number."""
+        return self._read(lambda connection: jobs.is_known(connection, job))
 
     def has_changed(self) -> bool:
         """Return whether anybody wrote since the last call; True on the first."""
-        version = self._database.version()
-        is_news, self._seen = version != self._seen, version
-        return is_news
+        return self._database.has_changed()
 
     def jobs(self, *, limit: int = 200) -> Sequence[JobView]:
         """Return the jobs that are not over, the next due first."""
@@ -151,6 +191,10 @@ class SqlStore:
         """Return the unforced training of the same ref, commit and launchpin.yaml, over or not."""
         return self._read(lambda connection: queries.read_training_of(connection, wanted))
 
+    def overtaking(self, training: Training) -> Training | None:
+        """Return the newest later training of the same branch and launchpin.yaml that has a version already."""
+        return self._read(lambda connection: queries.read_overtaking(connection, training))
+
     def promotion(self, promotion_id: str) -> Promotion | None:
         """Return a promotion."""
         table = tables.promotions
@@ -169,6 +213,23 @@ class SqlStore:
     def recent(self, kind: str, *, limit: int = 20) -> Sequence[Record]:
         """Return the newest records of a kind; deliveries without their bodies."""
         return self._read(lambda connection: queries.read_recent(connection, kind, limit=limit))
+
+    def ancestry(self, kind: str, record_id: str) -> tuple[tuple[str, str], ...]:
+        """Return a record, what caused it, and so on to the first cause, each by kind and id."""
+        return self._read(lambda connection: read_ancestry(connection, kind, record_id))
+
+    def tallies(self) -> Tallies:
+        """Return what a scrape of the metrics shows of the database, read on one snapshot."""
+        return self._read(lambda connection: read_tallies(connection, now=self.now()))
+
+    def check(self) -> None:
+        """Ask the database whether it answers, and whether its schema is this code's.
+
+        Raises:
+            RetryError: it does not answer.
+            StalledError: `SchemaMismatch`.
+        """
+        self._read(_read_log_id)
 
     # ---- what is known
 
@@ -199,6 +260,10 @@ class SqlStore:
         return self._read(
             lambda connection: queries.read_environments(connection, repository_id=repository_id, model=model)
         )
+
+    def resting(self, repository_id: int, *, commit: str) -> Sequence[Resting]:
+        """Return the environments that were in sync with this commit when last compared, and do not move."""
+        return self._read(lambda connection: queries.read_resting(connection, repository_id, commit=commit))
 
     def version(self, model: str, version: str) -> Version | None:
         """Return our verdict on a version; None when we have none."""
@@ -248,6 +313,21 @@ class SqlStore:
         """Return the last rollout begun for an environment, over or not."""
         return self._read(lambda connection: queries.read_newest_rollout(connection, repository_id, path=path))
 
+    # ---- what may go
+
+    def needed(self) -> Needed:
+        """Return what the records may ask for at any time."""
+        return self._read(retention.read_needed)
+
+    def spent(self, kind: Kind, *, age: timedelta) -> Spent:
+        """Return how many bodies or rows are over for so long."""
+        before = self.now() - age
+        return self._read(lambda connection: retention.count_spent(connection, kind, before=before))
+
+    def drop_spent(self, kind: Kind, *, age: timedelta, limit: int) -> Spent:
+        """Remove at most so many of them; say how many."""
+        return self._write(lambda tx: retention.drop_spent(tx, kind, before=tx.now - age, limit=limit))
+
     # ---- the audit log
 
     @property
@@ -257,7 +337,9 @@ class SqlStore:
 
     def append_audit(self, event: Event) -> None:
         """Append an entry that belongs to no job: a sign-in, a rotated key."""
-        self._write(lambda tx: tx.record(event))
+        # Not again when its commit's answer was lost: nothing tells one such entry from another.
+        with self._open() as tx:
+            tx.record(event)
 
     def lead(self, role: str, owner: str, *, seconds: float) -> bool:
         """Become or stay the leader of a role for so long; False while somebody else is."""
@@ -305,9 +387,15 @@ class SqlStore:
             lambda connection: merkle.prove_consistency(old, new, read_node=audit_log.NodeReader(connection))
         )
 
-    def save_checkpoint(self, size: int, note: str) -> None:
-        """Keep a signed head."""
-        self._write(lambda tx: audit_log.write_checkpoint(tx.connection, size, note=note, now=tx.now))
+    def save_checkpoint(self, size: int, note: str, *, leader: str | None = None) -> None:
+        """Keep a signed head, where a leader is named only while it leads."""
+
+        def save(tx: Transaction) -> None:
+            if leader is not None:
+                leading.check_lead(tx, leading.RELAY, leader)
+            audit_log.write_checkpoint(tx.connection, size, note=note, now=tx.now)
+
+        self._write(save)
 
     def checkpoints(self) -> Sequence[AuditNote]:
         """Return the signed heads, oldest first."""

@@ -14,14 +14,13 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
 )
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql import ColumnElement
 
-from gitops.store.columns import Instant, Json
+from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -34,14 +33,14 @@ def _unique(name: str, *columns: Column[str], where: ColumnElement[bool]) -> Ind
 
 
 def _words(*names: str) -> Iterable[Column[str]]:
-    return (Column(name, Text, nullable=False) for name in names)
+    return (Column(name, Word, nullable=False) for name in names)
 
 
 def _record(name: str, *columns: SchemaItem) -> Table:
     return Table(
         name,
         metadata,
-        Column("id", Text, primary_key=True),
+        Column("id", Word, primary_key=True),
         *_words("phase", "step", "reason", "message"),
         Column("revision", Integer, nullable=False),
         Column("cause", Json, nullable=False),
@@ -53,7 +52,7 @@ def _record(name: str, *columns: SchemaItem) -> Table:
     )
 
 
-meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", metadata, Column("name", Word, primary_key=True), Column("value", Word, nullable=False))
 
 jobs = Table(
     "jobs",
@@ -63,9 +62,10 @@ jobs = Table(
     # When the job may be claimed next: when it is ready, or when the lease ends; NULL when it is over.
     Column("due", Instant),
     Column("epoch", BigInteger, nullable=False),
-    Column("owner", Text, nullable=False),
+    Column("owner", Word, nullable=False),
     *(Column(name, Integer, nullable=False) for name in ("attempts", "lost", "wakes", "woken_at_claim")),
     *_words("reason", "message"),
+    Column("retries", Integer, nullable=False, server_default="0"),
     Index("one_job_per_subject", "kind", "subject", unique=True),
     Index("jobs_by_due", "queue", "due", "id"),
 )
@@ -96,7 +96,7 @@ _unique(
 
 promotions = _record(
     "promotions",
-    Column("training_id", Text, nullable=False),
+    Column("training_id", Word, nullable=False),
     Column("repository_id", BigInteger, nullable=False),
     *_words("repository", "environment", "path", "model", "version", "merge"),
     Index("promotions_by_version", "repository_id", "environment", "model", "version"),
@@ -139,7 +139,7 @@ watched_refs = Table(
     "watched_refs",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("ref", Text, primary_key=True),
+    Column("ref", Word, primary_key=True),
     *_words("commit", "message"),
 )
 
@@ -147,7 +147,7 @@ environments = Table(
     "environments",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("path", Text, primary_key=True),
+    Column("path", Word, primary_key=True),
     *_words("name", "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit"),
     *_words("settings_sha256", "serving", "configuration", "url", "sync", "sync_reason", "health", "message"),
     Column("is_champion", Boolean, nullable=False),
@@ -158,8 +158,8 @@ environments = Table(
 versions = Table(
     "versions",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("version", Text, primary_key=True),
+    Column("model", Word, primary_key=True),
+    Column("version", Word, primary_key=True),
     *_words("manifest_sha256", "manifest", "run_id", "training_id", "repository", "commit", "verdict"),
     *_words("environment_key", "lock_sha256"),
     *(Column(name, Json, nullable=False) for name in ("metrics", "gates")),
@@ -170,7 +170,7 @@ versions = Table(
 holds = Table(
     "holds",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Word, primary_key=True),
     Column("repository_id", BigInteger, nullable=False),
     *_words("path", "environment", "model", "reason", "message", "author", "rollout_id", "lifted_by"),
     Column("cause", Json, nullable=False),
@@ -183,19 +183,19 @@ declined = Table(
     "declined",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    *(Column(name, Text, primary_key=True) for name in ("environment", "model", "version")),
-    Column("by", Text, nullable=False),
+    *(Column(name, Word, primary_key=True) for name in ("environment", "model", "version")),
+    Column("by", Word, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
 
 effects = Table(
     "effects",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", Word, primary_key=True),
     Column("job", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Word, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("result", Text),
+    Column("result", Word),
     Column("intended_at", Instant, nullable=False),
     Column("observed_at", Instant),
 )
@@ -226,6 +226,6 @@ audit_checkpoints = Table(
     "audit_checkpoints",
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
-    Column("note", Text, nullable=False),
+    Column("note", Word, nullable=False),
     Column("created_at", Instant, nullable=False),
 )

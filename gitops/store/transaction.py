@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from gitops.audit.entry import Event, Service, canonical, stamp
+from gitops.failpoints import failpoint
 from gitops.store.audit_log import append_entries
 from gitops.store.database import Database
 
@@ -17,9 +18,10 @@ class Transaction:
     """What a writing function gets.
 
     Args:
-        now: the database's clock when the lock was won; every row of the transaction carries it.
+        now: the database's clock when the transaction began; every row of it carries that.
         log_id: the audit log's origin.
         service: which Launchpin writes.
+        is_again: an earlier try of the same may have been kept, for its connection was lost in the commit.
         entries: bytes of the entries so far; built before the log's head is locked.
     """
 
@@ -27,6 +29,7 @@ class Transaction:
     now: datetime
     log_id: str
     service: Service
+    is_again: bool = False
     entries: list[bytes] = field(default_factory=list)
 
     def record(self, event: Event) -> None:
@@ -35,9 +38,18 @@ class Transaction:
 
 
 @contextmanager
-def transaction(database: Database, *, log_id: str, service: Service) -> Iterator[Transaction]:
-    """Open a writing transaction; the log's head is touched last, so that writers wait for each other briefly."""
-    with database.write() as connection:
-        running = Transaction(connection, database.now(), log_id, service)
+def transaction(
+    database: Database, *, log_id: str, service: Service, is_again: bool = False, is_quiet: bool = False
+) -> Iterator[Transaction]:
+    """Open a writing transaction; the log's head is touched last, so that writers wait for each other briefly.
+
+    Args:
+        is_again: an earlier try may have been kept.
+        is_quiet: nobody who waits for work needs to know of it.
+    """
+    with database.write(is_quiet=is_quiet) as connection:
+        running = Transaction(connection, database.time(connection), log_id, service, is_again)
         yield running
         append_entries(connection, running.entries)
+        failpoint("commit.before")
+    failpoint("commit.after")

@@ -17,7 +17,8 @@ STALLED_LOOK = timedelta(minutes=10)
 """How often a stalled story is looked at although nobody woke it."""
 
 _OVER: Row = {"state": State.OVER, "due": None, "reason": "", "message": ""}
-_PROGRESS: Row = {"attempts": 0, "lost": 0}
+# A step that answered, whatever it said, ends the count of tries in vain.
+_ANSWERED: Row = {"attempts": 0, "retries": 0, "lost": 0}
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,10 @@ def change_job(claim: Claim, end: Exit, *, now: datetime, is_woken: bool) -> Row
         claim: how the job was held.
         end: how the claim ended.
         now: the database's clock.
-        is_woken: somebody woke the job while it was held; it is looked at again at once.
+        is_woken: somebody woke the job while it was held; it is looked at again at once, unless it is ready anyway.
     """
     change = _plan(claim, end, now=now)
-    if is_woken and change["state"] is not State.OVER:
+    if is_woken and change["state"] is not State.READY and change["state"] is not State.OVER:
         change = change | {"state": State.READY, "due": now}
     return change | {"state": str(change["state"])}
 
@@ -125,15 +126,16 @@ def _plan(claim: Claim, end: Exit, *, now: datetime) -> Row:
         case None:
             return _plan_without_outcome(claim, end, now=now)
         case Done() if end.recurring:
-            return _OVER | _PROGRESS | {"state": State.IDLE}
+            return _OVER | _ANSWERED | {"state": State.IDLE}
         case Done() if end.next_step:
-            return _OVER | _PROGRESS | {"state": State.READY, "due": now, "queue": end.queue.value}
+            return _OVER | _ANSWERED | {"state": State.READY, "due": now, "queue": end.queue.value}
         case Done():
             return _OVER
         case Wait(after=after, reason=reason, message=message):
-            return {"state": State.WAITING, "due": now + after, "attempts": 0, "reason": reason, "message": message}
+            note: Row = {"reason": reason, "message": message}
+            return _ANSWERED | note | {"state": State.WAITING, "due": now + after}
         case Stalled() | Refused() | Ended() as outcome:
-            note: Row = {"attempts": 0, "reason": outcome.reason, "message": outcome.message}
+            note = _ANSWERED | {"reason": outcome.reason, "message": outcome.message}
             is_over = not end.recurring and not isinstance(outcome, Stalled)
             return _OVER | note if is_over else note | {"state": State.STALLED, "due": now + STALLED_LOOK}
         case _:
@@ -141,10 +143,10 @@ def _plan(claim: Claim, end: Exit, *, now: datetime) -> Row:
 
 
 def _plan_without_outcome(claim: Claim, end: Exit, *, now: datetime) -> Row:
+    later = now + timedelta(seconds=end.retry_after)
     if end.error:
-        later = now + timedelta(seconds=end.retry_after)
-        note = {"attempts": claim.attempts + 1, "reason": "Retrying", "message": end.error}
-        return {"state": State.RETRYING, "due": later, **note}
+        counted = {"attempts": claim.attempts + 1} if end.is_unforeseen else {"retries": claim.retries + 1}
+        return {"state": State.RETRYING, "due": later, "reason": "Retrying", "message": end.error, **counted}
     if end.record is None and not end.recurring:
         return _OVER
-    return {"state": State.READY, "due": now, "queue": end.queue.value}
+    return {"state": State.READY, "due": later, "queue": end.queue.value}

@@ -1,17 +1,31 @@
 """Carries out what steps ask for beside their own facts, each with its audit entry where it changes a state."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import Event, Subject
-from gitops.records import Cause, Hold, Promotion, Repository, Rollout
+from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout
 from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
-from gitops.store.jobs import wake_job, wake_jobs
+from gitops.store.failures import GaveWayError
+from gitops.store.jobs import lock_job, wake_job, wake_jobs
 from gitops.store.opening import insert_record, supersede_record
-from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING, insert_new, read_all, read_one, to_row, write_row
+from gitops.store.rows import (
+    PROMOTION,
+    ROLLOUT,
+    TRAINING,
+    Kind,
+    hold_name,
+    insert_new,
+    read_all,
+    read_one,
+    to_row,
+    write_row,
+)
 from gitops.store.tables import (
     declined,
     environments,
@@ -37,6 +51,8 @@ from gitops.writes import (
     StartTraining,
     Wake,
 )
+
+M = TypeVar("M", bound=Record)
 
 _OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 
@@ -65,21 +81,24 @@ def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
 def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
     new = write.promotion
     here = (promotions.c.repository_id == new.repository_id, promotions.c.environment == new.environment)
-    where = (*here, promotions.c.model == new.model, promotions.c.phase.in_(_OPEN))
-    old = read_one(tx.connection, promotions, Promotion, *where)
+    model = (*here, promotions.c.model == new.model)
+    hold_name(tx.connection, f"promotion:{new.repository_id}:{new.environment}:{new.model}")
+    old = _hold_open(tx, PROMOTION, Promotion, *model, promotions.c.phase.in_(_OPEN))
     if old is not None and old.version == new.version:
         wake_job(tx, PROMOTION.name, old.id, queue=Queue.CONTROL, after=None)
         return
     if old is not None:
         supersede_record(tx, PROMOTION, old, message=f"version {new.version} takes its place")
     evidence = {"merge": new.merge.value, "path": new.path, "superseded": old.id if old else None}
-    insert_record(tx, PROMOTION, new, event="opened", evidence=evidence)
+    newest = (*model, promotions.c.version == new.version)
+    _insert_only(tx, PROMOTION, new, newest=newest, evidence=evidence)
 
 
 def _open_rollout(tx: Transaction, write: OpenRollout, _: Cause) -> None:
     new = write.rollout
     here = (rollouts.c.target == new.target, rollouts.c.host == new.host, rollouts.c.endpoint == new.endpoint)
-    old = read_one(tx.connection, rollouts, Rollout, *here, rollouts.c.phase == Phase.PENDING.value)
+    hold_name(tx.connection, f"rollout:{new.target}:{new.host}:{new.endpoint}")
+    old = _hold_open(tx, ROLLOUT, Rollout, *here, rollouts.c.phase == Phase.PENDING.value)
     if old is not None and _asks_the_same(old, new):
         wake_job(tx, ROLLOUT.name, old.id, queue=Queue.CONTROL, after=None)
         return
@@ -93,7 +112,41 @@ def _open_rollout(tx: Transaction, write: OpenRollout, _: Cause) -> None:
         "host": new.host,
         "superseded": old.id if old else None,
     }
-    insert_record(tx, ROLLOUT, new, event="opened", evidence=evidence)
+    newest = (rollouts.c.repository_id == new.repository_id, rollouts.c.path == new.path)
+    _insert_only(tx, ROLLOUT, new, newest=newest, evidence=evidence)
+
+
+def _hold_open(tx: Transaction, kind: Kind, model: type[M], *where: ColumnElement[bool]) -> M | None:
+    """Return the open record that a new one may take the place of, held so that nobody else moves it any more."""
+    seen = read_one(tx.connection, kind.table, model, *where)
+    if seen is None:
+        return None
+    lock_job(tx, kind.name, seen.id)
+    return read_one(tx.connection, kind.table, model, kind.table.c.id == seen.id, *where)
+
+
+def _insert_only(
+    tx: Transaction,
+    kind: Kind,
+    new: Record,
+    *,
+    newest: Sequence[ColumnElement[bool]],
+    evidence: Mapping[str, object],
+) -> None:
+    """Insert a record that is the only open one.
+
+    Args:
+        newest: among which records it must come out as the newest, also when the clock was set back.
+
+    Raises:
+        GaveWayError: somebody else opened one since we looked; the transaction is done again.
+    """
+    last = tx.connection.execute(select(func.max(kind.table.c.created_at)).where(*newest)).scalar_one()
+    created = max(tx.now, last + timedelta(microseconds=1)) if last else tx.now
+    if insert_record(tx, kind, new, event="opened", evidence=evidence, created=created):
+        return
+    if read_one(tx.connection, kind.table, kind.model, kind.table.c.id == new.id) is None:
+        raise GaveWayError("DatabaseBusy", f"another {kind.name} was opened at the same moment; it is tried again")
 
 
 def _asks_the_same(old: Rollout, new: Rollout) -> bool:
@@ -107,7 +160,7 @@ def _move_ref(tx: Transaction, write: MoveRef, _: Cause) -> None:
 
 def _save_repository(tx: Transaction, write: SaveRepository, cause: Cause) -> None:
     new = write.repository
-    old = read_one(tx.connection, repositories, Repository, repositories.c.id == new.id)
+    old = read_one(tx.connection, repositories, Repository, repositories.c.id == new.id, is_locked=True)
     if old == new:
         return
     write_row(tx.connection, repositories, to_row(new))
@@ -155,8 +208,10 @@ def _set_hold(tx: Transaction, write: SetHold, _: Cause) -> None:
 
 def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
     here = (holds.c.repository_id == write.repository_id, holds.c.path == write.path, holds.c.lifted_at.is_(None))
-    lifted = read_all(tx.connection, holds, Hold, *here, order=(holds.c.created_at, holds.c.id))
-    tx.connection.execute(update(holds).where(*here).values(lifted_at=tx.now, lifted_by=write.by))
+    lifted = read_all(tx.connection, holds, Hold, *here, order=(holds.c.created_at, holds.c.id), is_locked=True)
+    # These and no others: one that was set since has no entry of ours.
+    those = holds.c.id.in_([hold.id for hold in lifted])
+    tx.connection.execute(update(holds).where(those).values(lifted_at=tx.now, lifted_by=write.by))
     for hold in lifted:
         event = Event(
             kind="hold.lifted",

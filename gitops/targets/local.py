@@ -1,6 +1,8 @@
 """The target on this machine: an HTTP client of the endpoint host's management API."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NoReturn, TypeVar
 
@@ -17,21 +19,30 @@ from gitops.errors import (
     UnknownOutcomeError,
 )
 from gitops.failpoints import failpoint
+from gitops.patience import EndlessReplyError, Pause, named_wait, read_bounded
 from gitops.ports import Answer, Configuration, ConfigurationState, Endpoint
+from gitops.retention import KeptConfiguration
+from gitops.telemetry.requests import note_status, sending
+from gitops.telemetry.tracing import outgoing
 
 T = TypeVar("T")
 
 _UNAVAILABLE = "EndpointHostUnavailable"
-_SLOWEST_CALL = 30.0
-# Every file of the model is hashed before the answer.
-_SLOWEST_PREPARE = 600.0
+_NO_ANSWER = "EndpointHostAnswer"
 # What the host may take beyond the model's own time.
 _OVERHEAD = 10.0
+# Seconds for a whole answer, beyond those for its beginning.
+_WHOLE = 30.0
+_LARGEST = 64 << 20  # bytes of an answer
+_CONNECT = 5.0
+_ENCODING = {"content-encoding", "content-length", "transfer-encoding"}
+_BUSY = frozenset({408, 429})
 
 _CONFIGURATION = TypeAdapter(Configuration)
 _STATE = TypeAdapter(ConfigurationState)
 _ENDPOINT = TypeAdapter(Endpoint)
 _ENDPOINTS = TypeAdapter(list[Endpoint])
+_KEPT = TypeAdapter(list[KeptConfiguration])
 _REMOVED = TypeAdapter(dict[str, list[str]])
 _HOST = TypeAdapter(dict[str, str])
 _PROBLEM = TypeAdapter(dict[str, dict[str, str]])
@@ -49,13 +60,27 @@ class LocalTarget:
         base_url: of the endpoint host.
         token: of its management API.
         transport: instead of the network, for tests.
+        silence: seconds without a byte after which a call is given up.
+        slowest: the same where the host hashes every file of a model before it answers.
+        clock: monotonic seconds; what the host asks us to wait is counted by it.
     """
 
-    def __init__(self, base_url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        silence: float = 30.0,
+        slowest: float = 600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._silence = silence
+        self._slowest = slowest
+        self._pause = Pause(clock=clock)
         self._client = httpx.Client(
             base_url=f"{base_url.rstrip('/')}/api/v1",
             headers={"authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(_SLOWEST_CALL, connect=5.0),
             transport=transport,
             trust_env=False,
         )
@@ -77,7 +102,7 @@ class LocalTarget:
         """
         body = _CONFIGURATION.dump_json(configuration)
         failpoint("local_target.prepare.before")
-        answer = self._call("PUT", f"/configurations/{configuration.name}", body=body, timeout=_SLOWEST_PREPARE)
+        answer = self._call("PUT", f"/configurations/{configuration.name}", body=body, timeout=self._slowest)
         failpoint("local_target.prepare.after")
         return _read(_STATE, answer)
 
@@ -100,7 +125,7 @@ class LocalTarget:
         request = self._request("POST", path, body=body, content_type=content_type, timeout=seconds + _OVERHEAD)
         answer = self._send(request)
         if "x-launchpin-seconds" not in answer.headers:
-            _raise_for(answer)
+            self._raise_for(answer)
         return Answer(answer.status_code, float(answer.headers["x-launchpin-seconds"]), answer.content)
 
     def apply(self, endpoint: str, configuration: str, *, bake: timedelta) -> Endpoint:
@@ -145,24 +170,51 @@ class LocalTarget:
     def retire(self, endpoint: str, *, keep: int) -> Sequence[str]:
         """Remove all but the newest configurations, save those in use or that served in the last seven days."""
         body = TypeAdapter(dict[str, int]).dump_json({"keep": keep})
-        answer = self._call("POST", f"/endpoints/{endpoint}/retire", body=body, timeout=_SLOWEST_PREPARE)
+        answer = self._call("POST", f"/endpoints/{endpoint}/retire", body=body, timeout=self._slowest)
         return _read(_REMOVED, answer)["removed"]
 
-    def _call(self, method: str, path: str, *, body: bytes = b"", timeout: float = _SLOWEST_CALL) -> httpx.Response:
-        answer = self._send(self._request(method, path, body=body, content_type="application/json", timeout=timeout))
+    def kept(self) -> Sequence[KeptConfiguration]:
+        """Return every configuration that the host keeps, by name."""
+        return _read(_KEPT, self._call("GET", "/configurations"))
+
+    def discard(self, configuration: str, *, idle: timedelta) -> bool:
+        """Remove a configuration; False when it is in use, gone, or was prepared or served within this time."""
+        failpoint("local_target.discard.before")
+        path = f"/configurations/{configuration}?idle={int(idle.total_seconds())}"
+        try:
+            answer = self._call("DELETE", path, timeout=self._slowest)
+        except (ConflictError, NotFoundError):
+            return False
+        if answer.status_code != httpx.codes.NO_CONTENT:
+            raise UnknownOutcomeError(_NO_ANSWER, f"not an endpoint host's answer: {answer.status_code}")
+        failpoint("local_target.discard.after")
+        return True
+
+    def _call(self, method: str, path: str, *, body: bytes = b"", timeout: float = 0.0) -> httpx.Response:
+        silence = timeout or self._silence
+        answer = self._send(self._request(method, path, body=body, content_type="application/json", timeout=silence))
         if not answer.is_success:
-            _raise_for(answer)
+            self._raise_for(answer)
         return answer
 
     def _request(self, method: str, path: str, *, body: bytes, content_type: str, timeout: float) -> httpx.Request:
-        limit = httpx.Timeout(timeout, connect=5.0)
+        limit = httpx.Timeout(timeout, connect=_CONNECT)
         return self._client.build_request(
             method, path, content=body, headers={"content-type": content_type}, timeout=limit
         )
 
     def _send(self, request: httpx.Request) -> httpx.Response:
+        self._pause.check("the endpoint host")
         try:
-            return self._client.send(request)
+            with sending("target", request.method, request.url.path) as told:
+                request.headers.update(outgoing())
+                answer = self._client.send(request, stream=True)
+                note_status(told, answer.status_code)
+                with contextlib.closing(answer):
+                    return _whole(answer, seconds=request.extensions["timeout"]["read"] + _WHOLE)
+        except EndlessReplyError as error:
+            kind = RetryError if request.method == "GET" else UnknownOutcomeError
+            raise kind(_NO_ANSWER, f"the endpoint host gave {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise RetryError(_UNAVAILABLE, f"the endpoint host cannot be reached: {error}") from error
         except httpx.TransportError as error:
@@ -171,31 +223,42 @@ class LocalTarget:
                 raise RetryError(_UNAVAILABLE, message) from error
             raise UnknownOutcomeError(_UNAVAILABLE, message) from error
 
+    def _raise_for(self, answer: httpx.Response) -> NoReturn:
+        """Raise what an answer other than 2xx means, and keep the wait that it names.
+
+        Raises:
+            LaunchpinError: always, one of the kinds named by what must happen next.
+        """
+        error = _error_for(answer)
+        if isinstance(error, RetryError):
+            self._pause.begin(error)
+        raise error
+
+
+def _whole(answer: httpx.Response, *, seconds: float) -> httpx.Response:
+    """Return an answer with its body, decoded."""
+    pieces = answer.iter_bytes()
+    content = read_bounded(lambda _: next(pieces, b""), limit=_LARGEST, seconds=seconds)
+    headers = [(name, value) for name, value in answer.headers.items() if name not in _ENCODING]
+    return httpx.Response(answer.status_code, headers=headers, content=content)
+
 
 def _read(kind: TypeAdapter[T], answer: httpx.Response) -> T:
     try:
         return kind.validate_json(answer.content)
     except ValidationError as error:
-        raise RetryError("EndpointHostAnswer", f"not an endpoint host's answer: {error.errors()[0]['msg']}") from error
+        raise RetryError(_NO_ANSWER, f"not an endpoint host's answer: {error.errors()[0]['msg']}") from error
 
 
-def _raise_for(answer: httpx.Response) -> NoReturn:
-    """Raise what an answer other than 2xx means.
-
-    Raises:
-        LaunchpinError: always, one of the kinds named by what must happen next.
-    """
+def _error_for(answer: httpx.Response) -> LaunchpinError:
+    """Return what an answer other than 2xx means."""
     code, message = _problem_in(answer)
-    raise _error_for(answer, code=code, message=message)
-
-
-def _error_for(answer: httpx.Response, *, code: str, message: str) -> LaunchpinError:
     status = answer.status_code
+    if answer.is_server_error or status in _BUSY or code == _UNAVAILABLE:
+        # Not in our words: something else answers there, a proxy say. Its 404 must not be taken for "there is none".
+        return RetryError(code, message, after=named_wait(answer.headers))
     if status == httpx.codes.UNAUTHORIZED:
         return StalledError("EndpointHostToken", "the endpoint host refuses our token: compare the token files")
-    if answer.is_server_error or code == _UNAVAILABLE:
-        # Not in our words: something else answers there, a proxy say. Its 404 must not be taken for "there is none".
-        return RetryError(code, message, after=_seconds(answer.headers.get("retry-after", "0")))
     kind = _KINDS.get(status)
     return kind(code, message) if kind else StalledError("EndpointHostRefused", f"answered {status}: {message}")
 
@@ -206,7 +269,3 @@ def _problem_in(answer: httpx.Response) -> tuple[str, str]:
         return error["code"], error["message"]
     except (ValidationError, KeyError):
         return _UNAVAILABLE, f"the endpoint host answered {answer.status_code}"
-
-
-def _seconds(text: str) -> float:
-    return float(text) if text.isdecimal() else 0.0

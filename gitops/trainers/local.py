@@ -18,9 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from gitops.disk.space import free_bytes
 from gitops.errors import NotFoundError
 from gitops.failpoints import failpoint
 from gitops.ports import End, Lease, TrainingEnd, TrainingSpec
+from gitops.telemetry.tracing import Span, span
 from gitops.trainers import processes
 from gitops.trainers.wire import RunnerJob, RunnerRecord, RunnerResult
 
@@ -30,6 +32,9 @@ _TAIL_WIDTH = 2000
 _TAIL_BYTES = 256 * 1024
 # What a runner may take beyond the timeout, and after its end was asked for, to end the tree; seconds.
 _GRACE = 60.0
+# With less than so many bytes free the disk was full: what a training says of it may not have reached its log.
+_FULL = 1024 * 1024
+_FULL_NOTE = "launchpin: No space left on device when the training ended"
 _REAP_PATIENCE = 30.0
 # What workers.runner_log writes in front of each line.
 _ELAPSED = re.compile(r"^ *\d+\.\d{3} ")
@@ -41,12 +46,14 @@ class LocalTrainer:
 
     Args:
         root: our folder for logs, scratch space and the records of who runs.
-        poll: seconds between two looks at the lease.
+        poll: seconds between two looks at the lease; at each the runner is told that this process lives.
+        silence: seconds after which a runner that is told nothing ends its training.
     """
 
-    def __init__(self, root: Path, *, poll: float = 0.5) -> None:
+    def __init__(self, root: Path, *, poll: float = 0.5, silence: float = 60.0) -> None:
         self._root = root.absolute()
         self._poll = poll
+        self._silence = silence
         for name in ("logs", "scratch", "trainings", "empty"):
             (self._root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -64,15 +71,18 @@ class LocalTrainer:
         started = time.monotonic()
         try:
             failpoint("training_process.before")
-            with self._runner(job) as runner:
-                failpoint("training_process.after")
-                result = self._attend(runner, lease=lease, deadline=started + job.timeout + _GRACE)
+            with span("training process", {"training": spec.training_id, "attempt": spec.attempt}) as told:
+                with self._runner(job) as runner:
+                    failpoint("training_process.after")
+                    result = self._attend(runner, lease=lease, deadline=started + job.timeout + _GRACE)
+                _tell(told, result)
+            is_full = free_bytes(job.scratch) < _FULL
         finally:
             self.reap(spec.training_id)
             _remove(job.scratch)
         seconds = time.monotonic() - started
         lost = RunnerResult(end=End.LOST, exit_code=runner.returncode, seconds=seconds, peak_memory=0)
-        return _end(result or lost, log)
+        return _end(result or lost, log, note=_FULL_NOTE if is_full else "")
 
     def reap(self, training_id: str) -> None:
         """End whatever an earlier attempt on this machine may have left running, and remove its scratch folder."""
@@ -103,6 +113,7 @@ class LocalTrainer:
             variables=dict(spec.variables),
             secrets=dict(spec.secrets),
             timeout=spec.timeout.total_seconds(),
+            silence=self._silence,
             memory=spec.memory,
             tasks=spec.tasks,
             log=log,
@@ -141,6 +152,7 @@ class LocalTrainer:
             if not lease.is_held() or time.monotonic() > deadline:
                 self._dismiss(runner)
                 break
+            _say_alive(runner)
             with suppress(subprocess.TimeoutExpired):
                 runner.wait(self._poll)
         line = runner.stdout.read() if runner.stdout else b""
@@ -155,6 +167,14 @@ class LocalTrainer:
         except subprocess.TimeoutExpired:
             runner.kill()
             runner.wait()
+
+
+def _say_alive(runner: subprocess.Popen[bytes]) -> None:
+    """Write a byte, unless the runner does not read: a stopped one must not stop this process, too."""
+    pipe = _stdin(runner).fileno()
+    os.set_blocking(pipe, False)
+    with suppress(BrokenPipeError, BlockingIOError):
+        os.write(pipe, b"\n")
 
 
 def _stdin(runner: subprocess.Popen[bytes]) -> IO[bytes]:
@@ -189,11 +209,12 @@ def _end_remains(record: RunnerRecord) -> None:
         processes.end_all(find, reap=lambda: None, patience=_REAP_PATIENCE)
 
 
-def _end(result: RunnerResult, log: Path) -> TrainingEnd:
+def _end(result: RunnerResult, log: Path, *, note: str) -> TrainingEnd:
     with log.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+    lines += [note] if note else []
     return TrainingEnd(
         end=result.end,
         exit_code=result.exit_code,
@@ -203,6 +224,13 @@ def _end(result: RunnerResult, log: Path) -> TrainingEnd:
         log=log,
         log_sha256=digest,
     )
+
+
+def _tell(told: Span, result: RunnerResult | None) -> None:
+    end = result.end if result else End.LOST
+    told.note(end=end.value, exit_code=result.exit_code if result else -1)
+    if end is not End.EXITED or (result and result.exit_code):
+        told.fail(end.value)
 
 
 def _remove(folder: Path) -> None:

@@ -16,6 +16,7 @@ class RunnerJob(Frozen):
 
     Args:
         timeout: seconds.
+        silence: seconds without a byte on standard input after which the worker counts as lost.
         log: the file to write; its folder exists.
         scratch: a private folder that exists; HOME and TMPDIR lie in it, and it marks the tree's processes.
         record: where the runner says who it is, before it starts anything.
@@ -30,6 +31,7 @@ class RunnerJob(Frozen):
     variables: dict[str, str]
     secrets: dict[str, str] = Field(repr=False)
     timeout: float
+    silence: float
     memory: int
     tasks: int
     log: Path

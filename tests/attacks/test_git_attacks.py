@@ -234,7 +234,7 @@ def test_attack_36_a_linked_config_is_refused_and_not_read(
         assert caught.value.reason == "symlink_config"
         assert "nobody may see" not in str(caught.value)
         assert "root:" not in str(caught.value)
-    assert mirror.files(repository, head) == ["real.yaml"]
+    assert mirror.files(repository, head) == ("real.yaml",)
 
 
 def test_attack_36_links_become_plain_files_in_a_checkout(

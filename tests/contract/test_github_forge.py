@@ -243,15 +243,6 @@ def test_read_file_is_none_when_no_file_is_there(forge: GitHubForge, name: str, 
     assert forge.read_file(name, ref=base, path=path) is None
 
 
-def test_delete_branch_is_fine_when_it_is_gone(forge: GitHubForge, name: str, base: str) -> None:
-    commit(forge, name, base, "launchpin/x", {"a": b"1"}, create=True)
-
-    forge.delete_branch(name, "launchpin/x")
-    forge.delete_branch(name, "launchpin/x")
-
-    assert forge.head(name, "launchpin/x") == ""
-
-
 # ---------------------------------------------------------------- pull requests
 
 

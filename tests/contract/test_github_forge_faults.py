@@ -1,8 +1,15 @@
 """GitHubForge when the forge refuses, breaks or talks nonsense: each failure is named for what must happen next."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from gitops.errors import (
     ConflictError,
@@ -16,6 +23,7 @@ from gitops.errors import (
 from gitops.forge.github import GitHubForge
 from gitops.forge.pacing import WriteLimits, WritePacer
 from gitops.ports import Check, CheckState
+from tests.faults.outside import FOREVER, BadReply, Outside, running_outside
 from tests.support.forge import free_port
 from tests.support.scripted import Scripted, ScriptedServer, serve_script
 
@@ -35,7 +43,6 @@ WRITES: list[Callable[[GitHubForge], object]] = [
     lambda forge: forge.open_pull("acme/x", head="b", base="main", title="t", body=""),
     lambda forge: forge.update_pull("acme/x", 1, title="t", body=""),
     lambda forge: forge.close_pull("acme/x", 1),
-    lambda forge: forge.delete_branch("acme/x", "b"),
     lambda forge: forge.merge_pull("acme/x", 1, head_sha=SHA, title="t"),
 ]
 
@@ -134,7 +141,7 @@ def test_nothing_was_sent_when_nobody_listens(ask: Callable[[GitHubForge], objec
     forge.close()
 
 
-@pytest.mark.parametrize("ask", [READS[0], READS[4], *WRITES[:3], WRITES[4]])
+@pytest.mark.parametrize("ask", [READS[0], READS[4], *WRITES])
 @pytest.mark.parametrize("body", ["<html>Login</html>", "", "[]", "{}", '{"id": "x"}', "[" * 100_000, "null", "NaN"])
 def test_a_reply_that_breaks_the_apis_promise_is_named(
     forge: GitHubForge, server: ScriptedServer, ask: Callable[[GitHubForge], object], body: str
@@ -280,18 +287,50 @@ def test_commit_file_names_why_the_branch_did_not_move(
     assert body.get("force", False) is False
 
 
+@pytest.mark.parametrize("body", ["<html>Sign in</html>", "{}", {"ref": "refs/heads/b", "object": {"sha": "2" * 40}}])
+@pytest.mark.parametrize("create", [True, False])
+def test_i16_a_branch_moved_only_when_the_forge_says_where_to(
+    forge: GitHubForge, server: ScriptedServer, body: object, create: bool
+) -> None:
+    blob = "56a6051ca2b02b04ef92d5150c9ef600403cb1de"
+    commit, tree = Scripted(200, {"sha": SHA, "tree": {"sha": SHA}}), Scripted(200, {"sha": SHA, "tree": []})
+    made = Scripted(201, {"sha": SHA})
+    server.play(commit, tree, Scripted(201, {"sha": blob}), made, made, Scripted(200, body))
+
+    with pytest.raises(UnknownOutcomeError) as caught:
+        forge.commit_file("acme/x", parent=SHA, branch="b", path="a", content=b"1", message="m", create=create)
+
+    assert caught.value.reason == "ForgeBadReply"
+
+
+@pytest.mark.parametrize("runs", [[], [{"id": 5, "name": "c", "status": "in_progress"}]])
+def test_a_check_is_reported_only_when_the_forge_says_so(
+    forge: GitHubForge, server: ScriptedServer, runs: list[object]
+) -> None:
+    server.play(Scripted(200, {"check_runs": runs}), Scripted(200, "<html>Sign in</html>"))
+
+    with pytest.raises(UnknownOutcomeError):
+        forge.report_check("acme/x", SHA, Check("c", CheckState.SUCCESS, "t"))
+
+
 def test_report_check_falls_back_to_statuses_and_remembers(forge: GitHubForge, server: ScriptedServer) -> None:
     server.play(
         Scripted(200, {"check_runs": []}),
         Scripted(403, {"message": "You must authenticate via a GitHub App."}),
-        Scripted(201, {}),
+        Scripted(200, {"statuses": []}),
+        Scripted(201, {"context": "c", "state": "failure"}),
+        Scripted(200, {"statuses": [{"context": "c", "state": "failure", "description": "t"}]}),
+        Scripted(201, {"context": "c", "state": "success"}),
+        Scripted(200, {"statuses": [{"context": "c", "state": "success", "description": "t"}]}),
     )
 
     forge.report_check("acme/x", SHA, Check("c", CheckState.FAILURE, "t"))
     forge.report_check("acme/x", SHA, Check("c", CheckState.SUCCESS, "t"))
+    forge.report_check("acme/x", SHA, Check("c", CheckState.SUCCESS, "t"))
 
-    paths = [asked[1].removeprefix("/api/v3/repos/acme/x/").split("?")[0] for asked in server.asked]
-    assert paths == [f"commits/{SHA}/check-runs", "check-runs", f"statuses/{SHA}", f"statuses/{SHA}"]
+    asked = [(verb, path.removeprefix("/api/v3/repos/acme/x/").split("?")[0]) for verb, path, _ in server.asked]
+    look, say = ("GET", f"commits/{SHA}/status"), ("POST", f"statuses/{SHA}")
+    assert asked == [("GET", f"commits/{SHA}/check-runs"), ("POST", "check-runs"), look, say, look, say, look]
 
 
 def test_report_check_sends_nothing_when_it_is_said_already(forge: GitHubForge, server: ScriptedServer) -> None:
@@ -305,7 +344,8 @@ def test_report_check_sends_nothing_when_it_is_said_already(forge: GitHubForge, 
 
 
 def test_report_check_points_at_the_line(forge: GitHubForge, server: ScriptedServer) -> None:
-    server.play(Scripted(200, {"check_runs": []}), Scripted(201, {}))
+    said = {"id": 5, "name": "c", "status": "completed"}
+    server.play(Scripted(200, {"check_runs": []}), Scripted(201, said))
 
     forge.report_check("acme/x", SHA, Check("c", CheckState.FAILURE, "wrong", path="launchpin.yaml", line=4))
 
@@ -379,6 +419,132 @@ def test_not_found_is_not_found(forge: GitHubForge, server: ScriptedServer) -> N
         forge.pull("acme/x", 1)
 
 
+def test_a_strangers_404_is_not_taken_for_nothing(forge: GitHubForge, server: ScriptedServer) -> None:
+    for status in (400, 403, 404, 409, 410, 413, 422):
+        server.play(Scripted(status, "<html>no such page</html>"))
+        for ask in (*READS, *WRITES):
+            with pytest.raises(RetryError) as caught:
+                ask(forge)
+            assert caught.value.reason == "ForgeBadReply"
+
+
+def test_a_request_that_timed_out_at_the_forge_is_tried_again(forge: GitHubForge, server: ScriptedServer) -> None:
+    server.play(Scripted(408, {"message": "Request timed out"}))
+
+    with pytest.raises(RetryError):
+        forge.head("acme/x", "main")
+    with pytest.raises(UnknownOutcomeError):
+        forge.close_pull("acme/x", 1)
+
+
+def test_an_answer_that_is_not_done_is_asked_for_later_and_not_at_once(
+    forge: GitHubForge, server: ScriptedServer
+) -> None:
+    server.play(Scripted(202, {}))
+
+    with pytest.raises(RetryError) as caught:
+        forge.repository("acme/x")
+
+    assert caught.value.reason == "ForgeUnavailable"
+    assert len(server.asked) == 1
+
+
+def test_redirects_without_end_are_left(forge: GitHubForge, server: ScriptedServer) -> None:
+    place = f"{server.base}/api/v3/repositories/"
+    server.play(*(Scripted(301, {}, {"Location": f"{place}{number}"}) for number in range(30)))
+
+    with pytest.raises(RetryError) as caught:
+        forge.repository("acme/x")
+
+    assert caught.value.reason == "ForgeBadReply"
+    assert len(server.asked) < 10
+    server.play(Scripted(301, {}, {"Location": f"{place}7"}), Scripted(404, {"message": "Not Found"}))
+    with pytest.raises(NotFoundError):
+        forge.repository("acme/x")
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+def test_b13_any_wait_that_the_forge_names_is_kept(server: ScriptedServer, status: int) -> None:
+    now = [1000.0]
+    forge = GitHubForge(f"{server.base}/api/v3", TOKEN, login="x", clock=lambda: now[0])
+    server.play(Scripted(status, {"message": "secondary rate limit"}, {"Retry-After": "600"}))
+    with pytest.raises(RetryError) as caught:
+        forge.head("acme/x", "main")
+    assert caught.value.after == 600
+    reason = caught.value.reason
+
+    for passed, left in ((0, 600), (599, 1)):
+        now[0] = 1000.0 + passed
+        for ask in (*READS, *WRITES):
+            with pytest.raises(RetryError) as caught:
+                ask(forge)
+            assert (caught.value.reason, caught.value.after) == (reason, left)
+    assert len(server.asked) == 1
+
+    now[0] = 1600.0
+    server.play(Scripted(404, {"message": "Not Found"}))
+    assert forge.head("acme/x", "main") == ""
+    forge.close()
+
+
+# ---------------------------------------------------------------- a forge without end, and many threads
+
+
+async def _tell_name(request: Request) -> Response:
+    name = f"{request.path_params['owner']}/{request.path_params['name']}"
+    url = f"http://127.0.0.1/{name}"
+    return JSONResponse({"id": 1, "full_name": name, "clone_url": url, "html_url": url})
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    route = Route("/api/v3/repos/{owner}/{name}", _tell_name)
+    with running_outside(lambda _: Starlette(routes=[route])) as running:
+        yield running
+
+
+def test_threads_get_each_their_own_answer(outside: Outside) -> None:
+    forge = GitHubForge(f"{outside.url}/api/v3", TOKEN, login="x")
+    names = [f"acme/x{number}" for number in range(8)] * 25
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda name: forge.repository(name).full_name, names))
+    finally:
+        sys.setswitchinterval(interval)
+        forge.close()
+    assert found == names
+
+
+@pytest.mark.parametrize("ask", [READS[0], READS[5], WRITES[0], WRITES[3]])
+def test_attack_64_an_answer_of_two_gigabytes_is_left(outside: Outside, ask: Callable[[GitHubForge], object]) -> None:
+    outside.script.bad_reply((".*", ""), BadReply.HUGE)
+    forge = GitHubForge(f"{outside.url}/api/v3", TOKEN, login="x")
+
+    with pytest.raises(RetryError) as caught:
+        ask(forge)
+
+    forge.close()
+    assert caught.value.reason == "ForgeBadReply"
+    assert isinstance(caught.value, UnknownOutcomeError) == (ask in WRITES)
+
+
+@pytest.mark.parametrize("ask", [*READS, *WRITES])
+def test_a_silent_forge_is_left_in_time(outside: Outside, ask: Callable[[GitHubForge], object]) -> None:
+    outside.script.slow((".*", ""), 600, FOREVER, late=True)
+    forge = GitHubForge(f"{outside.url}/api/v3", TOKEN, login="x", silence=0.1)
+    begun = time.monotonic()
+
+    with pytest.raises(RetryError) as caught:
+        ask(forge)
+
+    forge.close()
+    assert time.monotonic() - begun < 20
+    assert caught.value.reason == "ForgeUnavailable"
+    assert isinstance(caught.value, UnknownOutcomeError) == (ask in WRITES)
+
+
 # ---------------------------------------------------------------- pacing
 
 
@@ -412,12 +578,14 @@ def test_i17_writes_that_belong_together_are_counted_together() -> None:
 
 def test_i17_the_forge_refuses_to_write_over_the_limit(server: ScriptedServer) -> None:
     forge = GitHubForge(f"{server.base}/api/v3", TOKEN, login="x", limits=WriteLimits(minute=3, hour=10))
-    server.play(Scripted(204, ""))
+    pull = {"number": 1, "state": "closed", "title": "t", "body": "", "html_url": "http://x", "merged_at": "2026"}
+    branch = {"ref": "b", "sha": SHA}
+    server.play(Scripted(200, {**pull, "head": branch, "base": branch}))
     for _ in range(3):
-        forge.delete_branch("acme/x", "b")
+        forge.close_pull("acme/x", 1)
 
     with pytest.raises(RetryError) as caught:
-        forge.delete_branch("acme/x", "b")
+        forge.close_pull("acme/x", 1)
 
     forge.close()
     assert caught.value.reason == "ForgeRateLimited"

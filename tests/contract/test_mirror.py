@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import stat
@@ -15,6 +16,8 @@ from gitops.errors import ConflictError, LaunchpinError, NotFoundError, RefusedE
 from gitops.forge.checkout import TreeLimits
 from gitops.forge.mirror import GitMirror, MirrorLimits
 from gitops.records import Repository, Role
+from tests.faults.outside import FOREVER, BadReply, running_outside
+from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.githttp import GitServer, Origin, git, serve_git
 
 if TYPE_CHECKING:
@@ -46,6 +49,15 @@ def make_mirror(tmp_path: Path, server: GitServer, limits: MirrorLimits | None =
 @pytest.fixture
 def mirror(tmp_path: Path, server: GitServer) -> GitMirror:
     return make_mirror(tmp_path, server)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[tuple[GitMirror, Repository, ForgeUnderTest]]:
+    """Give a mirror of a repository on a forge that takes pushes."""
+    with running_forge(tmp_path / "forge") as forge:
+        made = forge.repository()
+        known = Repository(id=made.id, full_name=made.full_name, role=Role.DEPLOY, clone_url=made.clone_url)
+        yield GitMirror(tmp_path / "mirrors", forge_api=forge.api, token=forge.bot), known, forge
 
 
 def die(tmp_path: Path, server: GitServer, repository: Repository, call: str, *, at: str) -> None:
@@ -87,6 +99,59 @@ def test_heads_follow_the_forge_when_branches_come_move_and_go(
     mirror.fetch(repository)
 
     assert mirror.heads(repository) == {"refs/heads/main": forced, "refs/heads/feature": nested}
+
+
+def test_i16_a_branch_is_deleted_only_where_it_was_seen(
+    world: tuple[GitMirror, Repository, ForgeUnderTest], tmp_path: Path
+) -> None:
+    mirror, repository, forge = world
+    clone = tmp_path / "clone"
+    forge.git("clone", "-q", repository.clone_url, str(clone), cwd=tmp_path)
+    for name in ("mine", "theirs"):
+        forge.git("push", "-q", "origin", f"HEAD:refs/heads/launchpin/{name}", cwd=clone)
+    seen = forge.git("rev-parse", "HEAD", cwd=clone).strip()
+    forge.git("commit", "-q", "--allow-empty", "-m", "A person's", cwd=clone)
+    forge.git("push", "-q", "origin", "HEAD:refs/heads/launchpin/theirs", cwd=clone)
+    theirs = forge.git("rev-parse", "HEAD", cwd=clone).strip()
+    mirror.fetch(repository)
+
+    mirror.delete_branch(repository, "launchpin/mine", at=seen)
+    for name in ("mine", "theirs", "never-there"):
+        with pytest.raises(ConflictError):
+            mirror.delete_branch(repository, f"launchpin/{name}", at=seen)
+
+    mirror.fetch(repository)
+    heads = mirror.heads(repository)
+    assert "refs/heads/launchpin/mine" not in heads
+    assert heads["refs/heads/launchpin/theirs"] == theirs
+
+
+@pytest.mark.parametrize("kind", [*BadReply, "empty"])
+@pytest.mark.parametrize("path", ["", "/info/refs$"])
+def test_attack_64_a_page_in_the_forges_place_makes_no_branch_go(
+    world: tuple[GitMirror, Repository, ForgeUnderTest], tmp_path: Path, kind: str, path: str
+) -> None:
+    _, repository, forge = world
+    with running_outside(forge.url) as outside:
+        seen = repository.model_copy(update={"clone_url": repository.clone_url.replace(forge.url, outside.url)})
+        mirror = GitMirror(tmp_path / "seen", forge_api=f"{outside.url}/api/v3", token=forge.bot)
+        mirror.fetch(seen)
+        heads = mirror.heads(seen)
+        if kind == "empty":
+            outside.script.fail_before((".*", path), 200, FOREVER, body=b"")
+        elif kind != BadReply.HUGE:  # of which git would read every byte
+            outside.script.bad_reply((".*", path), kind, FOREVER)
+        with contextlib.suppress(RetryError, StalledError):
+            mirror.fetch(seen)
+        assert mirror.heads(seen) == heads != {}
+
+
+def test_branches_are_seen_when_the_default_branch_is_not_there_yet(
+    mirror: GitMirror, origin: Origin, repository: Repository
+) -> None:
+    commit = origin.commit({"a": b"1"}, branch="develop")
+    mirror.fetch(repository)
+    assert mirror.heads(repository) == {"refs/heads/develop": commit}
 
 
 def test_heads_are_empty_when_the_repository_is(mirror: GitMirror, origin: Origin, repository: Repository) -> None:
@@ -132,7 +197,7 @@ def test_files_and_read_give_regular_files_only(mirror: GitMirror, origin: Origi
     )
     mirror.fetch(repository)
 
-    assert mirror.files(repository, head) == ["a.txt", "dir/run.sh", "dir/ünï -x\n'q", "empty"]
+    assert mirror.files(repository, head) == ("a.txt", "dir/run.sh", "dir/ünï -x\n'q", "empty")
     assert mirror.read(repository, head, "a.txt") == b"one\r\n"
     assert mirror.read(repository, head, "dir/ünï -x\n'q") == b"odd"
     assert mirror.read(repository, head, "empty") == b""

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,9 @@ from gitops.registry.artifacts import Limits, check_path
 from gitops.registry.child import child_variables
 from gitops.registry.mlflow import MlflowRegistry
 from gitops.registry.runs import decimal_string
+from gitops.rollout import ROLLOUT
+from gitops.training import TRAINING
+from tests.faults.outside import FOREVER, BadReply, running_outside
 from tests.support.mlflow import free_port
 from tests.support.mlflow_wire import Reply, losing_proxy, odd_server
 
@@ -354,6 +358,11 @@ def test_fetching_refuses_and_leaves_nothing_when_a_limit_is_passed(
     assert MlflowRegistry(tracking_uri, limits=Limits(size=1268)).fetch(model, "1", tmp_path / "fetched").files
 
 
+def test_a_download_is_given_up_before_the_step_that_makes_it() -> None:
+    for step in (TRAINING.step("register"), ROLLOUT.step("verify")):
+        assert Limits().seconds < step.deadline.total_seconds()
+
+
 def test_fetching_names_what_is_missing(registry: MlflowRegistry, tmp_path: Path) -> None:
     model, run = unique("model"), start(registry)
     register(registry, model, run, source_of(run))
@@ -530,6 +539,71 @@ def test_missing_rights_wait_for_a_person(status: int) -> None:
     with odd_server(lambda *_: Reply(status, body)) as uri, pytest.raises(StalledError) as caught:
         MlflowRegistry(uri).version("iris", "1")
     assert caught.value.reason == "RegistryForbidden"
+
+
+CALLS: list[Callable[[MlflowRegistry], object]] = [
+    lambda registry: registry.version("iris", "1"),
+    lambda registry: start(registry, experiment="e", run_key="k"),
+    lambda registry: registry.end_run("r", succeeded=True),
+    lambda registry: registry.set_alias("iris", "champion", "1"),
+    lambda registry: registry.find_version("iris", training_id="t", run_ids=["r"]),
+    lambda registry: registry.fetch("iris", "1", Path("never")),
+    lambda registry: registry.log_file("r", Path(__file__), folder="launchpin"),
+]
+
+
+@pytest.mark.parametrize("ask", CALLS)
+def test_attack_64_a_reply_of_two_gigabytes_is_left(tracking_uri: str, ask: Callable[[MlflowRegistry], object]) -> None:
+    with running_outside(tracking_uri) as outside:
+        outside.script.bad_reply((".*", ""), BadReply.HUGE)
+        with pytest.raises(RetryError) as caught:
+            ask(MlflowRegistry(outside.url))
+    assert caught.value.reason == "upstream_bad_reply"
+
+
+@pytest.mark.parametrize("ask", CALLS)
+def test_a_silent_server_is_left_in_time(tracking_uri: str, ask: Callable[[MlflowRegistry], object]) -> None:
+    with running_outside(tracking_uri) as outside:
+        outside.script.slow((".*", ""), 600, FOREVER, late=True)
+        begun = time.monotonic()
+        with pytest.raises(RetryError) as caught:
+            ask(MlflowRegistry(outside.url, limits=Limits(timeout=0.2)))
+    assert time.monotonic() - begun < 20
+    assert caught.value.reason == "RegistryUnavailable"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_named_wait_is_kept_whatever_is_asked_meanwhile(tracking_uri: str, status: int) -> None:
+    now = [1000.0]
+    with running_outside(tracking_uri) as outside:
+        rule = outside.script.fail_before((".*", ""), status, FOREVER, {"retry-after": "600"})
+        registry = MlflowRegistry(outside.url, clock=lambda: now[0])
+        for passed, left in ((0, 600), (0, 600), (599, 1)):
+            now[0] = 1000.0 + passed
+            for ask in CALLS:
+                with pytest.raises(RetryError) as caught:
+                    ask(registry)
+                assert (caught.value.reason, caught.value.after) == ("RegistryUnavailable", left)
+        assert rule.fired == 1
+        outside.script.clear()
+        now[0] = 1600.0
+        assert registry.version(unique("model"), "1") is None
+
+
+def test_a_lost_answer_to_a_stored_file_stores_it_once(tracking_uri: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.log"
+    file.write_text("a line\n")
+    with running_outside(tracking_uri) as outside:
+        registry = MlflowRegistry(outside.url)
+        run = start(registry)
+        outside.script.apply_then_drop(("PUT", _PROXY))
+        with pytest.raises(RetryError):
+            registry.log_file(run.run_id, file, folder="launchpin")
+        registry.log_file(run.run_id, file, folder="launchpin")
+    found = httpx.get(
+        f"{tracking_uri}/api/2.0/mlflow/artifacts/list", params={"run_id": run.run_id, "path": "launchpin"}
+    )
+    assert [(one["path"], int(one["file_size"])) for one in found.json()["files"]] == [("launchpin/train.log", 7)]
 
 
 # -------------------- pages, and how it is used

@@ -1,6 +1,4 @@
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -8,6 +6,7 @@ from gitops.audit import merkle
 from gitops.audit.entry import Actor, Event, Subject, parse
 from gitops.errors import ConflictError, InputError, NotFoundError
 from gitops.store import SqlStore
+from gitops.store.database import Database, open_database
 from gitops.writes import Audit
 from tests.support.store import clock, store, write
 
@@ -76,19 +75,35 @@ def test_size_that_was_never_reached_is_not_found(store: SqlStore) -> None:
         store.audit_root(2)
 
 
-@pytest.mark.parametrize("table", ["audit_entries", "audit_nodes", "audit_checkpoints"])
-@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid + 100"])
-def test_attack_87_database_refuses_to_change_audit_rows(
-    store: SqlStore, tmp_path: Path, table: str, change: str
-) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM audit_entries",
+        "DELETE FROM audit_nodes",
+        "DELETE FROM audit_checkpoints",
+        "UPDATE audit_entries SET position = position + 100",
+        "UPDATE audit_nodes SET level = level + 100",
+        "UPDATE audit_checkpoints SET size = size + 100",
+    ],
+)
+def test_attack_87_database_refuses_to_change_audit_rows(store: SqlStore, database_url: str, change: str) -> None:
     store.append_audit(make_event())
     store.save_checkpoint(1, "note")
-    connection = sqlite3.connect(tmp_path / "launchpin.sqlite3")
-    try:
-        with pytest.raises(sqlite3.IntegrityError, match="append only"):
-            connection.execute(change.format(table))
-    finally:
-        connection.close()
+    forge(database_url, change)
+    assert store.audit_root(1) == merkle.root_of(leaves(store))
+    assert [head.size for head in store.checkpoints()] == [1]
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "audit_nodes", "audit_checkpoints"])
+def test_attack_87_postgresql_refuses_to_empty_audit_tables(postgres_url: str, table: str) -> None:
+    forge(postgres_url, f"TRUNCATE {table}")
+
+
+def forge(url: str, change: str) -> None:
+    database = Database(open_database(url))
+    with pytest.raises(ConflictError, match="append only"), database.write() as connection:
+        connection.exec_driver_sql(change)
+    database.close()
 
 
 def test_signed_heads_are_kept_oldest_first(store: SqlStore) -> None:

@@ -1,7 +1,6 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from tests.support.store import (
     clock,
     make_delivery,
     make_training,
-    make_url,
     store,
     take,
     write,
@@ -60,10 +58,12 @@ def test_wake_with_after_changes_nothing_when_the_job_exists(store: SqlStore) ->
     assert store.next_due() == 30
 
 
-def test_i7_each_job_is_claimed_once_when_eight_workers_compete(store: SqlStore, tmp_path: Path, clock: Clock) -> None:
+def test_i7_each_job_is_claimed_once_when_eight_workers_compete(
+    store: SqlStore, database_url: str, clock: Clock
+) -> None:
     for number in range(200):
         store.wake("poll", f"{number}")
-    other = SqlStore(make_url(tmp_path), clock=clock)
+    other = SqlStore(database_url, clock=clock)
 
     def work(name: int) -> list[int]:
         mine: list[int] = []
@@ -124,6 +124,54 @@ def test_lease_lasts_when_it_is_renewed(store: SqlStore, clock: Clock) -> None:
         assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
 
 
+@pytest.mark.parametrize("heartbeat", [1, 4])
+def test_i29_live_worker_keeps_its_job_when_no_lease_could_be_prolonged_for_longer_than_it_lasts(
+    store: SqlStore, clock: Clock, heartbeat: int
+) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    claim = start_training(store)
+    clock.advance(timedelta(minutes=10))  # the database was away, or its clock leapt
+    assert store.lead("relay", "relay", seconds=12)
+    clock.advance(timedelta(seconds=heartbeat))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    store.wake("poll", "ready")
+    assert take(store).subject == "ready"
+    assert store.renew(claim, lease=LEASE)
+    clock.advance(timedelta(seconds=10))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+
+
+def test_i7_lost_job_goes_to_another_worker_a_moment_after_no_lease_could_be_prolonged(
+    store: SqlStore, clock: Clock
+) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    claim = start_training(store)
+    clock.advance(timedelta(minutes=10))
+    assert store.lead("relay", "relay", seconds=12)
+    clock.advance(timedelta(seconds=5))
+    assert take(store).job == claim.job
+
+
+@pytest.mark.parametrize("gap", [4, 11])
+def test_i7_lost_job_goes_to_another_worker_at_once_while_a_relay_leads_on(
+    store: SqlStore, clock: Clock, gap: int
+) -> None:
+    claim = start_training(store)
+    for _ in range(20):
+        assert store.lead("relay", "relay", seconds=12)
+        clock.advance(timedelta(seconds=gap))
+    assert take(store).job == claim.job
+
+
+def test_i7_lost_job_waits_a_minute_at_most_for_a_relay_that_is_gone(store: SqlStore, clock: Clock) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    claim = start_training(store)
+    clock.advance(timedelta(seconds=12 + 60))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    clock.advance(timedelta(seconds=1))
+    assert take(store).job == claim.job
+
+
 def test_wake_during_a_lease_is_not_lost(store: SqlStore) -> None:
     claim = start_training(store)
     store.wake("training", claim.subject)
@@ -153,20 +201,43 @@ def test_waiting_job_is_ready_when_it_is_woken(store: SqlStore) -> None:
     assert take(store).subject == claim.subject
 
 
-def test_attempts_are_counted_when_steps_raise_and_forgotten_after_progress(store: SqlStore, clock: Clock) -> None:
+@pytest.mark.parametrize("is_unforeseen", [False, True])
+@pytest.mark.parametrize("said", [Done(), Wait(timedelta(0), "Here"), Stalled("NoAccess", "grant access")])
+def test_tries_in_vain_are_counted_by_their_cause_until_a_step_answers(
+    store: SqlStore, clock: Clock, is_unforeseen: bool, said: Done | Wait | Stalled
+) -> None:
     claim = start_training(store)
-    for attempts in range(1, 4):
+    for tries in range(1, 4):
         record = store.training(claim.subject)
-        store.finish(claim, Exit(record, None, step="train", error="ForgeUnavailable: 502", retry_after=7))
+        error = Exit(
+            record, None, step="train", error="It: broke", retry_after=7, is_unforeseen=is_unforeseen, next_step="train"
+        )
+        store.finish(claim, error)
         (view,) = (job for job in store.jobs() if job.subject == claim.subject)
-        assert (view.state, view.attempts, view.reason) == ("retrying", attempts, "Retrying")
-        assert view.message == "ForgeUnavailable: 502"
+        assert (view.state, view.reason, view.message, view.tries) == ("retrying", "Retrying", "It: broke", tries)
         assert (view.not_before - store.now()).total_seconds() == 7
         clock.advance(timedelta(seconds=7))
         claim = take(store)
-        assert claim.attempts == attempts
-    answer(store, claim, Done(), step="train", next_step="judge")
-    assert take(store).attempts == 0
+        assert (claim.attempts, claim.retries) == ((tries, 0) if is_unforeseen else (0, tries))
+    clock.advance(LEASE)
+    claim = take(store)
+    assert claim.lost == 1
+    answer(store, claim, said, step="train", next_step="judge")
+    store.wake("training", claim.subject)
+    claim = take(store)
+    assert (claim.attempts, claim.retries, claim.lost) == (0, 0, 0)
+
+
+def test_job_that_is_handed_back_is_ready_after_a_while_and_counts_nothing(store: SqlStore, clock: Clock) -> None:
+    claim = start_training(store)
+    before = store.training(claim.subject)
+    store.wake("training", claim.subject)
+    store.finish(claim, Exit(None, None, queue=claim.queue, retry_after=10, recurring=True))
+    assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
+    clock.advance(timedelta(seconds=10))
+    again = take(store)
+    assert (again.job, again.attempts, again.retries, again.lost) == (claim.job, 0, 0, 0)
+    assert store.training(claim.subject) == before
 
 
 def test_next_step_runs_on_its_own_queue(store: SqlStore) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from gitops.audit.verify import Code, verify_bundle
+from gitops.cli.demo.kills import PARTS
 
 _LONGEST = 600
 _GOOD = (
@@ -63,7 +64,7 @@ def facts(document: dict[str, Any], name: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2 * _LONGEST)
+@pytest.mark.timeout(3 * _LONGEST)
 def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -> None:
     broken = play(tmp_path, "broken")
     assert broken["ok"] is True
@@ -84,4 +85,18 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -
     assert worse["audit"]["size"] > broken["audit"]["size"]
     found = verify_bundle(Path(worse["audit"]["bundle"]), key=worse["audit"]["key"])
     assert (found.code, found.size) == (Code.INTACT, worse["audit"]["size"])
+    assert left_running(tmp_path) == []
+
+    # And once more: every part dies in turn, and the end is the same as without.
+    killed = play(tmp_path, "kill")
+    assert killed["ok"] is True
+    deaths = {part: facts(killed, f"Kill {part}, push, and see it come back") for part in PARTS}
+    assert all(float(death["back after"].removesuffix(" s")) > 0 for death in deaths.values())
+    assert len({death["pushed"] for death in deaths.values()}) == len(PARTS)
+    asked = facts(killed, "A client asked all the time")
+    assert [part for part in PARTS if part != "endpoints" and not asked[part].endswith(", 0 failed")] == []
+    last = facts(killed, "The last push is trained and judged")
+    assert last["commit"] == deaths[PARTS[-1]]["pushed"]
+    assert facts(killed, "Nothing was lost on the way")["holds"] == "0"
+    assert killed["audit"]["size"] > worse["audit"]["size"]
     assert left_running(tmp_path) == []

@@ -10,7 +10,7 @@ import pytest
 
 from gitops.bootstrap import stories
 from gitops.cli.scaffold import Kind, Names, fill_template
-from gitops.errors import StalledError
+from gitops.errors import RetryError, StalledError
 from gitops.forge.github import GitHubForge
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Ahead, CheckState, Commit
@@ -303,7 +303,7 @@ def test_i16_a_persons_commits_stay_when_their_pull_request_was_closed(world: Wo
     assert world.head() == theirs
     assert world.said() is CheckState.FAILURE
     # The way out that the sentence names.
-    world.person.delete_branch(world.deploy.full_name, _BRANCH)
+    world.git("push", "-q", "origin", "--delete", _BRANCH)
     assert world.now(second).reason == "AwaitingMerge"
 
 
@@ -340,6 +340,30 @@ def test_i16_a_commit_that_a_person_pushes_while_our_branch_makes_way_stays(worl
     assert "BranchMoved" in world.now(second).message
     assert world.head() == theirs
     assert world.now(second).reason == "BranchEdited"
+
+
+def test_i16_our_older_branch_makes_way_once_when_the_reply_is_lost(world: World) -> None:
+    first = world.promote("1")
+    world.person.close_pull(world.deploy.full_name, world.now(first).facts.number or 0)
+    world.now(first)
+
+    class Lossy(GitMirror):
+        """The mirror as a worker has it whose connection breaks once, after the branch was deleted."""
+
+        lost = 0
+
+        def delete_branch(self, repository: Repository, branch: str, *, at: str) -> None:
+            super().delete_branch(repository, branch, at=at)
+            self.lost += 1
+            raise RetryError("ForgeUnavailable", "the connection broke")
+
+    mirror = Lossy(world.clone.parent / "mirrors", forge_api=world.server.api, token=world.server.bot)
+    world.loop = replace(world.loop, deps=replace(world.loop.deps, mirror=mirror))
+    second = world.promote("2")
+    assert "ForgeUnavailable" in world.now(second).message
+    assert world.head() == ""
+    assert world.now(second).reason == "AwaitingMerge"
+    assert mirror.lost == 1
 
 
 def test_our_own_older_branch_makes_way(world: World) -> None:

@@ -1,24 +1,28 @@
 """The relay against a real Valkey and a real store: a message for each readiness, again after the broker's amnesia."""
 
 import contextlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from celery import Celery
 
 from gitops.audit.checkpoint import open_note, parse_signing_key
 from gitops.bootstrap import prepare
-from gitops.ports import QueueDepth
+from gitops.errors import ConflictError
+from gitops.failpoints import FailpointError, arm
 from gitops.settings import Settings
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from gitops.writes import SetHold
-from tests.support.store import make_hold, write
+from tests.support.store import LEASE, make_hold, write
 from tests.support.valkey import Valkey, running_valkey
-from workers.relay import Publisher, Relay
+from workers.lead import Lead
+from workers.relay import Pace, Relay
+from workers.remembered import Signed, SignedMemory
 from workers.signer import ForkError, Signer
 
 
@@ -45,10 +49,8 @@ def make_settings(folder: Path, url: str) -> Settings:
 
 
 @contextlib.contextmanager
-def relaying(settings: Settings, broker: Valkey) -> Iterator[Relay]:
-    celery = Celery("test", broker=broker.url)
-    celery.conf.update(task_serializer="json", broker_connection_max_retries=0)
-    relay = Relay(settings, celery)
+def relaying(settings: Settings, pace: Pace | None = None) -> Iterator[Relay]:
+    relay = Relay(settings, pace)
     thread = threading.Thread(target=relay.run, daemon=True)
     thread.start()
     try:
@@ -73,7 +75,7 @@ def messages(broker: Valkey, queue: Queue = Queue.CONTROL) -> int:
 
 def test_each_ready_job_gets_one_message_however_long_it_waits(settings: Settings, broker: Valkey) -> None:
     store = SqlStore(settings.database)
-    with relaying(settings, broker):
+    with relaying(settings):
         for number in range(5):
             store.wake("poll", str(number))
         wait("five messages", lambda: messages(broker) == 5)
@@ -86,7 +88,7 @@ def test_each_ready_job_gets_one_message_however_long_it_waits(settings: Setting
 
 def test_i06_jobs_are_told_again_at_once_when_the_broker_forgot_them(settings: Settings, broker: Valkey) -> None:
     store = SqlStore(settings.database)
-    with relaying(settings, broker):
+    with relaying(settings):
         store.wake("poll", "1")
         wait("the message", lambda: messages(broker) == 1)
         with broker.client() as client:
@@ -99,7 +101,7 @@ def test_i06_jobs_are_told_again_at_once_when_the_broker_forgot_them(settings: S
 
 def test_i06_the_relay_lives_on_when_the_broker_dies_and_comes_back_empty(settings: Settings, broker: Valkey) -> None:
     store = SqlStore(settings.database)
-    with relaying(settings, broker):
+    with relaying(settings):
         store.wake("poll", "1")
         wait("the message", lambda: messages(broker) == 1)
         broker.kill()
@@ -109,32 +111,78 @@ def test_i06_the_relay_lives_on_when_the_broker_dies_and_comes_back_empty(settin
     store.close()
 
 
-def test_a_queue_is_told_again_at_most_every_thirty_seconds_while_its_jobs_wait() -> None:
-    sent: list[tuple[str, int]] = []
-    publisher = Publisher(lambda queue, job: sent.append((queue, job)), lambda _: 0)
-    depth = QueueDepth(Queue.TRAINING, 2, 31.0, ((7, 1), (8, 1)))
-    publisher.tell(depth)
-    for second in range(90):
-        publisher.patrol(depth, 100.0 + second)
-    # Once at first, then at 100, 130 and 160.
-    assert len(sent) == 2 + 3 * 2
+def test_messages_that_workers_left_over_go_so_that_they_never_exceed_the_ready_jobs(
+    settings: Settings, broker: Valkey
+) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings):
+        for number in range(20):
+            store.wake("poll", str(number))
+        wait("twenty messages", lambda: messages(broker) == 20)
+        # A worker that was woken once goes on from job to job, and takes no message for them.
+        for _ in range(17):
+            assert store.claim(Queue.CONTROL, owner="test", lease=LEASE)
+        wait("as many as are ready", lambda: messages(broker) == 3)
+    store.close()
 
 
-def test_a_queue_with_messages_is_left_alone_however_old_its_jobs_are() -> None:
-    sent: list[int] = []
-    publisher = Publisher(lambda _, job: sent.append(job), lambda _: 1)
-    depth = QueueDepth(Queue.TRAINING, 1, 3600.0, ((7, 1),))
-    publisher.tell(depth)
-    publisher.patrol(depth, 100.0)
-    assert sent == [7]
+def test_however_many_jobs_are_ready_a_queue_holds_no_more_than_64_messages(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings):
+        for number in range(100):
+            store.wake("poll", str(number))
+        wait("the most there are", lambda: messages(broker) == 64)
+        assert store.claim(Queue.CONTROL, owner="test", lease=LEASE)
+        store.wake("poll", "one more")
+    assert messages(broker) == 64
+    store.close()
 
 
-def test_a_job_that_is_ready_anew_is_told_anew() -> None:
-    sent: list[int] = []
-    publisher = Publisher(lambda _, job: sent.append(job), lambda _: 1)
-    publisher.tell(QueueDepth(Queue.CONTROL, 1, 0.0, ((7, 1),)))
-    publisher.tell(QueueDepth(Queue.CONTROL, 1, 0.0, ((7, 2),)))
-    assert sent == [7, 7]
+def test_heads_are_signed_while_the_broker_is_away(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings):
+        store.wake("poll", "1")
+        wait("the message", lambda: messages(broker) == 1)
+        broker.kill()
+        write(store, SetHold(make_hold()))
+        wanted = store.ask_checkpoint()
+        wait("a head", lambda: bool(store.checkpoints()) and store.checkpoints()[-1].size >= wanted)
+    store.close()
+
+
+def test_a_broker_that_takes_connections_and_answers_nothing_holds_up_no_head(
+    settings: Settings, broker: Valkey
+) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings):
+        store.wake("poll", "1")
+        wait("the message", lambda: messages(broker) == 1)
+        assert broker.process is not None
+        os.kill(broker.process.pid, signal.SIGSTOP)
+        try:
+            write(store, SetHold(make_hold()))
+            wanted = store.ask_checkpoint()
+            wait("a head", lambda: bool(store.checkpoints()) and store.checkpoints()[-1].size >= wanted)
+        finally:
+            os.kill(broker.process.pid, signal.SIGCONT)
+        store.wake("poll", "2")
+        wait("the next message", lambda: messages(broker) == 2)
+    store.close()
+
+
+def test_messages_go_out_while_heads_cannot_be_signed(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    write(store, SetHold(make_hold()))
+    store.ask_checkpoint()
+    memory = settings.home / "relay" / "last-signed.json"
+    memory.parent.mkdir(exist_ok=True)
+    memory.write_text("no JSON")
+    with relaying(settings):
+        for number in range(3):
+            store.wake("poll", str(number))
+            wait("its message", lambda expected=number + 1: messages(broker) == expected, seconds=3)  # type: ignore[misc]
+    assert store.checkpoints() == []
+    store.close()
 
 
 def test_only_one_of_two_relays_leads_until_its_lead_runs_out(settings: Settings) -> None:
@@ -147,10 +195,42 @@ def test_only_one_of_two_relays_leads_until_its_lead_runs_out(settings: Settings
     store.close()
 
 
-def test_a_head_is_signed_on_demand_and_covers_what_was_asked_for(settings: Settings, broker: Valkey) -> None:
+def test_a_relay_that_is_asked_to_stop_lets_another_one_lead_at_once(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings):
+        store.wake("poll", "1")
+        wait("a message of the leader", lambda: messages(broker) == 1)
+        assert not store.lead("relay", "another", seconds=60)
+    assert store.lead("relay", "another", seconds=60)
+    store.close()
+
+
+def test_two_relays_of_one_folder_are_two_and_a_dead_ones_successor_is_the_same(settings: Settings) -> None:
+    store = SqlStore(settings.database)
+    first = Lead(store, settings.home)
+    beside = Lead(store, settings.home)
+    assert first.is_held(0.0)
+    assert not beside.is_held(0.0)
+    first.close()
+    successor = Lead(store, settings.home)
+    assert successor.is_held(0.0)
+    successor.close()
+    store.close()
+
+
+def test_a_relay_takes_over_when_the_leader_says_nothing_any_more(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    assert store.lead("relay", "a dead one", seconds=1.5)
+    with relaying(settings):
+        store.wake("poll", "1")
+        wait("the message of the new leader", lambda: messages(broker) == 1, seconds=5)
+    store.close()
+
+
+def test_a_head_is_signed_on_demand_and_covers_what_was_asked_for(settings: Settings) -> None:
     store = SqlStore(settings.database)
     write(store, SetHold(make_hold()))
-    with relaying(settings, broker):
+    with relaying(settings):
         wanted = store.ask_checkpoint()
         wait("a head", lambda: bool(store.checkpoints()) and store.checkpoints()[-1].size >= wanted)
     assert settings.audit_key_file is not None
@@ -178,3 +258,70 @@ def test_the_signer_refuses_a_log_that_was_set_back(settings: Settings, tmp_path
         Signer(again, restored).sign_when_due()
     assert again.checkpoints() == []
     again.close()
+
+
+@pytest.mark.parametrize("place", ["sign_head.remembered", "sign_head.after"])
+def test_a_head_that_was_remembered_when_its_signer_died_is_published_and_no_other_one_of_its_size(
+    settings: Settings, place: str
+) -> None:
+    store = SqlStore(settings.database)
+    write(store, SetHold(make_hold()))
+    size = store.ask_checkpoint()
+    arm(f"{place}=raise")
+    try:
+        with pytest.raises(FailpointError):
+            Signer(store, settings).sign_when_due()
+    finally:
+        arm("")
+    remembered = SignedMemory(settings.home / "relay" / "last-signed.json").recall()
+    assert (remembered.size, remembered.root) == (size, store.audit_root(size).hex())
+    # The log goes on, and nobody asks again: the head is published as it was remembered, before any other.
+    write(store, SetHold(make_hold(path="other")))
+    again = Signer(store, settings)
+    assert again.sign_when_due()
+    assert settings.audit_key_file is not None
+    key = parse_signing_key(settings.audit_key_file.read_text().strip())
+    first = open_note(store.checkpoints()[0].note, key.verifier)
+    assert (first.size, first.root.hex()) == (remembered.size, remembered.root)
+    while again.sign_when_due():
+        pass
+    assert len({head.size for head in store.checkpoints()}) == len(store.checkpoints())
+    store.close()
+
+
+def test_a_head_that_the_database_did_not_take_is_published_at_the_next_try(settings: Settings) -> None:
+    store = SqlStore(settings.database)
+    write(store, SetHold(make_hold()))
+    size = store.ask_checkpoint()
+    store.lead("relay", "another", seconds=60)
+    signer = Signer(store, settings, leader="this one")
+    with pytest.raises(ConflictError, match="another relay leads"):
+        signer.sign_when_due()
+    assert store.checkpoints() == []
+    store.lead("relay", "another", seconds=0)
+    assert store.lead("relay", "this one", seconds=60)
+    assert signer.sign_when_due()
+    assert [head.size for head in store.checkpoints()] == [size]
+    store.close()
+
+
+def test_a_relay_with_an_empty_memory_goes_on_from_the_newest_head_in_the_log(settings: Settings) -> None:
+    store = SqlStore(settings.database)
+    write(store, SetHold(make_hold()))
+    store.ask_checkpoint()
+    assert Signer(store, settings).sign_when_due()
+    elsewhere = Settings(**{**settings.model_dump(), "home": settings.home / "elsewhere"})
+    elsewhere = Settings(**{**elsewhere.model_dump(), "database_url": settings.database})
+    assert not Signer(store, elsewhere).sign_when_due()
+    assert len(store.checkpoints()) == 1
+    store.close()
+
+
+def test_what_was_signed_is_never_forgotten_for_something_shorter_or_other(tmp_path: Path) -> None:
+    memory = SignedMemory(tmp_path / "relay" / "last-signed.json")
+    memory.remember(Signed(7, "aa"))
+    memory.remember(Signed(7, "aa"))
+    for other in (Signed(6, "bb"), Signed(7, "bb")):
+        with pytest.raises(ForkError):
+            memory.remember(other)
+    assert memory.recall() == Signed(7, "aa")

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gitops.errors import RefusedError
+from gitops.errors import RefusedError, RetryError
 from gitops.forge.github import GitHubForge
-from gitops.ports import Commit, Forge
+from gitops.ports import Check, CheckState, Commit, Forge
 from gitops.store import SqlStore
 from gitops.writes import OpenRollout
 from tests.support.forge import ForgeUnderTest, running_forge
-from tests.support.rollouts import Deployment, make_deployment
+from tests.support.rollouts import BOT, Deployment, make_deployment
 from tests.support.store import Clock, make_rollout, write
 
 
@@ -53,6 +54,54 @@ def protect(deployment: Deployment) -> None:
     real: Forge = deployment.deps.forge
     assert isinstance(real, GitHubForge)
     deployment.with_parts(forge=ProtectedForge(real))
+
+
+def test_a_forge_whose_api_is_away_holds_up_no_rollout(deployment: Deployment) -> None:
+    deployment.serve("1")
+
+    class Limited:
+        """A forge that git still reaches, and whose API asks us to wait."""
+
+        def __getattr__(self, name: str) -> object:
+            raise RetryError("ForgeRateLimited", "the forge asked us to wait", after=900)
+
+    real = deployment.deps.forge
+    deployment.with_parts(forge=Limited())
+    deployment.pin("2")
+    deployment.target.end_bake("iris-staging")
+    deployment.later(1, seconds=6)
+    assert (deployment.live(), deployment.environment().serving) == ("2", "2")
+    (compare,) = [job for job in deployment.store.jobs() if job.kind == "compare"]
+    assert (compare.state, compare.reason) == ("waiting", "ForgeRateLimited")
+    assert compare.not_before - deployment.clock() >= timedelta(seconds=800)
+
+    deployment.with_parts(forge=real)
+    deployment.later(1, seconds=900)
+    (compare,) = [job for job in deployment.store.jobs() if job.kind == "compare"]
+    assert compare.reason == "Comparing"
+
+
+def test_files_that_are_wrong_are_told_when_the_forge_is_back(deployment: Deployment) -> None:
+    deployment.serve("1")
+    told: list[CheckState] = []
+
+    class Deaf(GitHubForge):
+        is_deaf = True
+
+        def report_check(self, full_name: str, sha: str, check: Check) -> None:
+            if self.is_deaf:
+                self.is_deaf = False
+                raise RetryError("ForgeUnavailable", "nobody listens")
+            super().report_check(full_name, sha, check)
+            told.append(check.state)
+
+    deployment.with_parts(forge=Deaf(deployment.forge.api, deployment.forge.bot, login=BOT))
+    deployment.write("staging/endpoint.yaml", "version: 7\n")
+    deployment.compare()
+    assert "the forge was not told" in deployment.environment().message
+    deployment.later(2, seconds=61)
+    assert told == [CheckState.FAILURE]
+    assert "the forge was not told" not in deployment.environment().message
 
 
 # ---------------------------------------------------------------- how Git is written

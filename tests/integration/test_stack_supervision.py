@@ -162,7 +162,7 @@ def test_parts_are_told_no_secret_and_only_what_they_need(tmp_path: Path, monkey
         layout = watched.supervisor.layout
         parts = {part.name: part.environment for part in build_parts(layout)}
         texts = [file.read_text().strip() for file in layout.secrets.iterdir() if file.suffix not in {".path", ""}]
-        assert len(texts) == 4
+        assert len(texts) == 5
     for environment in parts.values():
         assert not {"PYTHONPATH", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
         assert not [text for text in texts for value in environment.values() if text in value]
@@ -171,6 +171,22 @@ def test_parts_are_told_no_secret_and_only_what_they_need(tmp_path: Path, monkey
     assert [name for name, told in parts.items() if "LAUNCHPIN_AUDIT_KEY_FILE" in told] == ["database", "relay"]
     assert "LAUNCHPIN_FORGE_TOKEN_FILE" not in parts["web"]
     assert parts["mlflow"]["HOME"] == str(layout.dir / "mlflow")
+
+
+def test_collectors_variables_reach_those_who_export_and_ports_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")
+    monkeypatch.setenv("LAUNCHPIN_METRICS_PORT", "9464")
+    monkeypatch.setenv("LAUNCHPIN_LOG", "text")
+    with supervised(tmp_path) as watched:
+        told = {part.name: part.environment for part in build_parts(watched.supervisor.layout)}
+    exporting = {name for name, variables in told.items() if "OTEL_EXPORTER_OTLP_HEADERS" in variables}
+    assert exporting == {"web", "relay", "control", "training"}
+    ports = {name: told[name]["LAUNCHPIN_METRICS_PORT"] for name in ("control", "training", "relay")}
+    assert ports == {"control": "9464", "training": "9465", "relay": "9466"}
+    as_text = {name for name, variables in told.items() if variables.get("LAUNCHPIN_LOG") == "text"}
+    assert as_text >= {"forge", "endpoints", "web"}
 
 
 def test_first_makers_of_one_folder_agree_on_its_layout(tmp_path: Path) -> None:

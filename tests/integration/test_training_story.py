@@ -14,7 +14,7 @@ from gitops.forge.github import GitHubForge
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps, End, TrainingEnd
 from gitops.records import Repository, Role, Training, TrainingFacts
-from gitops.steps import Done, Ended, Refused
+from gitops.steps import Done, Ended, Refused, Stalled, Wait
 from gitops.store import SqlStore
 from gitops.training import TRAINING, judge, train
 from gitops.writes import SaveRepository
@@ -171,3 +171,37 @@ def test_a_training_whose_worker_was_lost_twice_is_over(world: World, is_away: b
 
 def test_the_longest_timeout_ends_before_the_step_does() -> None:
     assert TRAINING.step("train").deadline > LONGEST_TIMEOUT
+
+
+def test_i9_a_training_whose_runner_was_lost_is_trained_anew_in_a_run_of_its_own(world: World) -> None:
+    world.trainer.end = _ended(End.LOST, -9)
+    outcome = train(world.deps, world.training)
+    assert isinstance(outcome, Wait)
+    assert (outcome.reason, outcome.facts) == ("WorkerLost", {"attempt": 1, "losses": 1})
+
+    again = world.training.model_copy(update={"facts": TrainingFacts(attempt=1, losses=1)})
+    over = train(world.deps, again)
+    assert isinstance(over, Ended)
+    assert over.reason == "WorkerLost"
+    assert set(world.registry.runs) == {"t-1/1", "t-1/2"}
+    assert world.registry.ended == {"t-1/1": False, "t-1/2": False}
+
+
+def test_i31_a_training_that_was_handed_back_has_lost_none_of_its_attempts(world: World) -> None:
+    world.trainer.end = _ended(End.LOST, -9)
+    stopping = replace(world.deps, lease=HeldLease(lost=1, stops=True))
+    outcome = train(stopping, world.training)
+    assert isinstance(outcome, Wait)
+    assert (outcome.reason, outcome.facts) == ("HandedBack", {"attempt": 2, "losses": 1})
+
+    world.trainer.end = _ended()
+    again = world.training.model_copy(update={"facts": TrainingFacts(attempt=2, losses=1)})
+    assert isinstance(train(world.deps, again), Done)
+    assert set(world.registry.runs) == {"t-1/2", "t-1/3"}
+
+
+def test_i9_a_training_that_stalls_keeps_the_count_of_its_lost_workers(world: World) -> None:
+    nobody = world.training.model_copy(update={"repository_id": 10**9})
+    outcome = train(world.lost(1), nobody)
+    assert isinstance(outcome, Stalled)
+    assert (outcome.reason, outcome.facts) == ("RepositoryMissing", {"attempt": 1, "losses": 1})

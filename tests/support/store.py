@@ -1,7 +1,11 @@
-"""Records for tests, and a store on a fresh SQLite file. Import the fixture `store` where a test wants one."""
+"""Records for tests, and a fresh store on each database in turn. Import the fixture `store` where a test wants one.
+
+A test that is about one database alone asks for `sqlite_url` or `postgres_url`, and says so in its name.
+"""
 
 import hashlib
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,8 +32,10 @@ from gitops.records import (
 from gitops.steps import Done, Outcome, Queue
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
+from tests.support.postgres import HOST, Postgres
 
 LEASE = timedelta(seconds=60)
+DATABASES = ("sqlite", "postgres")
 
 _numbers = itertools.count(1)
 
@@ -60,11 +66,60 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a migrated SQLite file to copy."""
+    folder = tmp_path_factory.mktemp("template")
+    migrate(make_url(folder), host=HOST)
+    return folder / "launchpin.sqlite3"
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[SqlStore]:
-    """Give an empty store with the clock in the test's hand."""
-    migrate(make_url(tmp_path), host="test.example")
-    store = SqlStore(make_url(tmp_path), clock=clock)
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """Give a migrated SQLite file in the test's folder."""
+    shutil.copy(sqlite_template, tmp_path)
+    return make_url(tmp_path)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """Give a migrated database on PostgreSQL."""
+    url = postgres.make_database()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give a migrated database of each kind in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=DATABASES)
+def empty_and_fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Give two databases of one kind, of each kind in turn: one that nobody has migrated, and one that is."""
+    if request.param == "sqlite":
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        yield make_url(folder), request.getfixturevalue("sqlite_url")
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    url = postgres.make_empty()
+    yield url, request.getfixturevalue("postgres_url")
+    postgres.drop(url)
+
+
+@pytest.fixture
+def empty_url(empty_and_fresh: tuple[str, str]) -> str:
+    """Give a database of each kind in turn that nobody has migrated."""
+    return empty_and_fresh[0]
+
+
+@pytest.fixture
+def store(database_url: str, clock: Clock) -> Iterator[SqlStore]:
+    """Give an empty store with the clock in the test's hand, on each database in turn."""
+    store = SqlStore(database_url, clock=clock)
     yield store
     store.close()
 

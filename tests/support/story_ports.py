@@ -28,6 +28,14 @@ class Once:
         del name, key, look, result
         return act()
 
+    def renew(self, name: str, key: str, *, content: str, act: Callable[[], None], anew: bool = False) -> None:
+        del name, key, content, anew
+        act()
+
+    def recover(self, name: str, key: str, *, look: Callable[[], E | None], result: type[E]) -> E | None:
+        del name, key, result
+        return look()
+
 
 @dataclass
 class OneRunRegistry:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from gitops.errors import NotFoundError, RefusedError
+from gitops.errors import NotFoundError, RefusedError, RetryError
 from gitops.ports import Answer, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness
+from gitops.retention import KeptConfiguration
 
 
 @dataclass
@@ -17,6 +18,8 @@ class MemoryTarget:
         answers: what a version answers to a question; 200 where nothing else is said.
         fails_with_traffic: versions that answer 500 as soon as they have traffic.
         asked: the versions that were asked a question, in order.
+        old: the configurations that it keeps, as a collection sees them.
+        is_away: whether it does not say so.
     """
 
     unstartable: set[str] = field(default_factory=set)
@@ -24,6 +27,8 @@ class MemoryTarget:
     fails_with_traffic: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     restores: int = 0
+    old: list[KeptConfiguration] = field(default_factory=list)
+    is_away: bool = False
     _made: dict[str, Configuration] = field(default_factory=dict)
     _endpoints: dict[str, Endpoint] = field(default_factory=dict)
 
@@ -87,6 +92,18 @@ class MemoryTarget:
         assert keep
         return []
 
+    def kept(self) -> Sequence[KeptConfiguration]:
+        """Return what the test says that it keeps."""
+        if self.is_away:
+            raise RetryError("EndpointHostUnavailable", "the endpoint host cannot be reached")
+        return self.old
+
+    def discard(self, configuration: str, *, idle: timedelta) -> bool:
+        """Remove one that has been idle for so long."""
+        found = [row for row in self.old if row.name == configuration and (row.served or row.prepared) >= idle]
+        self.old = [row for row in self.old if row not in found]
+        return bool(found)
+
     # ------------------------------------------------------------ arranging
 
     def end_bake(self, endpoint: str) -> None:
@@ -102,6 +119,14 @@ class MemoryTarget:
         """Give an endpoint's traffic to something by hand, as somebody else would."""
         self._made[configuration.name] = configuration
         self._move(endpoint, configuration, EndpointStatus.IN_SERVICE)
+
+    def put(self, endpoint: Endpoint) -> None:
+        """Let an endpoint be so from now on."""
+        self._endpoints[endpoint.name] = endpoint
+
+    def forget(self, endpoint: str) -> None:
+        """Let an endpoint be gone."""
+        del self._endpoints[endpoint]
 
     def made(self, endpoint: str) -> Configuration:
         """Return the configuration that is live."""

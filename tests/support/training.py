@@ -14,13 +14,17 @@ from gitops.trainers import processes
 
 @dataclass
 class HeldLease:
-    """A lease that is held until `ends` says otherwise."""
+    """A lease that is held until `ends` says otherwise, by a worker that `stops` or does not."""
 
     ends: Callable[[], bool] = lambda: False
     lost: int = 0
+    stops: bool = False
 
     def is_held(self) -> bool:
         return not self.ends()
+
+    def is_stopping(self) -> bool:
+        return self.stops
 
 
 def make_spec(checkout: Path, command: str, **changes: Any) -> TrainingSpec:  # noqa: ANN401 - any field of a spec

@@ -8,11 +8,11 @@ import json
 import socket
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
+from webhooks.server import make_server
 
 SECRET = "a secret for tests"
 PATH = "/webhook/f00d"
@@ -64,26 +64,55 @@ def sign(body: bytes, secret: str = SECRET) -> bytes:
     return b"sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
 
 
-def knock(port: int, request: Knock) -> Reply:
-    """Send the bytes as they are; no client library tidies them up."""
-    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
-        connection.sendall(request.raw())
+def knock(port: int, request: Knock, *, source: str = "127.0.0.1") -> Reply:
+    """Send the bytes as they are, and return the one answer; no client library tidies them up."""
+    (reply,) = talk(port, [request.raw()], source=source)
+    return reply
+
+
+def talk(port: int, pieces: Iterable[bytes], *, source: str = "127.0.0.1") -> list[Reply]:
+    """Send pieces until they or the server end, and return every answer that came until the connection was closed.
+
+    Args:
+        source: the address to come from; on Linux, all of 127.0.0.0/8 is this machine.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0)) as connection:
+        sender = threading.Thread(target=_send, args=(connection, pieces), daemon=True)
+        sender.start()
         received = b""
-        while piece := connection.recv(65536):
-            received += piece
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Reply(int(first.split()[1]), headers, body)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                received += piece
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        sender.join(timeout=30)
+    return list(_read_replies(received))
+
+
+def _send(connection: socket.socket, pieces: Iterable[bytes]) -> None:
+    with contextlib.suppress(OSError):  # The server may hang up at any time.
+        for piece in pieces:
+            connection.sendall(piece)
+
+
+def _read_replies(received: bytes) -> Iterator[Reply]:
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        length = int(headers.get("content-length", len(rest)))
+        yield Reply(int(first.split()[1]), headers, rest[:length])
+        received = rest[length:]
 
 
 @contextlib.contextmanager
 def serving(app: Callable[..., Awaitable[None]]) -> Iterator[int]:
     """Serve an ASGI application on a free loopback port."""
-    with socket.socket() as listener:
+    # Named as TCP, or its connections would wait for acknowledgements (Nagle) between an answer's head and body.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = make_server(app, lifespan=False)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
         _wait_until(lambda: server.started)

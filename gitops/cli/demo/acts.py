@@ -1,9 +1,11 @@
-"""What the demo plays after the good push: a model that is worse, and models that break when they serve."""
+"""What the demo plays after the good push: a model that is worse, models that break when they serve, parts that die."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from gitops.cli.demo import scenes
+from gitops.cli.demo.kills import SETTINGS as SHORTENED
+from gitops.cli.demo.kills import play_kill
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.demo.traffic import Traffic
 from gitops.records import Rollout, Training
@@ -65,7 +67,9 @@ def play_broken(stage: Stage) -> None:
         facts["good answers"] = str(traffic.good)
         facts["errors"] = str(len(traffic.bad))
         if traffic.bad or not traffic.good:
-            raise SceneError(f"the client saw {len(traffic.bad)} errors, the first: {traffic.bad[:1]}")
+            raise SceneError(
+                f"the client saw {len(traffic.bad)} errors, the first: {[str(one) for one in traffic.bad[:1]]}"
+            )
     scenes.see_pull(stage, scenes.PRODUCTION, version)
 
 
@@ -178,4 +182,7 @@ def _held(stage: Stage, version: str) -> str | None:
     return promotion.message if promotion is not None and promotion.reason == "Held" else None
 
 
-ACTS: dict[str, Callable[[Stage], None]] = {"worse": play_worse, "broken": play_broken}
+ACTS: dict[str, Callable[[Stage], None]] = {"worse": play_worse, "broken": play_broken, "kill": play_kill}
+
+SETTINGS = {"kill": SHORTENED}
+"""What an act shortens, by variable, where nobody set it."""

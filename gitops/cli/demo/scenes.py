@@ -230,6 +230,18 @@ def see_rollout(stage: Stage, environment: str, version: str) -> Serving:
     return serving
 
 
+def find_environment(stage: Stage, environment: str) -> Environment:
+    """Return an environment of the demo's deploy repository.
+
+    Raises:
+        SceneError: when there is none yet.
+    """
+    for known in stage.store.environments():
+        if known.name == environment and known.repository == DEPLOY:
+            return known
+    raise SceneError(f"there is no {environment} yet", log=stage.log("control"))
+
+
 def newest_rollout(stage: Stage, environment: str) -> Rollout | None:
     """Return an environment's last rollout."""
     for known in stage.store.environments():

@@ -124,6 +124,10 @@ class Stage:
                 raise KeyboardInterrupt
         return found
 
+    def log(self, part: str) -> str:
+        """Return the path of a part's log."""
+        return str(self.layout.log(part))
+
     def launchpin(self, *arguments: str) -> str:
         """Type a `launchpin` command, as the person would."""
         self.console.say(f"{'':14}$ launchpin {shlex.join(arguments)}")

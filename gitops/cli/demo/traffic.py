@@ -1,12 +1,30 @@
 """A client that asks an endpoint for predictions all the time and counts the answers, good and bad."""
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
 
 _PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that was none.
+
+    Args:
+        at: by the monotonic clock, in seconds.
+        said: the status and the text, or how the connection broke.
+    """
+
+    at: float
+    said: str
+
+    def __str__(self) -> str:
+        """Show what was said."""
+        return self.said
 
 
 @dataclass
@@ -17,13 +35,13 @@ class Traffic:
         url: of the endpoint's invocations.
         body: one request.
         good: answers with 200.
-        bad: anything else, with what was said.
+        bad: anything else.
     """
 
     url: str
     body: bytes
     good: int = 0
-    bad: list[str] = field(default_factory=list)
+    bad: list[Failure] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -37,6 +55,11 @@ class Traffic:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def asked(self) -> int:
+        """How often an answer was had, good or bad."""
+        return self.good + len(self.bad)
+
     def _ask(self) -> None:
         headers = {"content-type": "application/json"}
         with httpx.Client(trust_env=False, timeout=30, headers=headers) as client:
@@ -44,9 +67,12 @@ class Traffic:
                 try:
                     answer = client.post(self.url, content=self.body)
                 except httpx.HTTPError as error:
-                    self.bad.append(f"{type(error).__name__}: {error}")
+                    self._fail(f"{type(error).__name__}: {error}")
                     continue
                 if answer.status_code == httpx.codes.OK:
                     self.good += 1
                 else:
-                    self.bad.append(f"{answer.status_code}: {answer.text[:200]}")
+                    self._fail(f"{answer.status_code}: {answer.text[:200]}")
+
+    def _fail(self, said: str) -> None:
+        self.bad.append(Failure(time.monotonic(), said))

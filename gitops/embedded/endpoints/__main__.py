@@ -5,7 +5,6 @@ One host has one folder, held by a lock, so that two never own the same scorers.
 
 import argparse
 import fcntl
-import logging
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ import uvicorn
 
 from gitops.embedded.endpoints.app import Options, build_app
 from gitops.embedded.endpoints.limits import Limits
+from gitops.embedded.logs import begin_logs
 from gitops.errors import InputError, LaunchpinError, StalledError
 from gitops.settings import read_secret
 
@@ -25,10 +25,9 @@ _GRACE = 2
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean end, 4 when it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         options = _read_options()
+        begin_logs("endpoints", options.token)
         lock = _lock_home(options.home)
         listener = _bind(options.port)
         app = build_app(options)
@@ -39,7 +38,12 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
     )
     server = uvicorn.Server(config)
     with lock, listener:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from gitops.embedded.endpoints.wire import (
     Retire,
     endpoint_response,
     endpoints_response,
+    kept_response,
     problem,
     problem_of,
     state_response,
@@ -93,6 +95,7 @@ class EndpointHost:
         return [
             Route("/healthz", _show_health),
             Route("/api/v1/host", self.show_host),
+            Route("/api/v1/configurations", self.list_configurations),
             Route(configuration, self.prepare, methods=["PUT"]),
             Route(configuration, self.show_configuration, methods=["GET"]),
             Route(configuration, self.delete_configuration, methods=["DELETE"]),
@@ -130,18 +133,19 @@ class EndpointHost:
         """Say how far a configuration is."""
         return state_response(_to_state(self._fleet.row(_name_in(request))))
 
+    async def list_configurations(self, _request: Request) -> Response:
+        """List the configurations, as they may go one day."""
+        return kept_response(list(self._traffic.kept()))
+
     async def delete_configuration(self, request: Request) -> Response:
-        """Remove a configuration that is not in use."""
-        await self._traffic.delete(_name_in(request))
+        """Remove a configuration that is not in use; `?idle=SECONDS` leaves one alone that was in use since."""
+        await self._traffic.delete(_name_in(request), idle=_seconds_in(request, "idle", "0"))
         self._insist_on_saved()
         return Response(status_code=204)
 
     async def invoke(self, request: Request) -> Response:
         """Send one request to a configuration, past its endpoint; `?timeout=SECONDS`."""
-        try:
-            timeout = min(float(request.query_params.get("timeout", "60")), 600.0)
-        except ValueError:
-            raise InputError("invalid_request", "timeout is not a number of seconds", field="timeout") from None
+        timeout = min(_seconds_in(request, "timeout", "60"), 600.0)
         if not timeout > 0:
             raise InputError("invalid_request", "timeout is not above 0", field="timeout")
         read = await read_exchange(request, "/invocations", limit=self._limits.body)
@@ -254,6 +258,16 @@ def _to_state(row: Prepared) -> ConfigurationState:
 def _name_in(request: Request) -> str:
     name: str = request.path_params["name"]
     return _checked_name(name)
+
+
+def _seconds_in(request: Request, name: str, default: str) -> float:
+    try:
+        seconds = float(request.query_params.get(name, default))
+    except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise InputError("invalid_request", f"{name} is not a number of seconds", field=name)
+    return seconds
 
 
 def _checked_name(name: str) -> str:

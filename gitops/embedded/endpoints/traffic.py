@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from gitops.embedded.endpoints.fleet import Fleet, Loss
 from gitops.embedded.endpoints.limits import Limits
@@ -15,6 +16,7 @@ from gitops.embedded.endpoints.state import Memory, Prepared, Route
 from gitops.errors import ConflictError, NotFoundError, RefusedError
 from gitops.failpoints import failpoint
 from gitops.ports import Endpoint, EndpointStatus, Readiness
+from gitops.retention import KeptConfiguration
 
 _log = logging.getLogger(__name__)
 
@@ -129,15 +131,20 @@ class Traffic:
         Those that stay and are not in use are stopped; `apply` and `restore` start them again.
 
         Args:
-            keep: how many of the newest stay in any case.
+            keep: how many of the newest stay in any case, and how many of those that served last.
         """
         rows = [row for row in self._rows.values() if row.configuration.endpoint == endpoint]
         rows.sort(key=lambda row: row.number, reverse=True)
         served_since = time.time() - self._limits.retain
+        # What was made ready since and never served must not push out what could be gone back to (I21).
+        served = sorted((row for row in rows if row.served_at), key=lambda row: row.served_at, reverse=True)
+        kept = {row.configuration.name for row in (*rows[:keep], *served[:keep])}
         names = [
             row.configuration.name
-            for row in rows[keep:]
-            if row.served_at < served_since and not self._is_needed(row.configuration.name)
+            for row in rows
+            if row.served_at < served_since
+            and row.configuration.name not in kept
+            and not self._is_needed(row.configuration.name)
         ]
         for row in rows:
             if row.wanted and not self._is_needed(row.configuration.name):
@@ -159,14 +166,33 @@ class Traffic:
         if self._memory.unsaved:
             self._memory.save()
 
-    async def delete(self, configuration: str) -> None:
+    def kept(self) -> Sequence[KeptConfiguration]:
+        """Return every configuration, as it may go one day."""
+        now = time.time()
+        return [
+            KeptConfiguration(
+                name=name,
+                endpoint=row.configuration.endpoint,
+                model=row.configuration.manifest.digest,
+                environment=row.configuration.environment_key,
+                is_in_use=self._is_needed(name),
+                prepared=timedelta(seconds=max(0.0, now - row.prepared_at)),
+                served=timedelta(seconds=max(0.0, now - row.served_at)) if row.served_at else None,
+            )
+            for name, row in sorted(self._rows.items())
+        ]
+
+    async def delete(self, configuration: str, *, idle: float = 0.0) -> None:
         """Remove one configuration.
+
+        Args:
+            idle: seconds within which it was neither prepared nor had traffic.
 
         Raises:
             ConflictError: `configuration_in_use`.
         """
-        self._fleet.row(configuration)
-        if self._is_needed(configuration):
+        row = self._fleet.row(configuration)
+        if self._is_needed(configuration) or max(row.prepared_at, row.served_at) > time.time() - idle:
             raise ConflictError("configuration_in_use", f"{configuration} is in use")
         await self._fleet.remove(configuration)
         self._memory.save()

@@ -12,11 +12,13 @@ from gitops.errors import (
     RetryError,
 )
 from gitops.ports import Configuration, ConfigurationState, Endpoint
+from gitops.retention import KeptConfiguration
 
 CONFIGURATION = TypeAdapter(Configuration)
 _STATE = TypeAdapter(ConfigurationState)
 _ENDPOINT = TypeAdapter(Endpoint)
 _ENDPOINTS = TypeAdapter(list[Endpoint])
+_KEPT = TypeAdapter(list[KeptConfiguration])
 
 _STATUSES: tuple[tuple[type[LaunchpinError], int], ...] = (
     (NotFoundError, 404),
@@ -65,6 +67,11 @@ def endpoint_response(endpoint: Endpoint) -> Response:
 def endpoints_response(endpoints: list[Endpoint]) -> Response:
     """Return all endpoints."""
     return Response(_ENDPOINTS.dump_json(endpoints), media_type="application/json")
+
+
+def kept_response(kept: list[KeptConfiguration]) -> Response:
+    """Return all configurations, as they may go one day."""
+    return Response(_KEPT.dump_json(kept), media_type="application/json")
 
 
 def problem(status: int, code: str, message: str) -> JSONResponse:

@@ -10,6 +10,7 @@ from pygit2.enums import ConfigLevel
 
 from gitops.embedded.forge.app import build_app, open_forge
 from gitops.embedded.forge.server import server_config
+from gitops.embedded.logs import begin_logs
 from gitops.errors import InputError
 
 _LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL)
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--public-url", default="", help="how others reach it; http://HOST:PORT when not given")
     options = parser.parse_args()
+    begin_logs("forge")
     for level in _LEVELS:
         pygit2.settings.search_path[level] = str(options.home / "no-configuration")
     try:

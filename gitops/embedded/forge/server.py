@@ -15,6 +15,7 @@ def server_config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         http="h11",
         ws="none",
         lifespan="on",
+        log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,

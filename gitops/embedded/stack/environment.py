@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops.embedded.stack import keys
+from gitops.embedded.stack.database import database_settings
 from gitops.embedded.stack.layout import Layout
 
 if TYPE_CHECKING:
@@ -31,21 +32,32 @@ _INSTALLING = (
     "HTTPS_PROXY",
     "ALL_PROXY",
 )
-_TUNABLE = ("poll", "compare", "anchor", "checkpoint", "training_memory", "training_tasks", "failpoints")
+_KEEP = ("bodies", "rows", "logs", "environments", "environments_size", "models", "mirrors")
+_TUNABLE = (
+    "log",
+    *("poll", "compare", "anchor", "checkpoint", "lease", "drain", "training_memory", "training_tasks", "failpoints"),
+    *("gc", "least_free", *(f"keep_{name}" for name in (*_KEEP, "configurations", "configurations_age"))),
+)
+_DATABASE = ("database_url", "database_password_file")
 _NEEDS = {
-    "database": ("home", "audit_key_file"),
+    "database": ("home", *_DATABASE, "audit_key_file"),
     "web": (
-        *("home", "base_url", "hook_secret_files", "hook_path", "hook_base"),
+        *("home", *_DATABASE, "base_url", "hook_secret_files", "hook_path", "hook_base"),
         *("forge_api", "forge_login", "tracking_uri", "endpoint_host"),
+        "metrics_token_file",
     ),
-    "relay": ("home", "redis_url_file", "audit_key_file"),
+    "relay": ("home", *_DATABASE, "redis_url_file", "audit_key_file", "metrics_token_file"),
     "control": (
-        *("home", "redis_url_file", "base_url", "forge_api", "forge_token_file", "forge_login"),
+        *("home", *_DATABASE, "redis_url_file", "base_url", "forge_api", "forge_token_file", "forge_login"),
         *("forge_writes_minute", "forge_writes_hour"),
         *("hook_secret_files", "hook_path", "hook_base", "tracking_uri", "endpoint_host", "endpoint_token_file"),
-        "secrets_dir",
+        *("secrets_dir", "metrics_token_file"),
     ),
 }
+# Each on a port of its own, counted from the one that is set: the web process serves its metrics beside its pages.
+_METRICS = ("control", "training", "relay")
+# OpenTelemetry's own variables; one of them may hold a collector's key, so nobody else gets them.
+_TRACED = ("web", "relay", "control", "training")
 _NEEDS["training"] = _NEEDS["control"]
 
 
@@ -86,17 +98,26 @@ def part_environment(layout: Layout, part: str, *, home: Path | None = None) -> 
 
 def _variables(layout: Layout, part: str) -> dict[str, str]:
     if part not in _NEEDS:
-        return _inherited((f"{_PREFIX}FAILPOINTS",))
+        return _inherited((f"{_PREFIX}FAILPOINTS", f"{_PREFIX}LOG"))
     values = _values(layout)
-    ours = {_PREFIX + name.upper(): _written(values[name]) for name in _NEEDS[part]}
-    return ours | _inherited(_PREFIX + name.upper() for name in _TUNABLE)
+    ours = {_PREFIX + name.upper(): _written(values[name]) for name in _NEEDS[part] if name in values}
+    traced = _inherited_by_prefix(("OTEL_",)) if part in _TRACED else {}
+    return ours | traced | _metrics_port(part) | _inherited(_PREFIX + name.upper() for name in _TUNABLE)
+
+
+def _metrics_port(part: str) -> dict[str, str]:
+    name = f"{_PREFIX}METRICS_PORT"
+    first = os.environ.get(name, "")
+    # What is no number is passed on for the settings to refuse.
+    is_counted = part in _METRICS and first.isdecimal() and int(first) > 0
+    return {name: str(int(first) + _METRICS.index(part))} if is_counted else _inherited((name,))
 
 
 def _values(layout: Layout) -> dict[str, str | tuple[str, ...]]:
     secrets = layout.secrets
     return {
         "home": str(layout.dir),
-        "database_url": "",
+        **database_settings(layout),
         "redis_url_file": str(secrets / keys.BROKER_URL),
         "base_url": layout.url("web"),
         "forge_api": layout.url("forge") + "/api/v3",
@@ -113,6 +134,7 @@ def _values(layout: Layout) -> dict[str, str | tuple[str, ...]]:
         "endpoint_token_file": str(secrets / keys.ENDPOINT_TOKEN),
         "audit_key_file": str(secrets / keys.AUDIT_KEY),
         "secrets_dir": str(secrets / keys.GRANTED),
+        "metrics_token_file": str(secrets / keys.METRICS_TOKEN),
     }
 
 

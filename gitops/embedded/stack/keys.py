@@ -13,6 +13,7 @@ BROKER_PASSWORD = "broker.password"  # noqa: S105 - the name of a file
 HOOK_SECRET = "hook.secret"  # noqa: S105 - the name of a file
 HOOK_PATH = "hook.path"
 ENDPOINT_TOKEN = "endpoint.token"  # noqa: S105 - the name of a file
+METRICS_TOKEN = "metrics.token"  # noqa: S105 - the name of a file
 AUDIT_KEY = "audit.key"
 GRANTED = "granted"
 
@@ -25,6 +26,7 @@ def make_secrets(layout: Layout) -> None:
     _make(layout, HOOK_SECRET, lambda: secrets.token_urlsafe(32))
     _make(layout, HOOK_PATH, lambda: secrets.token_urlsafe(16))
     _make(layout, ENDPOINT_TOKEN, lambda: secrets.token_urlsafe(32))
+    _make(layout, METRICS_TOKEN, lambda: secrets.token_urlsafe(32))
     url = f"redis://:{quote(read(layout, BROKER_PASSWORD))}@{LOOPBACK}:{layout.ports.valkey}/0"
     write_private(layout.secrets / BROKER_URL, url + "\n")
     make_tokens(layout.forge_home)

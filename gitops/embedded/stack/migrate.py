@@ -5,7 +5,7 @@ A process of its own, which ends: the supervisor stays small without SQLAlchemy.
 
 import sys
 
-from gitops.bootstrap import prepare
+from gitops.bootstrap import observe, prepare
 from gitops.errors import LaunchpinError
 from gitops.settings import Settings
 
@@ -13,7 +13,9 @@ from gitops.settings import Settings
 def main() -> int:
     """Bring the database to this code's schema; 4 when that is impossible."""
     try:
-        prepare(Settings())
+        settings = Settings()
+        observe("database", settings)
+        prepare(settings)
     except LaunchpinError as error:
         sys.stderr.write(f"database: {error}\n")
         return 4

@@ -16,6 +16,7 @@ from gitops.embedded.stack.ending import end_marked
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.parts import Part
 from gitops.embedded.stack.record import Identity, PartState, State
+from gitops.telemetry.lines import show_line
 from gitops.trainers.redaction import show_controls
 
 # Nothing that a part writes is for other users of this machine.
@@ -187,7 +188,7 @@ def read_tail(log: Path, *, begin: int = 0) -> tuple[str, ...]:
     except OSError:
         return ()
     # Empty lines, and those with which Python underlines its own, say nothing.
-    telling = (line for line in lines if line.strip(" ^~"))
+    telling = (line for told in lines for line in show_line(told) if line.strip(" ^~"))
     return tuple(show_controls(line)[:_LINE_LIMIT] for line in deque(telling, maxlen=_TAIL_LINES))
 
 

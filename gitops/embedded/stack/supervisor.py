@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import IO
 
 from gitops.embedded.stack import keys
+from gitops.embedded.stack.database import remember_database
 from gitops.embedded.stack.ending import Ending, end_marked, end_side_by_side
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.parts import Part, build_parts
@@ -64,6 +65,7 @@ class Supervisor:
             self._end_leftovers()
             self.layout = self.layout.with_free_ports()
             keys.make_secrets(self.layout)
+            remember_database(self.layout)
             self._parts = tuple(PartProcess(part, self.layout, self._report) for part in self._build_parts(self.layout))
             self._save()
         except BaseException:

@@ -12,6 +12,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Sorted by code points: PostgreSQL's other orders change with its host, and an index in another order lets twins in.
+_WORD = Text().with_variant(Text(collation="C"), "postgresql")
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
@@ -22,18 +24,18 @@ def _unique(name: str, *columns: Column[str], where: ColumnElement[bool]) -> Ind
 
 
 def _words(*names: str) -> Iterable[Column[str]]:
-    return (Column(name, Text, nullable=False) for name in names)
+    return (Column(name, _WORD, nullable=False) for name in names)
 
 
 def _record(name: str, *columns: SchemaItem) -> Table:
     return Table(
         name,
         metadata,
-        Column("id", Text, primary_key=True),
+        Column("id", _WORD, primary_key=True),
         *_words("phase", "step", "reason", "message"),
         Column("revision", Integer, nullable=False),
-        Column("cause", Text, nullable=False),
-        Column("facts", Text, nullable=False),
+        Column("cause", _WORD, nullable=False),
+        Column("facts", _WORD, nullable=False),
         Column("created_at", BigInteger, nullable=False),
         Column("updated_at", BigInteger, nullable=False),
         *columns,
@@ -41,7 +43,7 @@ def _record(name: str, *columns: SchemaItem) -> Table:
     )
 
 
-meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", metadata, Column("name", _WORD, primary_key=True), Column("value", _WORD, nullable=False))
 
 jobs = Table(
     "jobs",
@@ -51,7 +53,7 @@ jobs = Table(
     # When the job may be claimed next: when it is ready, or when the lease ends; NULL when it is over.
     Column("due", BigInteger),
     Column("epoch", BigInteger, nullable=False),
-    Column("owner", Text, nullable=False),
+    Column("owner", _WORD, nullable=False),
     *(Column(name, Integer, nullable=False) for name in ("attempts", "lost", "wakes", "woken_at_claim")),
     *_words("reason", "message"),
     Index("one_job_per_subject", "kind", "subject", unique=True),
@@ -84,7 +86,7 @@ _unique(
 
 promotions = _record(
     "promotions",
-    Column("training_id", Text, nullable=False),
+    Column("training_id", _WORD, nullable=False),
     Column("repository_id", BigInteger, nullable=False),
     *_words("repository", "environment", "path", "model", "version", "merge"),
     Index("promotions_by_version", "repository_id", "environment", "model", "version"),
@@ -111,7 +113,7 @@ _unique("one_pending_rollout", *_endpoint, where=rollouts.c.phase == "Pending")
 commands = _record(
     "commands",
     *_words("verb", "idempotency_key"),
-    Column("arguments", Text, nullable=False),
+    Column("arguments", _WORD, nullable=False),
     Index("one_command_per_key", "idempotency_key", unique=True),
 )
 
@@ -120,14 +122,14 @@ repositories = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     *_words("full_name", "role", "default_branch", "clone_url", "html_url"),
-    Column("secrets", Text, nullable=False),
+    Column("secrets", _WORD, nullable=False),
 )
 
 watched_refs = Table(
     "watched_refs",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("ref", Text, primary_key=True),
+    Column("ref", _WORD, primary_key=True),
     *_words("commit", "message"),
 )
 
@@ -135,22 +137,22 @@ environments = Table(
     "environments",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("path", Text, primary_key=True),
+    Column("path", _WORD, primary_key=True),
     *_words("name", "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit"),
     *_words("settings_sha256", "serving", "configuration", "url", "sync", "sync_reason", "health", "message"),
     Column("is_champion", Boolean, nullable=False),
     Column("serving_since", BigInteger),
-    Column("earlier", Text, nullable=False),
+    Column("earlier", _WORD, nullable=False),
 )
 
 versions = Table(
     "versions",
     metadata,
-    Column("model", Text, primary_key=True),
-    Column("version", Text, primary_key=True),
+    Column("model", _WORD, primary_key=True),
+    Column("version", _WORD, primary_key=True),
     *_words("manifest_sha256", "manifest", "run_id", "training_id", "repository", "commit", "verdict"),
     *_words("environment_key", "lock_sha256"),
-    *(Column(name, Text, nullable=False) for name in ("metrics", "gates")),
+    *(Column(name, _WORD, nullable=False) for name in ("metrics", "gates")),
     Column("quarantined", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
@@ -158,10 +160,10 @@ versions = Table(
 holds = Table(
     "holds",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _WORD, primary_key=True),
     Column("repository_id", BigInteger, nullable=False),
     *_words("path", "environment", "model", "reason", "message", "author", "rollout_id", "lifted_by"),
-    Column("cause", Text, nullable=False),
+    Column("cause", _WORD, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("lifted_at", BigInteger),
     Index("holds_by_environment", "repository_id", "path"),
@@ -171,19 +173,19 @@ declined = Table(
     "declined",
     metadata,
     Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
-    *(Column(name, Text, primary_key=True) for name in ("environment", "model", "version")),
-    Column("by", Text, nullable=False),
+    *(Column(name, _WORD, primary_key=True) for name in ("environment", "model", "version")),
+    Column("by", _WORD, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 
 effects = Table(
     "effects",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", _WORD, primary_key=True),
     Column("job", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", _WORD, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("result", Text),
+    Column("result", _WORD),
     Column("intended_at", BigInteger, nullable=False),
     Column("observed_at", BigInteger),
 )
@@ -214,7 +216,7 @@ audit_checkpoints = Table(
     "audit_checkpoints",
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
-    Column("note", Text, nullable=False),
+    Column("note", _WORD, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -223,18 +225,29 @@ _APPEND_ONLY = ("audit_entries", "audit_nodes", "audit_checkpoints")
 
 def upgrade() -> None:
     metadata.create_all(op.get_bind(), checkfirst=False)
-    if op.get_bind().dialect.name == "sqlite":
-        for table in _APPEND_ONLY:
-            _forbid_changes(table)
+    forbid = _forbid_changes_sqlite if op.get_bind().dialect.name == "sqlite" else _forbid_changes_postgresql
+    for table in _APPEND_ONLY:
+        forbid(table)
 
 
-def _forbid_changes(table: str) -> None:
-    """Make SQLite refuse what PostgreSQL refuses by its grants."""
+def _forbid_changes_sqlite(table: str) -> None:
     for verb in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append only'); END"
         )
+
+
+def _forbid_changes_postgresql(table: str) -> None:
+    """Refuse the tables' owner too, whom no grant holds back; a statement that changes nothing is refused as well."""
+    op.execute(
+        f"CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append only' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()"
+    )
 
 
 def downgrade() -> None:

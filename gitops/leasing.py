@@ -1,0 +1,191 @@
+"""What a worker holds: the lease of each job under way, and the worker's own end.
+
+A worker that is asked to stop claims nothing more. What it holds may go on for a while; then long work is handed back,
+and in the end the jobs themselves, so that a stop on purpose costs no job one of its tries.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
+from typing import Self
+
+from gitops.errors import LaunchpinError, RetryError, StaleEpochError
+from gitops.ports import Claim, Exit, Store
+from gitops.records import LeaseTimes
+from gitops.steps import Queue
+
+_log = logging.getLogger(__name__)
+# Until a step has said its own deadline: reading what the job is about.
+_READING = timedelta(minutes=2)
+# While the database does not answer, a lease is asked for this often: it must be ours again before anybody takes it.
+_AGAIN = 0.5
+# A job that is taken out of a running step's hands is not given to anybody before this process is surely gone.
+_AFTERMATH = 10.0
+
+
+class Shift:
+    """One worker's time at work: what it holds, and whether it was asked to stop. Shared by its threads."""
+
+    def __init__(self) -> None:
+        self._ends: float | None = None
+        self._held: set[HeldLease] = set()
+        self._lock = threading.Lock()
+
+    def end(self, seconds: float) -> None:
+        """Ask the worker to stop; safe in a signal's handler, and the first call counts.
+
+        Args:
+            seconds: how long the steps under way may go on.
+        """
+        if self._ends is None:
+            self._ends = time.monotonic() + seconds
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more may be claimed."""
+        return self._ends is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether long work must be handed back now."""
+        return self._ends is not None and time.monotonic() >= self._ends
+
+    def begin(self, lease: "HeldLease") -> None:
+        """Take note of a lease."""
+        with self._lock:
+            self._held.add(lease)
+
+    def forget(self, lease: "HeldLease") -> None:
+        """Take note that a lease was given back."""
+        with self._lock:
+            self._held.discard(lease)
+
+    @property
+    def held(self) -> AbstractSet["HeldLease"]:
+        """The leases of the jobs under way."""
+        with self._lock:
+            return frozenset(self._held)
+
+    def hand_back(self) -> int:
+        """Give back every job whose step does not end; the process must end right after.
+
+        Returns:
+            how many were given back.
+        """
+        return sum(lease.hand_back() for lease in self.held)
+
+
+class HeldLease:
+    """Keeps a claim alive while its step runs, and knows when it is lost.
+
+    Args:
+        since: when the claim was asked for, by the clock.
+        clock: seconds that never step back; they pass while this process is stopped, too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        claim: Claim,
+        *,
+        times: LeaseTimes,
+        shift: Shift,
+        since: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._renewed = since
+        self.claim = claim
+        self._times = times
+        self._shift = shift
+        self._ends = time.monotonic() + _READING.total_seconds()
+        self._lost = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{claim.job}", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the heartbeats."""
+        self._thread.start()
+        self._shift.begin(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the heartbeats."""
+        self._shift.forget(self)
+        self._over.set()
+        self._thread.join()
+
+    def allow(self, deadline: timedelta) -> None:
+        """Keep the claim alive for so long from now on, whatever the step does."""
+        self._ends = time.monotonic() + deadline.total_seconds()
+
+    @property
+    def lost(self) -> int:
+        """How often a worker was lost while it held this job since a step of it last answered."""
+        return self.claim.lost
+
+    def is_held(self) -> bool:
+        """Return False once the lease was lost, the deadline has passed, or the worker must hand it back."""
+        return not self._lost.is_set() and not self._shift.is_over
+
+    def is_stopping(self) -> bool:
+        """Return whether the worker was asked to stop: what ends now is handed back, and nobody's fault."""
+        return self._shift.is_ending
+
+    def confirm(self) -> None:
+        """Make sure, right before something is done that cannot be undone, that nobody else has the job by now.
+
+        A process that was stopped for longer than its lease goes on as if nothing had happened; its clock tells.
+
+        Raises:
+            StaleEpochError: somebody else has it.
+            RetryError: the database cannot be asked.
+        """
+        if self._clock() - self._renewed >= self._times.lease.total_seconds() and not self._renew():
+            raise StaleEpochError(self.claim.job, self.claim.epoch)
+
+    def _renew(self) -> bool:
+        """Prolong the lease; False when it is lost."""
+        asked = self._clock()
+        if not self._store.renew(self.claim, lease=self._times.lease):
+            self._lost.set()
+            return False
+        self._renewed = asked
+        return True
+
+    def hand_back(self) -> bool:
+        """Give the job back although its step runs on, without counting a lost worker.
+
+        A training is left to its lease: its processes may outlive this one for a moment, and must be looked for first.
+        """
+        if self.claim.queue is Queue.TRAINING:
+            return False
+        back = Exit(None, None, queue=self.claim.queue, retry_after=_AFTERMATH, recurring=True)
+        try:
+            self._store.finish(self.claim, back)
+        except LaunchpinError as error:
+            _log.warning("job %s not handed back, its lease runs out: %s", self.claim.job, error)
+            return False
+        self._lost.set()
+        return True
+
+    def _beat(self) -> None:
+        wait = heartbeat = self._times.heartbeat.total_seconds()
+        while not self._over.wait(wait):
+            if time.monotonic() > self._ends:
+                self._lost.set()
+                return
+            try:
+                if not self._renew():
+                    return
+                wait = heartbeat
+            except RetryError as error:
+                _log.warning("lease of job %s not renewed: %s", self.claim.job, error)
+                wait = min(heartbeat, _AGAIN)
+            except Exception:  # noqa: BLE001 - whatever it is, the next beat asks again
+                # A heart that stops unseen would leave the step believing in a lease that it lost.
+                _log.exception("lease of job %s not renewed", self.claim.job)

@@ -1,0 +1,74 @@
+"""What the database holds, counted: everything that a scrape shows of it, read on one snapshot."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ANCHOR_REF = "refs/heads/launchpin-audit"
+"""Where a deploy repository keeps the signed heads; its row among the watched refs says how far."""
+
+_ANCHORED = re.compile(r"anchored ([0-9]{1,18})")
+
+
+def note_anchored(size: int) -> str:
+    """Return what the row of an anchor branch says when the newest head there covers so many entries."""
+    return f"anchored {size}"
+
+
+def read_anchored(message: str) -> int:
+    """Return how many entries the newest head on an anchor branch covers, 0 when nothing is known."""
+    found = _ANCHORED.fullmatch(message)
+    return int(found[1]) if found else 0
+
+
+@dataclass(frozen=True)
+class JobTally:
+    """Jobs that are not over and have these words in common.
+
+    Args:
+        state: `ready`, `leased`, `waiting`, `stalled`, `retrying` or `idle`.
+        reason: CamelCase; empty where there is none.
+        is_due: it may be claimed now; for a leased job, its lease ran out.
+        count: how many jobs.
+        age: seconds since the first of them became due, 0 when none is.
+        tries: the most tries in vain that one of them has behind it.
+    """
+
+    kind: str
+    queue: str
+    state: str
+    reason: str
+    is_due: bool
+    count: int
+    age: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """All counts.
+
+    Args:
+        open_stories: by kind and phase, those that are not over.
+        ended_stories: by kind and phase, those that began within 24 hours and are over.
+        deliveries: by outcome, of the newest 1,000; `pending` for those that no worker has read yet.
+        holds: open ones.
+        entries: of the audit log.
+        signed: how many of them the newest signed head covers.
+        head_age: seconds since it was signed; None before the first.
+        unanchored: signed heads that at least one deploy repository does not hold yet.
+        unanchored_age: seconds since the oldest of them was signed, 0 when there is none.
+        lead: seconds that the relay's lead still lasts, negative when it ran out; None when there never was one.
+    """
+
+    jobs: tuple[JobTally, ...]
+    open_stories: Mapping[tuple[str, str], int]
+    ended_stories: Mapping[tuple[str, str], int]
+    deliveries: Mapping[str, int]
+    holds: int
+    entries: int
+    signed: int
+    head_age: float | None
+    unanchored: int
+    unanchored_age: float
+    lead: float | None

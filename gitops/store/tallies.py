@@ -1,0 +1,111 @@
+"""Counts what the database holds for one scrape. Every part is bounded: open jobs, open stories, a day, 1,000 rows."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy.sql import ColumnElement
+
+from gitops.ports.tallies import ANCHOR_REF, JobTally, Tallies, read_anchored
+from gitops.records import DeliveryFacts, Role
+from gitops.steps import Phase
+from gitops.store.audit_log import read_size
+from gitops.store.jobs import State
+from gitops.store.leading import read_lead_end
+from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING
+from gitops.store.tables import audit_checkpoints, deliveries, holds, jobs, repositories, watched_refs
+
+_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+_DAY = timedelta(days=1)
+_NEWEST = 1000
+_CAUSE = re.compile(r"([A-Za-z][A-Za-z0-9_]{1,39}): ")
+_CAUSE_LENGTH = 42
+_MOST_JOBS = 100_000
+
+
+def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
+    """Return all counts, as they are on this snapshot."""
+    signed, head_age = _read_head(connection, now)
+    unanchored, unanchored_age = _read_unanchored(connection, now)
+    lead_end = read_lead_end(connection, "relay")
+    is_open = holds.c.lifted_at.is_(None)
+    return Tallies(
+        jobs=_read_jobs(connection, now),
+        open_stories=_read_stories(connection, lambda phase, _: phase.in_(_OPEN)),
+        ended_stories=_read_stories(connection, lambda phase, begun: ~phase.in_(_OPEN) & (begun > now - _DAY)),
+        deliveries=_read_deliveries(connection),
+        holds=connection.execute(select(func.count()).select_from(holds).where(is_open)).scalar_one(),
+        entries=read_size(connection),
+        signed=signed,
+        head_age=head_age,
+        unanchored=unanchored,
+        unanchored_age=unanchored_age,
+        lead=(lead_end - now).total_seconds() if lead_end else None,
+    )
+
+
+def _read_jobs(connection: Connection, now: datetime) -> tuple[JobTally, ...]:
+    """Return the open jobs; one that is tried again counts under what it was told, not under "Retrying"."""
+    open_jobs = select(
+        jobs.c.kind,
+        jobs.c.queue,
+        jobs.c.state,
+        case(
+            (jobs.c.state == State.RETRYING.value, func.substr(jobs.c.message, 1, _CAUSE_LENGTH)),
+            else_=jobs.c.reason,
+        ).label("cause"),
+        case((jobs.c.due <= now, 1), else_=0).label("is_due"),
+        jobs.c.due,
+        (jobs.c.attempts + jobs.c.retries + jobs.c.lost).label("tries"),
+    ).where(jobs.c.state != State.OVER.value)
+    seen = open_jobs.limit(_MOST_JOBS).subquery()
+    words = (seen.c.kind, seen.c.queue, seen.c.state, seen.c.cause, seen.c.is_due)
+    counts = (func.count().label("jobs"), func.min(seen.c.due).label("first"), func.max(seen.c.tries).label("tries"))
+    return tuple(_tally(row, now) for row in connection.execute(select(*words, *counts).group_by(*words)))
+
+
+def _tally(row: Any, now: datetime) -> JobTally:  # noqa: ANN401 - a row of the select above
+    told = _CAUSE.match(row.cause) if row.state == State.RETRYING.value else None
+    reason = (told[1] if told else "Retrying") if row.state == State.RETRYING.value else row.cause
+    age = (now - row.first).total_seconds() if row.is_due else 0.0
+    return JobTally(row.kind, row.queue, row.state, reason, bool(row.is_due), row.jobs, age, row.tries)
+
+
+def _read_stories(
+    connection: Connection, where: Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]
+) -> dict[tuple[str, str], int]:
+    counts: dict[tuple[str, str], int] = {}
+    for kind in (TRAINING, PROMOTION, ROLLOUT):
+        table = kind.table.c
+        query = select(table.phase, func.count()).where(where(table.phase, table.created_at)).group_by(table.phase)
+        counts |= {(kind.name, phase): count for phase, count in connection.execute(query)}
+    return counts
+
+
+def _read_deliveries(connection: Connection) -> Mapping[str, int]:
+    newest = select(deliveries.c.facts).order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(_NEWEST)
+    told = (DeliveryFacts.model_validate(facts).outcome for facts in connection.execute(newest).scalars())
+    return Counter(outcome or "pending" for outcome in told)
+
+
+def _read_head(connection: Connection, now: datetime) -> tuple[int, float | None]:
+    """Return how many entries the newest signed head covers, and its age in seconds."""
+    newest = select(audit_checkpoints.c.size, audit_checkpoints.c.created_at)
+    row = connection.execute(newest.order_by(audit_checkpoints.c.size.desc()).limit(1)).first()
+    return (row.size, (now - row.created_at).total_seconds()) if row else (0, None)
+
+
+def _read_unanchored(connection: Connection, now: datetime) -> tuple[int, float]:
+    """Return how many signed heads one deploy repository or another lacks, and the age of the oldest in seconds."""
+    row = and_(watched_refs.c.repository_id == repositories.c.id, watched_refs.c.ref == ANCHOR_REF)
+    told = select(watched_refs.c.message).select_from(repositories.outerjoin(watched_refs, row))
+    messages = connection.execute(told.where(repositories.c.role == Role.DEPLOY.value)).scalars().all()
+    if not messages:
+        return 0, 0.0
+    held = min(read_anchored(message or "") for message in messages)
+    missing = select(func.count(), func.min(audit_checkpoints.c.created_at)).where(audit_checkpoints.c.size > held)
+    count, oldest = connection.execute(missing).one()
+    return count, (now - oldest).total_seconds() if oldest else 0.0

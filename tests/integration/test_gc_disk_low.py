@@ -1,0 +1,413 @@
+"""A disk that is low or full: trainings wait with one named reason, nothing half is left, and deliveries are taken."""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from gitops.bootstrap import stories
+from gitops.disk.space import free_bytes, require_room, say_bytes, speaks_of_full_disk
+from gitops.disk.storerooms import storerooms
+from gitops.environments import UvEnvironments
+from gitops.errors import RefusedError, StalledError
+from gitops.forge.mirror import GitMirror
+from gitops.ports import Deps, End, TrainingEnd
+from gitops.reconcile import Loop, run_until_idle
+from gitops.records import Repository, Role, Training, TrainingFacts
+from gitops.rollout import verify
+from gitops.steps import Ended, Phase, Queue, Stalled
+from gitops.store import SqlStore
+from gitops.store.migrate import migrate
+from gitops.trainers.local import LocalTrainer
+from gitops.training import prepare_environment, register, train
+from gitops.writes import SaveRepository, SaveVersion, Wake
+from tests.support.deps import make_deps, make_service
+from tests.support.endpoint_host import free_port, wait_until
+from tests.support.githttp import Origin, serve_git
+from tests.support.home import names
+from tests.support.payloads import push
+from tests.support.payloads import repository as described
+from tests.support.small_disk import MIB, disk, fill
+from tests.support.store import make_rollout, make_training, make_url, make_version, write
+from tests.support.story_ports import Once, OneRunRegistry, PlayedTrainer
+from tests.support.target import MemoryTarget
+from tests.support.training import HeldLease, make_spec, write_script
+from tests.support.web import sign
+from tests.support.wheels import make_wheel
+
+__all__ = ["disk"]
+
+FAR_TOO_MUCH = 2**62  # bytes: more than any disk has
+LAUNCHPIN = b"""version: 1
+model: iris
+on:
+  push: {branches: [main], paths: ["**"]}
+train:
+  project: .
+"""
+MLPROJECT = b"""name: iris
+entry_points:
+  main:
+    command: python train.py
+"""
+_ASK_FOR_ROOM = (Wake("gc", "home"),)
+
+
+# ---------------------------------------------------------------- the rule
+
+
+def test_too_little_room_is_said_with_what_is_free_what_is_needed_and_the_way_out(tmp_path: Path) -> None:
+    require_room(tmp_path / "not" / "there" / "yet", 1)
+    with pytest.raises(StalledError) as caught:
+        require_room(tmp_path, FAR_TOO_MUCH)
+    assert caught.value.reason == "DiskLow"
+    assert f"where {say_bytes(FAR_TOO_MUCH)} must be" in caught.value.message
+    assert "launchpin gc" in caught.value.message
+    assert free_bytes(tmp_path) == pytest.approx(shutil.disk_usage(tmp_path).free, abs=1024 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2 * 1024**3, "2.0 GiB"), (2**62, "4194304 TiB")],
+)
+def test_bytes_are_said_for_people(count: int, words: str) -> None:
+    assert say_bytes(count) == words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "OSError: [Errno 28] No space left on device: 'model.pkl'",
+        "fatal: write error: No space left on device",
+        "sqlite3.OperationalError: database or disk is full",
+        "error: Disk quota exceeded (os error 122)",
+    ],
+)
+def test_a_full_disk_is_known_by_its_words(words: str) -> None:
+    assert speaks_of_full_disk(words)
+    assert not speaks_of_full_disk("fatal: the remote end hung up unexpectedly")
+
+
+# ---------------------------------------------------------------- before anything begins
+
+
+@pytest.mark.parametrize("step", [prepare_environment, register])
+def test_nothing_is_begun_while_there_is_too_little_room(
+    store: SqlStore, tmp_path: Path, step: Callable[[Deps, Training], object]
+) -> None:
+    # Every part but the store fails the test when it is touched.
+    deps = make_deps(store, tmp_path, service=make_service(tmp_path, least_free=FAR_TOO_MUCH))
+    with pytest.raises(StalledError) as caught:
+        step(deps, make_training())
+    assert caught.value.reason == "DiskLow"
+
+
+def test_a_rollout_fetches_nothing_while_there_is_too_little_room_but_a_rollback_goes_on(
+    store: SqlStore, tmp_path: Path
+) -> None:
+    version = make_version(version="1", manifest="[]", manifest_sha256="0" * 64)
+    write(store, SaveVersion(version))
+    service = make_service(tmp_path, least_free=FAR_TOO_MUCH)
+    deps = make_deps(store, tmp_path, service=service, targets={"local": MemoryTarget()})
+
+    class FetchedError(Exception):
+        """The version was asked for."""
+
+    class Asked:
+        def fetch(self, model: str, version: str, into: Path) -> None:
+            raise FetchedError(f"{model} {version} {into}")
+
+    rollback = make_rollout(version="1", direction="rollback")
+    with pytest.raises(FetchedError):
+        verify(replace(deps, registry=Asked()), rollback)  # type: ignore[arg-type]  # one verb is enough
+
+
+# ---------------------------------------------------------------- in the middle
+
+
+@dataclass
+class Model:
+    """A model repository served over loopback, and what a worker needs to train its head."""
+
+    repository: Repository
+    origin: Origin
+    forge_api: str
+    deps: Deps
+    registry: OneRunRegistry
+
+    def training(self, commit: str, **changes: Any) -> Training:  # noqa: ANN401 - any field of the record
+        return make_training(id="t-1", commit=commit, repository_id=self.repository.id, **changes)
+
+
+class OurOwn:
+    """Environments that are this test's own interpreter."""
+
+    def find(self, key: str) -> object:
+        from gitops.ports import BuiltEnvironment  # noqa: PLC0415 - where it is used
+
+        return BuiltEnvironment(key, Path(sys.executable))
+
+
+@pytest.fixture
+def model(store: SqlStore, tmp_path: Path) -> Iterator[Model]:
+    with serve_git(tmp_path / "origins") as server:
+        origin = Origin.make(server.root / "acme" / "iris.git")
+        repository = Repository(id=7, full_name="acme/iris", role=Role.MODEL, clone_url=server.url("acme/iris"))
+        write(store, SaveRepository(repository))
+        registry = OneRunRegistry()
+        deps = make_deps(
+            store,
+            tmp_path,
+            mirror=GitMirror(tmp_path / "mirrors", forge_api=server.api, token="t"),
+            environments=OurOwn(),
+            registry=registry,
+            trainer=LocalTrainer(tmp_path / "trainings"),
+            effects=Once(),
+            lease=HeldLease(),
+        )
+        yield Model(repository, origin, server.api, deps, registry)
+
+
+def files(script: str, **more: bytes) -> dict[str, bytes | tuple[int, bytes]]:
+    return {"launchpin.yaml": LAUNCHPIN, "MLproject": MLPROJECT, "train.py": script.encode(), **more}
+
+
+FILL_UP = """
+import os, tempfile
+with open(os.path.join(tempfile.gettempdir(), "big"), "wb") as file:
+    while True:
+        file.write(b"x" * 1048576)
+"""
+
+
+def test_a_training_that_meets_a_full_disk_waits_and_is_trained_once_more(
+    model: Model, disk: Callable[[int], Path]
+) -> None:
+    small = disk(8 * MIB)
+    deps = replace(model.deps, trainer=LocalTrainer(small / "trainings"))
+    commit = model.origin.commit(files(FILL_UP))
+
+    first = train(deps, model.training(commit))
+
+    assert isinstance(first, Stalled)
+    assert (first.reason, first.writes) == ("DiskLow", _ASK_FOR_ROOM)
+    assert "No space left on device" in first.message
+    assert "launchpin gc" in first.message
+    # What it wrote is gone, and its run is closed.
+    assert names(small / "trainings" / "scratch") == set()
+    assert names(small / "trainings" / "trainings") == set()
+    assert free_bytes(small) > 7 * MIB
+    assert model.registry.ended == {"t-1/1": False}
+
+    facts = TrainingFacts.model_validate(first.facts)
+    second = train(deps, model.training(commit, facts=facts))
+
+    # There was room again, and it filled that too: it is the script.
+    assert isinstance(second, Ended)
+    assert (second.phase, second.reason) == (Phase.ERRORED, "DiskLow")
+    assert model.registry.ended == {"t-1/1": False, "t-1/2": False}
+
+
+def test_a_checkout_that_meets_a_full_disk_leaves_nothing_and_begins_no_run_twice(
+    model: Model, disk: Callable[[int], Path]
+) -> None:
+    small = disk(4 * MIB)
+    deps = replace(model.deps, service=replace(model.deps.service, workspace=small / "workspace"))
+    commit = model.origin.commit(files("", **{"big.bin": os.urandom(6 * MIB)}))
+
+    outcome = train(deps, model.training(commit))
+
+    assert isinstance(outcome, Stalled)
+    assert (outcome.reason, outcome.writes) == ("DiskLow", _ASK_FOR_ROOM)
+    assert outcome.facts["attempt"] == 0
+    assert names(small / "workspace") == set()
+    again = train(model.deps, model.training(commit, facts=TrainingFacts.model_validate(outcome.facts)))
+    assert "trained" in str(again.message)
+    assert set(model.registry.runs) == {"t-1/1"}
+
+
+def test_a_clone_that_meets_a_full_disk_leaves_nothing_and_is_made_when_there_is_room(
+    model: Model, disk: Callable[[int], Path]
+) -> None:
+    small = disk(4 * MIB)
+    commit = model.origin.commit({"big.bin": os.urandom(3 * MIB)})
+    ballast = fill(small, leave=2 * MIB)
+    mirror = GitMirror(small / "mirrors", forge_api=model.forge_api, token="t")
+
+    with pytest.raises(StalledError) as caught:
+        mirror.fetch(model.repository)
+
+    assert caught.value.reason == "DiskLow"
+    assert {name for name in names(small / "mirrors") if name != ".home"} == set()
+    ballast.unlink()
+    mirror.fetch(model.repository)
+    assert mirror.heads(model.repository) == {"refs/heads/main": commit}
+
+
+def test_a_fetch_that_meets_a_full_disk_keeps_the_mirror_as_it_was(model: Model, disk: Callable[[int], Path]) -> None:
+    small = disk(8 * MIB)
+    first = model.origin.commit({"small": b"1"})
+    mirror = GitMirror(small / "mirrors", forge_api=model.forge_api, token="t")
+    mirror.fetch(model.repository)
+    ballast = fill(small, leave=MIB)
+    second = model.origin.commit({"big.bin": os.urandom(3 * MIB)})
+
+    with pytest.raises(StalledError) as caught:
+        mirror.fetch(model.repository)
+
+    assert caught.value.reason == "DiskLow"
+    assert mirror.heads(model.repository) == {"refs/heads/main": first}
+    assert mirror.read(model.repository, first, "small") == b"1"
+    assert free_bytes(small) > MIB // 2
+    ballast.unlink()
+    mirror.fetch(model.repository)
+    assert mirror.heads(model.repository) == {"refs/heads/main": second}
+
+
+def test_an_environment_that_meets_a_full_disk_leaves_nothing_and_is_built_when_there_is_room(
+    tmp_path: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    make_wheel(wheels, "launchpin_probe_large", "1.0", body="x = '" + os.urandom(3 * MIB).hex() + "'\n")
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    small = disk(32 * MIB)
+    environments = UvEnvironments(small / "environments")
+    lock = environments.lock_requirements("launchpin_probe_large", python="")
+    ballast = fill(small, leave=4 * MIB)
+
+    with pytest.raises(StalledError) as caught:
+        environments.build(lock)
+
+    assert caught.value.reason == "DiskLow"
+    assert "No space left on device" in caught.value.message
+    assert environments.find(lock.key) is None
+    assert names(small / "environments" / "built") == set()
+    assert names(small / "environments") == {"resolutions", "locks", "built"}
+    ballast.unlink()
+    assert environments.build(lock).python.is_file()
+
+
+def test_a_training_whose_log_cannot_be_written_goes_on_to_its_end(tmp_path: Path, disk: Callable[[int], Path]) -> None:
+    small = disk(2 * MIB)
+    trainer = LocalTrainer(small / "trainings")
+    command = write_script(tmp_path / "checkout", "print('x' * 100_000_0)\nfor _ in range(9): print('y' * 900_000)\n")
+    end = trainer.run(make_spec(tmp_path / "checkout", command), lease=HeldLease())
+    assert (end.end, end.exit_code) == (End.EXITED, 0)
+
+
+def test_a_script_that_fails_for_another_reason_is_not_trained_again(model: Model) -> None:
+    ended = TrainingEnd(End.EXITED, 1, 1.0, 0, ("ValueError: no",), Path("/nowhere"), "a" * 64)
+    commit = model.origin.commit(files(""))
+    outcome = train(replace(model.deps, trainer=cast("Any", PlayedTrainer(ended))), model.training(commit))
+    assert isinstance(outcome, Ended)
+    assert outcome.reason == "TrainingFailed"
+
+
+# ---------------------------------------------------------------- the whole of it
+
+
+def serve_web(folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    """Start the real web process on a home folder."""
+    secret = folder / "hook.secret"
+    secret.write_text("a secret for tests")
+    secret.chmod(0o600)
+    settings = {
+        "LAUNCHPIN_HOME": str(folder),
+        "LAUNCHPIN_BASE_URL": f"http://127.0.0.1:{port}",
+        "LAUNCHPIN_HOOK_PATH": "f00d",
+        "LAUNCHPIN_HOOK_SECRET_FILES": f'["{secret}"]',
+        "LAUNCHPIN_LEAST_FREE": str(FAR_TOO_MUCH),
+    }
+    environment = {"PATH": os.environ["PATH"], **settings}
+    command = [sys.executable, "-m", "webhooks.serve", "--port", str(port)]
+    with (folder / "web.log").open("wb") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[int]:
+    """Give the port of a real web process on the database of `live`."""
+    port = free_port()
+    migrate(make_url(tmp_path), host="test.example")
+    process = serve_web(tmp_path, port)
+    try:
+
+        def is_up() -> bool:
+            assert process.poll() is None, (tmp_path / "web.log").read_text()
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+            except httpx.TransportError:
+                return False
+
+        wait_until(is_up, "the web process answers")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_deliveries_are_taken_while_trainings_wait_for_room_and_these_go_on_by_themselves(
+    web: int, tmp_path: Path
+) -> None:
+    with serve_git(tmp_path / "origins") as server:
+        store = SqlStore(make_url(tmp_path))
+        origin = Origin.make(server.root / "acme" / "iris.git")
+        repository = Repository(id=7, full_name="acme/iris", role=Role.MODEL, clone_url=server.url("acme/iris"))
+        write(store, SaveRepository(repository))
+        ended = TrainingEnd(End.EXITED, 1, 1.0, 0, ("ValueError: over",), Path("/nowhere"), "a" * 64)
+        low = make_deps(
+            store,
+            tmp_path,
+            mirror=GitMirror(tmp_path / "mirrors", forge_api=server.api, token="t"),
+            registry=OneRunRegistry(),
+            trainer=PlayedTrainer(ended),
+            targets={},
+            storerooms=storerooms(tmp_path / "home", reap=lambda _: None),
+            service=make_service(tmp_path, least_free=FAR_TOO_MUCH),
+        )
+
+        def deliver(commit: str) -> int:
+            body = push(after=commit, repository=described(7, "acme/iris"))
+            headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": str(uuid.uuid4())}
+            headers |= {"X-Hub-Signature-256": sign(body).decode(), "Content-Type": "application/json"}
+            url = f"http://127.0.0.1:{web}/webhook/f00d"
+            return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+
+        def work(deps: Deps) -> None:
+            loop = Loop(deps=deps, stories=stories(), owner="test")
+            while any([run_until_idle(loop, Queue.CONTROL), run_until_idle(loop, Queue.TRAINING)]):
+                pass
+
+        def trainings() -> list[Training]:
+            return [one for one in store.recent("training") if isinstance(one, Training)]
+
+        assert deliver(origin.commit(files("1"))) == 202
+        work(low)
+        (waiting,) = trainings()
+        assert (waiting.phase, waiting.reason) == (Phase.PENDING, "DiskLow")
+        assert deliver(origin.commit(files("2"))) == 202
+        work(low)
+        assert [one.reason for one in trainings()] == ["DiskLow", "DiskLow"]
+
+        # There is room: the next collection sees it, and whoever waited goes on, each to its own end.
+        class AskedError(RefusedError):
+            """The environment is asked for: the training is under way again."""
+
+        class Environments:
+            def lock(self, project: Path, *, declared: str = "") -> object:
+                raise AskedError("EnvironmentUnresolvable", f"{project.name} {declared}")
+
+        store.wake("gc", "home")
+        work(replace(low, environments=Environments(), service=make_service(tmp_path, least_free=1)))  # type: ignore[arg-type]
+        assert [(one.phase, one.reason) for one in trainings()] == [(Phase.REFUSED, "EnvironmentUnresolvable")] * 2
+        store.close()
