@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 ARGS :=
+# Test processes: many tests wait for other processes, so a few more than two cores keep busy.
+TESTERS := 3
 
 # Whatever the user's shell has set for other projects must not reach this one's environment.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX
@@ -22,12 +24,14 @@ CERTIFICATES = $$(test ! -e .venv/.system-certs || echo UV_SYSTEM_CERTS=true)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header $(ARGS)
 
-.PHONY: help demo test check lock clean gone
+.PHONY: help demo test check faults bench lock clean gone
 
 help:
 	@echo 'make demo    the whole loop on this machine: push, train, judge, merge, serve, prove'
 	@echo 'make test    every test'
 	@echo 'make check   lint, format, types and import contracts'
+	@echo 'make faults  kill, cut and starve every part, all cases; prints a table, ends with an error on a breach'
+	@echo 'make bench   measure everything against its baseline, and write docs/reference/benchmarks.md'
 	@echo 'make lock    resolve the locks again; ARGS=--upgrade takes newer versions'
 	@echo 'make clean   remove .venv and caches; no data'
 	@echo
@@ -37,7 +41,14 @@ demo: $(ANY)
 	@env $(CERTIFICATES) $(BIN)/launchpin demo $(ARGS)
 
 test: $(DEV)
-	@env $(CERTIFICATES) $(BIN)/pytest $(ARGS)
+	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
+
+faults: $(DEV)
+	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile \
+		--timeout 1500 $(ARGS)
+
+bench: $(DEV)
+	@env $(CERTIFICATES) $(BIN)/python -m tests.benchmarks $(ARGS)
 
 check: $(DEV)
 	@$(BIN)/ruff check .

@@ -1,0 +1,135 @@
+"""The whole loop on a real stack: push to pull request without the training, merge to the target's first call.
+
+And a pin's commit through the forge's API, against what a script would do: clone, edit, push.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitops.audit.entry import Entry, parse
+from gitops.buildspec import set_pin
+from gitops.forge.github import GitHubForge
+from tests.benchmarks.figures import Measured, Must, Reach, Result, Row, Scale, time_in_turn
+from tests.support.forge import running_forge
+from tests.support.live import Live, Pair, make_pair, running
+
+_BUILDSPEC = """\
+version: 0.2
+phases:
+  pre_build:
+    commands:
+      - TRACKING_URI="http://127.0.0.1:2"
+      - MODEL_NAME="iris"
+      - MODEL_VERSION="1"
+"""
+_BOT = "launchpin[bot]"
+
+
+def measure(scale: Scale) -> Result:
+    """Measure some rounds through a whole stack, after one that fills the caches; and the pin's commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        commit = _measure_pin(Path(folder), times=scale.pick(15, quick=2))
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "stack") as live:
+        pair = make_pair(live, Path(folder), "bench", bake="1s")
+        rounds = [_round(pair, number) for number in range(scale.pick(11, quick=1))]
+    rounds = rounds[1:] or rounds
+    to_pull = Measured(tuple(pull for pull, _ in rounds), "ms")
+    to_call = Measured(tuple(call for _, call in rounds), "ms")
+    what = "push to pull request, the training's own time left out"
+    return Result(
+        (
+            Row(f"{what}, p50", to_pull, reach=_at_most(1000)),
+            Row(f"{what}, p99", to_pull, reach=_at_most(2000), figure=to_pull.percentile(99)),
+            Row("merge to the target's first call, model already here, p50", to_call, reach=_at_most(250)),
+            commit,
+        )
+    )
+
+
+def _at_most(milliseconds: float) -> Reach:
+    return Reach(Must.AT_MOST, milliseconds)
+
+
+def _round(pair: Pair, number: int) -> tuple[float, float]:
+    """Push, let staging follow by itself, merge production's pull request; return both times in milliseconds."""
+    pair.append("model/train.py", f"\n# {number}\n")
+    pushed = datetime.now(UTC)
+    training = pair.trained(pair.push())
+    version = training.facts.version
+    assert version is not None, training.message
+    staging = pair.promotion("staging", version) or pair.proposed("staging", version)
+    proposed = pair.proposed("production", version)
+    merged = datetime.now(UTC)
+    pair.merge(proposed)
+    rollout = pair.rolled_out("production", version)
+    assert rollout.phase == "Succeeded", rollout.message
+    entries = _entries(pair.live)
+    trained = [each for each in entries if each.subject.training_id == training.id and each.subject.revision]
+    spent = _step_time(trained, "training.trained")
+    opened = _moment(entries, "promotion.proposed", lambda each: each.subject.promotion_id == staging.id)
+    verified = _moment(entries, "rollout.verified", lambda each: each.subject.rollout_id == rollout.id)
+    return (opened - pushed).total_seconds() * 1000 - spent, (verified - merged).total_seconds() * 1000
+
+
+def _entries(live: Live) -> list[Entry]:
+    return [parse(raw) for raw in live.store.audit_entries(0, 1_000_000)]
+
+
+def _step_time(entries: list[Entry], kind: str) -> float:
+    """Return the milliseconds between an entry of a record and the one before it."""
+    at = next(place for place, each in enumerate(entries) if each.kind == kind)
+    return (_time(entries[at]) - _time(entries[at - 1])).total_seconds() * 1000
+
+
+def _moment(entries: list[Entry], kind: str, is_it: Callable[[Entry], bool]) -> datetime:
+    return next(_time(each) for each in entries if each.kind == kind and is_it(each))
+
+
+def _time(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry.ts)
+
+
+def _measure_pin(folder: Path, *, times: int) -> Row:
+    """Commit a pin on a branch of its own, by the API and by a clone, in turn."""
+    with running_forge(folder / "forge") as forge:
+        adapter = GitHubForge(forge.api, forge.bot, login=_BOT)
+        made = adapter.ensure_repository("acme/pins")
+        clone = folder / "clone"
+        forge.git("clone", "-q", made.clone_url, str(clone), cwd=folder)
+        (clone / "staging").mkdir()
+        (clone / "staging" / "buildspec.yml").write_text(_BUILDSPEC)
+        forge.git("add", "-A", cwd=clone)
+        forge.git("commit", "-q", "-m", "Begin", cwd=clone)
+        forge.git("push", "-q", "origin", "HEAD:refs/heads/main", cwd=clone)
+        numbers = iter(range(2, 10_000))
+
+        def by_api() -> None:
+            head = adapter.head("acme/pins", "main")
+            text = adapter.read_file("acme/pins", ref=head, path="staging/buildspec.yml")
+            assert text is not None
+            version = next(numbers)
+            change = set_pin(text, version=str(version), file="staging/buildspec.yml")
+            adapter.commit_file(
+                "acme/pins",
+                parent=head,
+                branch=f"launchpin/api/{version}",
+                path="staging/buildspec.yml",
+                content=change.text.encode(),
+                message=f"Pin {version}",
+                create=True,
+            )
+
+        def by_clone() -> None:
+            version, place = next(numbers), folder / "again"
+            forge.git("clone", "-q", "--depth", "1", made.clone_url, str(place), cwd=folder)
+            file = place / "staging" / "buildspec.yml"
+            file.write_text(file.read_text().replace('MODEL_VERSION="1"', f'MODEL_VERSION="{version}"'))
+            forge.git("commit", "-q", "-a", "-m", f"Pin {version}", cwd=place)
+            forge.git("push", "-q", "origin", f"HEAD:refs/heads/clone/{version}", cwd=place)
+            shutil.rmtree(place)
+
+        ours, scripted = time_in_turn(by_api, by_clone, times=times)
+    return Row("a pin's commit on a branch of its own", ours, {"clone, edit, commit, push": scripted})

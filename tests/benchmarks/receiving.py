@@ -1,0 +1,122 @@
+"""Durable ingest through the web process as it is shipped, against a route that does nothing on the same server.
+
+Each server runs in a process of its own, and so does the sender: signed bodies of 8 KB with ids of their own.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.figures import Curve, Measured, Must, Reach, Result, Row, Scale
+from tests.benchmarks.peers import running_peer
+from tests.benchmarks.waiting import cpu_seconds
+from tests.support.load import Load, deliver
+from tests.support.postgres import running_postgres
+from tests.support.processes import make_home, running_web
+from tests.support.valkey import running_valkey
+
+_CONNECTIONS = 16
+_BARE = "no-op route"
+_SQLITE = "SQLite"
+_POSTGRES = "PostgreSQL"
+_COMMIT = "FastAPI, a commit for each request"
+_CELERY = "FastAPI, published to Celery in the request"
+
+
+@dataclass
+class Server:
+    """A server, and what was seen of it.
+
+    Args:
+        rates: answers a second, of each turn.
+        costs: microseconds of its process's CPU for each answer.
+        senders: the share of a core that the sender used: near 1 the sender is what is measured.
+    """
+
+    port: int
+    pid: int
+    rates: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    senders: list[float] = field(default_factory=list)
+
+    def send(self, seconds: float, *, connections: int = _CONNECTIONS) -> float:
+        """Take one turn, and return its rate."""
+        before = cpu_seconds(self.pid)
+        heard = deliver(Load(self.port, seconds, connections=connections))
+        used = cpu_seconds(self.pid) - before
+        assert set(heard.statuses) == {"202"}, heard.statuses
+        self.rates.append(heard.rate)
+        self.costs.append(used / heard.statuses["202"] * 1e6)
+        self.senders.append(heard.cpu)
+        return heard.rate
+
+    def forget(self) -> None:
+        """Begin anew, after warming up."""
+        for seen in (self.rates, self.costs, self.senders):
+            seen.clear()
+
+
+def measure(scale: Scale) -> Result:
+    """Measure 16 connections by turns, and how the rate grows from 1 connection to 64."""
+    seconds = 1.0 if scale.is_quick else 1.5
+    with tempfile.TemporaryDirectory() as folder, _running(Path(folder)) as servers:
+        for server in servers.values():
+            server.send(seconds)
+            server.forget()
+        for _ in range(scale.pick(9, quick=1)):
+            for server in servers.values():
+                server.send(seconds)
+        rows = (_row(servers, _SQLITE, 0.5), _row(servers, _POSTGRES, 0.35))
+        curve = _measure_growth(servers, scale, seconds)
+    return Result(rows, (curve,))
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Mapping[str, Server]]:
+    """Run every server until the end of the block; the idle ones cost nothing."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(running_valkey(folder))
+        postgres = stack.enter_context(running_postgres(is_durable=True))
+        servers = {_BARE: Server(*stack.enter_context(running_peer("bare", folder)))}
+        for name, url in ((_SQLITE, ""), (_POSTGRES, postgres.make_database())):
+            home = folder / name
+            home.mkdir()
+            web = stack.enter_context(running_web(home, make_home(home, database_url=url)))
+            servers[name] = Server(web.port, web.process.pid)
+        variables = {"PEER_FILE": str(folder / "peer.sqlite3"), "PEER_BROKER": broker.url}
+        for name, kind in ((_COMMIT, "commit"), (_CELERY, "celery")):
+            servers[name] = Server(*stack.enter_context(running_peer(kind, folder, variables)))
+        yield servers
+
+
+def _row(servers: Mapping[str, Server], name: str, reach: float) -> Row:
+    ours, bare = servers[name], servers[_BARE]
+    cost, least = statistics.median(ours.costs), statistics.median(bare.costs)
+    sender = max(statistics.median(one.senders) for one in (ours, bare))
+    note = f"CPU of the web process for each: {cost:.0f} µs, no-op {least:.0f} µs; the sender at most {sender:.0%} busy"
+    return Row(
+        f"durable ingest, {name}, 8 KB, {_CONNECTIONS} connections",
+        _rates(ours),
+        {other: _rates(servers[other]) for other in (_BARE, _COMMIT, _CELERY)},
+        Reach(Must.RATIO_AT_LEAST, reach),
+        note=note,
+    )
+
+
+def _rates(server: Server) -> Measured:
+    return Measured(tuple(server.rates), "requests/s")
+
+
+def _measure_growth(servers: Mapping[str, Server], scale: Scale, seconds: float) -> Curve:
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in (_BARE, _SQLITE, _POSTGRES)}
+    for count in scale.steps(1, 2, 4, 8, 16, 32, 64):
+        turns: dict[str, list[float]] = {name: [] for name in series}
+        for _ in range(scale.pick(2, quick=1)):
+            for name, rates in turns.items():
+                rates.append(servers[name].send(seconds, connections=count))
+        for name, rates in turns.items():
+            series[name].append((float(count), statistics.median(rates)))
+    return Curve("receiving", "Durable ingest, bodies of 8 KB", "connections", "requests a second", series)

@@ -1,0 +1,115 @@
+"""The table and the pictures: for a terminal while it runs, and for `docs/` when everything was measured."""
+
+import json
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.benchmarks.figures import Curve, Measured, Must, Reach, Result, Row
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "reference" / "benchmarks.md"
+PICTURES = DOCS / "images" / "benchmarks"
+_HEAD = """\
+# Benchmarks
+
+Written by `make bench`, which measures everything here in one run: ours and what it is compared with by turns, on the
+same machine. Ratios travel to other machines better than rates do. A figure is the median; behind it stands half of
+what lies between the quartiles. `make bench` ends with an error when a row misses what the design asks for.
+
+"""
+
+
+def told(measured: Measured) -> str:
+    """Return a figure as people read it."""
+    return f"{number(measured.median)} {measured.unit} ±{measured.spread:.0%}"
+
+
+def number(value: float) -> str:
+    """Return a number with three digits that count."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def goal(reach: Reach | None) -> str:
+    """Return what is to be reached, in a few characters."""
+    if reach is None:
+        return ""
+    sign = "≥" if reach.must in {Must.RATIO_AT_LEAST, Must.AT_LEAST} else "≤"
+    times = "x" if reach.must in {Must.RATIO_AT_LEAST, Must.RATIO_AT_MOST} else ""
+    return f"{sign} {number(reach.value)}{times}"
+
+
+def verdict(row: Row) -> str:
+    """Return whether a row is as the design asks."""
+    if row.reach is None:
+        return ""
+    return "yes" if row.is_reached else "**no**"
+
+
+def lines(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+    """Return the table's cells."""
+    found: list[tuple[str, ...]] = []
+    for row in rows:
+        beside = "; ".join(f"{name}: {told(measured)}" for name, measured in row.beside.items())
+        ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
+        value = told(row.ours) if row.figure is None else f"{number(row.figure)} {row.ours.unit}"
+        found.append((row.what, value, beside, ratio, goal(row.reach), verdict(row), row.note))
+    return found
+
+
+def write_page(results: Mapping[str, Result]) -> None:
+    """Write the table, the pictures and the raw figures."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    parts = [_HEAD, _machine(), ""]
+    for name, result in results.items():
+        parts += [f"## {name}", "", *_table(result.rows), ""]
+        for curve in result.curves:
+            draw(curve, PICTURES / f"{curve.name}.svg")
+            parts += [f"![{curve.title}](../images/benchmarks/{curve.name}.svg)", ""]
+    PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    raw = {
+        name: [{"what": row.what, "unit": row.ours.unit, "values": row.ours.values} for row in result.rows]
+        for name, result in results.items()
+    }
+    (PICTURES / "figures.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    head = ("what", "Launchpin", "beside it", "ratio", "to reach", "reached", "note")
+    shown = [head, tuple("---" for _ in head), *lines(rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in shown]
+
+
+def _machine() -> str:
+    day = datetime.now(UTC).date().isoformat()
+    return (
+        f"Measured on {day}: {os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python "
+        f"{sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}."
+    )
+
+
+def draw(curve: Curve, file: Path) -> None:
+    """Draw a curve as SVG that looks right on light and dark pages."""
+    import matplotlib as mpl  # noqa: PLC0415 - a second of import that the quick run does without
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what it draws with
+
+    with plt.rc_context({"svg.hashsalt": curve.name, "font.size": 10, "axes.spines.top": False}):
+        figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+        for name, points in curve.series.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        if curve.is_logarithmic:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        axes.set(title=curve.title, xlabel=curve.x, ylabel=curve.y)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend()
+        figure.savefig(file, metadata={"Date": None}, facecolor="white")
+        plt.close(figure)
