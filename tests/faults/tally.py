@@ -1,0 +1,59 @@
+"""What fault tests share: how much of them runs now, and the table they close with.
+
+`make faults` runs everything. An ordinary run takes one of ten slices, so that ten runs cover every case; which one is
+said by `LAUNCHPIN_FAULTS`: `all`, or a number from 0 to 9.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+SLICES = 10
+_VARIABLE = "LAUNCHPIN_FAULTS"
+
+
+def is_full() -> bool:
+    """Return whether everything was asked for."""
+    return os.environ.get(_VARIABLE, "0") == "all"
+
+
+def choose(cases: Sequence[T]) -> list[T]:
+    """Return the cases of this run: all, or every tenth, beginning with the slice's number."""
+    return list(cases) if is_full() else list(cases)[int(os.environ.get(_VARIABLE, "0")) % SLICES :: SLICES]
+
+
+def scale(full: int, *, slice_: int) -> int:
+    """Return how often to repeat: `full` times when everything was asked for, `slice_` times in an ordinary run."""
+    return full if is_full() else slice_
+
+
+@dataclass
+class Tally:
+    """Cases and breaches of one row of the closing table.
+
+    Args:
+        name: the promise, with its number where it has one: `I2 no acknowledged delivery is lost to SIGKILL`.
+        figures: what was measured on the way, for the table's last column.
+    """
+
+    name: str
+    cases: int = 0
+    breaches: list[str] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def case(self, label: str) -> Iterator[None]:
+        """Count a case; an assertion that fails in it is a breach, and the next case goes on."""
+        self.cases += 1
+        try:
+            yield
+        except AssertionError as error:
+            self.breaches.append(f"{label}: {str(error).splitlines()[0] if str(error) else 'assertion failed'}")
+
+    def check(self) -> None:
+        """End the test: at least one case, and no breach."""
+        assert self.cases, f"{self.name}: no case ran"
+        assert not self.breaches, "\n".join(self.breaches)

@@ -1,0 +1,291 @@
+"""I2 and I3: what was acknowledged is durable, once; what was not may come again. Under every fault of the door."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitops.store import SqlStore
+from tests.faults.receiving_rig import DICE, PACE, Ledger, Nursery, Post, kill, sending, wait_gone
+from tests.faults.tally import Tally, scale
+from tests.support.load import Load, begin, deliver, end
+from tests.support.processes import make_home, running_web
+from tests.support.small_disk import disk, fill
+from tests.support.web import PATH, SECRET, Knock, knock, serving
+from webhooks.receive import Receiver
+
+__all__ = ["disk"]
+
+FAILPOINTS = (
+    "receive.verified",
+    "receive.before_commit",
+    "commit.before",
+    "commit.after",
+    "receive.after_commit",
+    "receive.before_reply",
+    "receive.after_reply",
+)
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    ledger = Ledger(database_url)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def nursery(tmp_path: Path, database_url: str) -> Iterator[Nursery]:
+    nursery = Nursery(tmp_path, make_home(tmp_path, database_url=database_url))
+    yield nursery
+    nursery.close()
+
+
+def die(nursery: Nursery, pid: int, *, traps: str) -> None:
+    """Wait for the death that is laid out, or kill the process at any moment from its first on."""
+    if traps:
+        wait_gone(pid)
+        return
+    if DICE.random() < 0.9:
+        nursery.wait_ready()
+    PACE.wait(DICE.uniform(0, 0.04))
+    kill(pid)
+
+
+@pytest.mark.timeout(900)
+def test_i2_i3_no_acknowledged_delivery_is_lost_when_the_web_process_is_killed(
+    nursery: Nursery, ledger: Ledger, post: Post, tally: Callable[[str], Tally]
+) -> None:
+    row = tally(f"I2 I3 kill -9 of the web process on {ledger.kind} loses no acknowledged delivery")
+    kills = scale(1200, slice_=120) if ledger.kind == "SQLite" else scale(800, slice_=80)
+    begun = time.monotonic()
+    pid = nursery.bear()
+    traps = ""
+    rows = 0
+    with sending(nursery.port, post):
+        for number in range(kills):
+            die(nursery, pid, traps=traps)
+            known = dict(post.acknowledged)
+            label = f"kill {number} at {traps or 'any moment'}"
+            traps = DICE.choice(["", f"{DICE.choice(FAILPOINTS)}=kill@{DICE.randint(1, 12)}"])
+            pid = nursery.bear(traps)
+            with row.case(label):
+                ledger.check_new(known)
+                assert not post.wrong, post.wrong[0]
+        kill(pid)
+        nursery.bear()
+        nursery.wait_ready()
+    with row.case("everything at the end"):
+        rows = ledger.check_all(post.acknowledged)
+    row.figures["acknowledged"] = f"{len(post.acknowledged):,} of {rows:,} rows"
+    row.figures["a kill"] = f"{(time.monotonic() - begun) / kills * 1000:.0f} ms"
+    row.check()
+
+
+def test_i2_i3_no_acknowledged_delivery_is_lost_when_the_command_itself_is_killed(
+    tmp_path: Path, sqlite_url: str, post: Post, tally: Callable[[str], Tally]
+) -> None:
+    row = tally("I2 I3 kill -9 of `python -m webhooks.serve`, started anew each time, loses nothing")
+    ledger = Ledger(sqlite_url)
+    variables = make_home(tmp_path, database_url=sqlite_url)
+    for number in range(scale(10, slice_=1)):
+        with running_web(tmp_path, variables) as web, sending(web.port, post):
+            wait_for_more(post.acknowledged, 20)
+            web.process.kill()
+            web.process.wait(timeout=30)
+        with row.case(f"kill {number}"):
+            ledger.check_new(post.acknowledged)
+            assert not post.wrong, post.wrong[0]
+    ledger.close()
+    row.check()
+
+
+def test_i2_i31_every_row_was_acknowledged_when_the_web_process_is_told_to_end(
+    nursery: Nursery, ledger: Ledger, post: Post, tally: Callable[[str], Tally]
+) -> None:
+    row = tally(f"I2 I31 SIGTERM under load on {ledger.kind}: what was taken is kept, and nobody is left unanswered")
+    for number in range(scale(50, slice_=5)):
+        pid = nursery.bear()
+        nursery.wait_ready()
+        with sending(nursery.port, post, senders=8):
+            wait_for_more(post.acknowledged, DICE.randrange(1, 100))
+            os.kill(pid, signal.SIGTERM)
+            wait_gone(pid)
+        with row.case(f"end {number}"):
+            # A row more would be one that was stored while its sender was told nothing.
+            assert ledger.check_all(post.acknowledged) == len(post.acknowledged)
+            assert not post.wrong, post.wrong[0]
+    row.check()
+
+
+def test_i2_every_answer_comes_in_time_while_another_process_holds_the_database(
+    tmp_path: Path, database_url: str, ledger: Ledger, post: Post, tally: Callable[[str], Tally]
+) -> None:
+    row = tally(f"I2 {ledger.kind} locked by another process: 503 in time, and nothing is lost")
+    seconds = scale(60 if ledger.kind == "SQLite" else 20, slice_=4)
+    variables = make_home(tmp_path, database_url=database_url)
+    with running_web(tmp_path, variables) as web, sending(web.port, post, senders=16):
+        wait_for_more(post.acknowledged, 50)
+        with holding(database_url) as released:
+            taken = len(post.acknowledged)
+            PACE.wait(seconds)
+            waiting = len(post.acknowledged) - taken
+            released()
+        wait_for_more(post.acknowledged, 100)
+        wait_until(lambda: not post.doubtful)
+    with row.case("answers"):
+        assert not post.wrong, post.wrong[0]
+        assert set(post.later) == {"5"}, "no Retry-After"
+        assert len(post.later) >= 16 * (seconds // 4 - 1), f"{len(post.later)} answers of 503"
+        assert waiting <= 256, "something was stored while the database was locked"
+        assert post.slowest < 10, f"an answer took {post.slowest:.1f} s"
+    with row.case("rows"):
+        ledger.check_all(post.acknowledged)
+    row.figures["slowest answer"] = f"{post.slowest:.1f} s"
+    row.figures["503"] = str(len(post.later))
+    row.check()
+
+
+def test_i2_a_full_disk_is_answered_and_healed_by_itself_when_there_is_room(
+    tmp_path: Path, disk: Callable[[int], Path], post: Post, tally: Callable[[str], Tally]
+) -> None:
+    row = tally("I2 disk full: 503, nothing is lost, and it heals by itself")
+    home = disk(24 * 1024 * 1024) / "home"
+    home.mkdir()
+    variables = make_home(home)
+    ledger = Ledger(f"sqlite:///{variables['LAUNCHPIN_HOME']}/launchpin.sqlite3")
+    for number in range(scale(5, slice_=1)):
+        ballast = fill(home.parent, leave=2 * 1024 * 1024)
+        with running_web(tmp_path, variables) as web, sending(web.port, post, size=40_000):
+            wait_for_more(post.later, 20)
+            with row.case(f"time {number}, while it is full"):
+                ledger.check_new(post.acknowledged)
+            ballast.unlink()
+            wait_for_more(post.acknowledged, 20)
+        with running_web(tmp_path, variables) as web, sending(web.port, post, size=100):
+            wait_until(lambda: not post.doubtful)
+        with row.case(f"time {number}, when there is room"):
+            ledger.check_all(post.acknowledged)
+            assert not post.wrong, post.wrong[0]
+            assert post.slowest < 10, f"an answer took {post.slowest:.1f} s"
+    ledger.close()
+    row.figures["503"] = str(len(post.later))
+    row.check()
+
+
+def test_i3_of_a_crowd_of_duplicates_one_is_taken(
+    store: SqlStore, ledger: Ledger, tally: Callable[[str], Tally]
+) -> None:
+    row = tally(f"I3 each delivery five times at once on {ledger.kind}: one 202, the others 200, another body 409")
+    knocks = [Knock(body=b'{"number": %d}' % number) for number in range(scale(1000, slice_=60))]
+    with (
+        serving(Receiver(store, path=PATH, secrets=(SECRET,))) as port,
+        ThreadPoolExecutor(20) as pool,
+    ):
+        crowd = [one for one in knocks for _ in range(5)]
+        statuses = list(pool.map(lambda one: knock(port, one).status, crowd))
+        others = [replace(one, body=one.body + b" ") for one in knocks]
+        conflicts = list(pool.map(lambda one: knock(port, one).status, others))
+    for number, one in enumerate(knocks):
+        with row.case(one.guid):
+            assert sorted(statuses[5 * number : 5 * number + 5]) == [200, 200, 200, 200, 202]
+            assert conflicts[number] == 409
+    with row.case("rows"):
+        sent = {one.guid: hashlib.sha256(one.body).hexdigest() for one in knocks}
+        assert ledger.check_all(sent) == len(knocks)
+    row.check()
+
+
+def test_attack_19_wrong_signatures_take_nothing_from_the_deliveries_of_others(
+    tmp_path: Path, sqlite_url: str, tally: Callable[[str], Tally]
+) -> None:
+    row = tally("Attack 19: 500 wrong signatures a second, and others at 0.8 of their rate alone at least")
+    ratios: list[float] = []
+    with running_web(tmp_path, make_home(tmp_path, database_url=sqlite_url)) as web:
+        most = deliver(Load(web.port, 2.0)).rate
+        usual = Load(web.port, 2.0, connections=4, pace=most / 3)
+        for _ in range(scale(5, slice_=1)):
+            alone = deliver(usual)
+            attack = begin(Load(web.port, 4.0, connections=8, pace=500.0, source="127.0.0.2", wrong=True))
+            wait_until(lambda: 'code="too_many_failures"' in web.scrape())
+            beside = deliver(usual)
+            attackers = end(attack)
+            ratios.append(beside.rate / alone.rate)
+            with row.case(f"{beside.rate:.0f} of {alone.rate:.0f} a second"):
+                assert set(alone.statuses) == set(beside.statuses) == {"202"}
+                assert set(attackers.statuses) <= {"401", "429"}
+                assert attackers.statuses["429"] > 9 * attackers.statuses.get("401", 0)
+        lines = [line for line in web.log.read_text().splitlines() if "127.0.0.2" in line]
+    with row.case("their rate"):
+        assert statistics.median(ratios) >= 0.8
+    with row.case("the log"):
+        assert 0 < len(lines) < 6 * len(ratios), "more than a line a second"
+    row.figures["ratio"] = f"{statistics.median(ratios):.2f}"
+    row.check()
+
+
+def wait_for_more(known: Sized, count: int) -> None:
+    """Wait until there are so many more than now."""
+    enough = len(known) + count
+    wait_until(lambda: len(known) >= enough)
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Wait for a condition, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come to that within a minute"
+        PACE.wait(0.01)
+
+
+@contextlib.contextmanager
+def holding(url: str) -> Iterator[Callable[[], None]]:
+    """Hold the whole database in another process until it is released."""
+    holder = subprocess.Popen(
+        [sys.executable, "-P", "-c", _HOLD[url.partition(":")[0]], url.replace("+psycopg", "")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+
+    def release() -> None:
+        holder.communicate(timeout=30)
+
+    yield release
+
+
+_HOLD = {
+    "sqlite": """
+import sqlite3, sys
+held = sqlite3.connect(sys.argv[1].removeprefix("sqlite:///"), isolation_level=None, timeout=30)
+held.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+held.execute("ROLLBACK")
+""",
+    "postgresql+psycopg": """
+import psycopg, sys
+held = psycopg.connect(sys.argv[1])
+held.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+print("held", flush=True)
+sys.stdin.read()
+held.rollback()
+""",
+}

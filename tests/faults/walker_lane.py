@@ -1,0 +1,96 @@
+"""What the tests of the walker share: a lane of cases, and which cases of a scene are walked on which database."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from tests.faults.tally import Tally, choose
+from tests.faults.walker import Databases, PostgresDatabases, SqliteFiles, Walker, walking
+from tests.faults.walker_cuts import OWN, Cut, Score, cuts_of
+
+Open = Callable[[str], Tally]
+Listen = Callable[[str, str], Score]
+DATABASES = ("sqlite", "postgres")
+# A scene that is another one but for a few places is cut there alone.
+_ALREADY = {"build": "train", "again": "promote", "back_by_pull": "back"}
+
+
+@pytest.fixture(scope="module")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
+    """Give a function that returns each kind of database, made when it is asked for first."""
+
+    @cache
+    def find(name: str) -> Databases:
+        if name == "postgres":
+            return PostgresDatabases(request.getfixturevalue("postgres"))
+        return SqliteFiles(tmp_path_factory.mktemp("template") / "launchpin.sqlite3")
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def walker(
+    databases: Callable[[str], Databases], tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Walker]:
+    """Give one lane of cases for all tests here."""
+    with walking(tmp_path_factory.mktemp("walker"), tracking_uri, databases("sqlite")) as lane:
+        yield lane
+
+
+@pytest.fixture(scope="module")
+def listen(walker: Walker, databases: Callable[[str], Databases]) -> Listen:
+    """Give a function that plays a scene undisturbed, once for each database, which is the walker's from then on."""
+    scores: dict[tuple[str, str], Score] = {}
+
+    def hear(scene: str, database: str) -> Score:
+        walker.databases = databases(database)
+        if (scene, database) not in scores:
+            scores[scene, database] = walker.listen(scene)
+        return scores[scene, database]
+
+    return hear
+
+
+def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list[Cut]:
+    """Return the cases of a scene on a database.
+
+    SQLite has all. On PostgreSQL every kind of place is killed once and every reply lost; overtaken workers, and what
+    raises in the loop itself, are walked in one scene.
+    """
+    cuts = cuts_of(scene, score)
+    if scene in _ALREADY:
+        known = {(cut.action, cut.name) for cut in cuts_of(_ALREADY[scene], listen(_ALREADY[scene], database))}
+        cuts = [cut for cut in cuts if (cut.action, cut.name) not in known]
+    return [cut for cut in cuts if _is_on_postgres(cut)] if database == "postgres" else cuts
+
+
+def _is_on_postgres(cut: Cut) -> bool:
+    match cut.action:
+        case "kill":
+            return cut.nth == 1
+        case "lose":
+            return True
+        case "raise":
+            return cut.scene == "promote" and cut.name in OWN
+        case _:
+            return cut.scene == "promote"
+
+
+def walk_scene(walker: Walker, row: Tally, listen: Listen, *, scene: str, database: str) -> None:
+    """Walk the cases of this run of one scene."""
+    score = listen(scene, database)
+    row.figures |= {"failpoints passed": str(len(score.hits)), "requests": str(len(score.asked))}
+    walk_all(walker, row, choose(cuts_for(scene, score, listen, database=database)), score)
+    if row.cases:
+        row.check()
+
+
+def walk_all(walker: Walker, row: Tally, cuts: list[Cut], score: Score) -> None:
+    """Walk cases of one scene."""
+    for cut in cuts:
+        with row.case(str(cut)):
+            walker.walk(cut, score)
+    for action, count in sorted(Counter(cut.action for cut in cuts).items()):
+        row.figures[action] = str(count + int(row.figures.get(action, "0")))
