@@ -149,6 +149,7 @@ def _write(deps: Deps, rollout: Rollout, repository: Repository) -> Outcome:
     desired = read_desired(deps, repository, commit=head, path=rollout.path)
     pin = desired.pin
     if (pin.model_name, pin.model_version) == (rollout.model, serving):
+        _follow_up(deps, rollout)
         return Done(facts={"write_back_sha": head}, writes=_hold(deps, rollout), message="Git names it already")
     if pin.model_name != rollout.model or pin.model_version not in _ours(rollout):
         named = f"{pin.model_name} {pin.model_version or 'nothing'}"
@@ -198,26 +199,31 @@ class Edit:
 
 
 def _by_commit(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
-    branch = edit.repository.default_branch
+    branch, made = edit.repository.default_branch, list[Commit]()
+
+    def commit() -> None:
+        made.append(_commit(deps, edit, branch=branch, create=False))
+
     try:
-        commit = deps.effects.once(
-            "write_back",
-            f"write_back:{rollout.id}:{edit.parent}",
-            look=lambda: None,
-            act=lambda: _commit(deps, edit, branch=branch, create=False),
-            result=Commit,
-        )
+        # Git was read and does not say so, whatever was written before.
+        deps.effects.renew("write_back", f"write_back:{rollout.id}", content=edit.parent, act=commit, anew=True)
     except RefusedError as error:
         if error.reason != "branch_protected":
             raise
+        _follow_up(deps, rollout)
         return _by_pull(deps, rollout, edit)
     except ConflictError as error:
         raise RetryError("BranchMoved", f"{branch} moved while the pin was set back") from error
     return Done(
-        facts={"write_back_sha": commit.sha},
+        facts={"write_back_sha": made[0].sha},
         writes=(*_hold(deps, rollout), Wake("compare", str(rollout.repository_id))),
         message=f"Git pins version {rollout.facts.serving or 'nothing'} again",
     )
+
+
+def _follow_up(deps: Deps, rollout: Rollout) -> None:
+    """Observe what came of a commit whose answer was lost, or that the branch refused."""
+    deps.effects.renew("write_back", f"write_back:{rollout.id}", content="", act=lambda: None)
 
 
 def _commit(deps: Deps, edit: Edit, *, branch: str, create: bool) -> Commit:

@@ -54,6 +54,8 @@ def _known_secrets(settings: Settings) -> Iterator[str]:
     # Where a collector wants a key, the standard variables hold it.
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
         yield from (value.partition("=")[2] for value in os.environ.get(name, "").split(","))
+    # And where a tracking server wants to know who asks, MLflow's client finds it in these.
+    yield from (os.environ.get(name, "") for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"))
 
 
 def metrics_token(settings: Settings) -> str:

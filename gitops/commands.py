@@ -191,7 +191,7 @@ def collect_what_may_go(deps: Deps, command: Command) -> Outcome:
     now = collect(deps)
     both = now.after([row for row in known if isinstance(row, dict)] if isinstance(known, list) else [])
     facts: Facts = {"result": _told(deps, both)}
-    writes, message = writes_of(deps, now), both.sentence(dry_run=False)
+    writes, message = writes_of(deps, now, is_asked=True), both.sentence(dry_run=False)
     if now.is_whole:
         return Done(facts=facts, writes=writes, message=message)
     return Wait(timedelta(0), "Collecting", f"so far {message}", writes=writes, facts=facts)

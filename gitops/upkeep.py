@@ -62,6 +62,11 @@ class Collection:
         """Bytes of everything together."""
         return sum(spent.size for spent in self.spent.values())
 
+    @property
+    def freed(self) -> int:
+        """Bytes that the disk got back; the database keeps its own."""
+        return sum(spent.size for kind, spent in self.spent.items() if kind not in _ROWS)
+
     def facts(self) -> list[dict[str, object]]:
         """Return a row for each kind, as JSON has it."""
         return [
@@ -191,12 +196,19 @@ def _kept(deps: Deps, collection: Collection) -> tuple[list[KeptConfiguration], 
     return found, targets
 
 
-def writes_of(deps: Deps, collection: Collection) -> tuple[Write, ...]:
-    """Return what a collection tells: the audit trail what went, and whoever waits for room that there is some."""
+def writes_of(deps: Deps, collection: Collection, *, is_asked: bool = False) -> tuple[Write, ...]:
+    """Return what a collection tells: the audit trail what went, and whoever waits for room that there is some.
+
+    A job that met a full disk asks for a collection itself. One that frees nothing wakes nobody, whatever is free: the
+    job may have made that room by failing, or wait for another machine's disk, and would fail and ask without end.
+
+    Args:
+        is_asked: a person asked for it, having made room perhaps.
+    """
     writes: list[Write] = []
     if collection.spent:
         writes.append(Audit("gc.collected", {}, {"kinds": collection.facts()}))
-    if free_bytes(deps.service.workspace) >= deps.service.least_free:
+    if (is_asked or collection.freed) and free_bytes(deps.service.workspace) >= deps.service.least_free:
         waiting = (job for job in deps.store.jobs(limit=_JOBS) if job.state == "stalled" and job.reason == DISK_LOW)
         writes += [Wake(job.kind, job.subject) for job in waiting if job.kind != "gc"]
     return tuple(writes)

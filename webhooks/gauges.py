@@ -116,13 +116,11 @@ def _stories(tallies: Tallies) -> Iterator[Metric]:
     ended: Values = {(kind, phase.value): 0 for kind, phase in phases if phase.is_final}
     outcomes = dict.fromkeys(_OUTCOMES, 0)
     yield _family("launchpin_stories_open", "Stories under way", begun | dict(tallies.open_stories), "kind", "phase")
-    yield _family(
-        "launchpin_stories_ended_day",
-        "Stories that began within 24 hours and are over",
-        ended | dict(tallies.ended_stories),
-        "kind",
-        "phase",
-    )
+    for name, text, found in (
+        ("day", "Stories that ended within 24 hours", tallies.ended_stories),
+        ("recent", "Stories that ended within 15 minutes", tallies.just_ended),
+    ):
+        yield _family(f"launchpin_stories_ended_{name}", text, ended | dict(found), "kind", "phase")
     yield _family(
         "launchpin_deliveries_newest",
         "What became of the newest 1,000 deliveries",

@@ -98,8 +98,8 @@ class GitMirror:
         """
         url = check_clone_url(repository.clone_url, web=self._web)
         ref = f"refs/heads/{branch}"
+        mirror = self._present(repository)  # before the lock, which it takes for itself
         with self._locked(repository) as lock:
-            mirror = self._present(repository)
             failpoint("delete_branch.before")
             lease = f"--force-with-lease={ref}:{at}"
             ended = self._git.run(

@@ -50,7 +50,8 @@ class Tallies:
 
     Args:
         open_stories: by kind and phase, those that are not over.
-        ended_stories: by kind and phase, those that began within 24 hours and are over.
+        ended_stories: by kind and phase, those that ended within 24 hours.
+        just_ended: of these, those that ended within 15 minutes.
         deliveries: by outcome, of the newest 1,000; `pending` for those that no worker has read yet.
         holds: open ones.
         entries: of the audit log.
@@ -64,6 +65,7 @@ class Tallies:
     jobs: tuple[JobTally, ...]
     open_stories: Mapping[tuple[str, str], int]
     ended_stories: Mapping[tuple[str, str], int]
+    just_ended: Mapping[tuple[str, str], int]
     deliveries: Mapping[str, int]
     holds: int
     entries: int

@@ -171,6 +171,11 @@ class Database:
                 gave_way, last = gave_way + 1, unknown or error
                 if gave_way == _TRIES:
                     raise last from error
+            except RetryError as error:
+                if unknown is None:
+                    raise
+                # This try is in vain, but the first one may have been kept.
+                raise unknown from error
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**number) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads tries
             if time.monotonic() + pause > ends:
                 raise last

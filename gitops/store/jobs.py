@@ -17,7 +17,7 @@ from gitops.errors import StaleEpochError
 from gitops.ports import Claim, JobView, QueueDepth
 from gitops.steps import Queue
 from gitops.store.failures import GaveWayError
-from gitops.store.leading import is_settled
+from gitops.store.leading import doubt_leases, is_settled
 from gitops.store.rows import KINDS, Row, insert_new
 from gitops.store.tables import jobs
 from gitops.store.transaction import Transaction
@@ -76,7 +76,7 @@ def claim_job(tx: Transaction, queue: Queue, *, owner: str, lease: timedelta) ->
         owner: names this very claim, so that it is found again when its commit's answer was lost.
     """
     row = tx.connection.execute(select(jobs).where(jobs.c.owner == owner)).first() if tx.is_again else None
-    free = _may_be_taken(tx, queue)
+    free = _may_be_taken(tx, queue, lease=lease)
     if row is None:
         row = _take(tx, free, owner=owner, lease=lease, skip_locked=True)
     if row is None and tx.connection.execute(select(jobs.c.id).where(*free).limit(1)).first() is not None:
@@ -88,10 +88,15 @@ def claim_job(tx: Transaction, queue: Queue, *, owner: str, lease: timedelta) ->
     return Claim(row.id, row.kind, row.subject, Queue(row.queue), row.epoch, **counts)
 
 
-def _may_be_taken(tx: Transaction, queue: Queue) -> tuple[ColumnElement[bool], ...]:
+def _may_be_taken(tx: Transaction, queue: Queue, *, lease: timedelta) -> tuple[ColumnElement[bool], ...]:
     """Return what a job must be; after a time in which no lease could be prolonged, none counts as run out yet."""
     due = (jobs.c.queue == queue.value, jobs.c.due <= tx.now)
-    return due if is_settled(tx.connection, now=tx.now) else (*due, jobs.c.state != State.LEASED.value)
+    if is_settled(tx.connection, now=tx.now, lease=lease):
+        return due
+    ran_out = select(jobs.c.id).where(*due, jobs.c.state == State.LEASED.value).limit(1)
+    if tx.connection.execute(ran_out).first() is not None and doubt_leases(tx, lease=lease):
+        return due
+    return *due, jobs.c.state != State.LEASED.value
 
 
 def _take(

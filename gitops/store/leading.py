@@ -14,8 +14,8 @@ RELAY = "relay"
 """The role of which there is one; it alone publishes signed heads."""
 
 _WANTED = "wanted_checkpoint"
-_HEARTBEAT = timedelta(seconds=5)
-_GONE = timedelta(seconds=60)
+_DOUBT = "leases_doubted"
+_SHORTEST_WAIT = timedelta(seconds=5)
 
 
 def take_lead(tx: Transaction, role: str, owner: str, *, seconds: float) -> bool:
@@ -51,21 +51,44 @@ def read_lead_end(connection: Connection, role: str) -> datetime | None:
     return datetime.fromisoformat(json.loads(known)["until"]) if known else None
 
 
-def is_settled(connection: Connection, *, now: datetime) -> bool:
+def is_settled(connection: Connection, *, now: datetime, lease: timedelta) -> bool:
     """Return whether leases that ran out may be believed: somebody was able to prolong them all the while.
 
     The relay says every few seconds that it leads. Where it did not for a while, it was perhaps the database that was
-    away, or its clock that leapt; then whoever is alive gets the time for a heartbeat. A relay that is gone for good
-    holds nobody up for longer than a minute, and where there never was one, nobody.
+    away, or its clock that leapt; then whoever is alive gets the time for a heartbeat. Where there never was a relay,
+    nobody is held up.
+
+    Args:
+        lease: how long leases are; a sixth of it is a heartbeat.
     """
     known = _read(connection, f"leader:{RELAY}")
     if not known:
         return True
     holder = json.loads(known)
-    until = datetime.fromisoformat(holder["until"])
-    if until <= now:
-        return now - until > _GONE
-    return now - datetime.fromisoformat(holder.get("since", holder["until"])) >= _HEARTBEAT
+    if datetime.fromisoformat(holder["until"]) <= now:
+        return False
+    return now - datetime.fromisoformat(holder.get("since", holder["until"])) >= _wait(lease)
+
+
+def doubt_leases(tx: Transaction, *, lease: timedelta) -> bool:
+    """Take note that leases ran out while no relay led; return whether that was seen a heartbeat ago already.
+
+    How long the lead is over tells nothing, for the clock may have leapt by as much. What is noted now is on the clock
+    as it goes now. A note counts until half a lease later: a leap since, which would make it look old, is then too
+    short to end a lease that is prolonged. So a relay that is gone for good holds a lost job up for no longer than a
+    heartbeat's time, while somebody asks.
+    """
+    known = _lock(tx, _DOUBT)
+    age = tx.now - datetime.fromisoformat(known) if known else None
+    if age is not None and timedelta() <= age <= _wait(lease) + lease / 2:
+        return age >= _wait(lease)
+    _write(tx, _DOUBT, tx.now.isoformat())
+    return False
+
+
+def _wait(lease: timedelta) -> timedelta:
+    """Return in what time whoever is alive has surely prolonged its lease: a heartbeat, and a fifth of one more."""
+    return max(_SHORTEST_WAIT, lease / 5)
 
 
 def want_checkpoint(tx: Transaction, size: int) -> None:

@@ -21,6 +21,7 @@ from gitops.store.tables import (
     deliveries,
     effects,
     environments,
+    has_body,
     jobs,
     promotions,
     repositories,
@@ -148,8 +149,13 @@ def _drop_bodies(tx: Transaction, *, before: datetime, limit: int) -> Spent:
 
 
 def _spent_bodies(before: datetime) -> tuple[ColumnElement[bool], ...]:
-    over = deliveries.c.phase.not_in(_OPEN)
-    return over, deliveries.c.updated_at < before, func.length(deliveries.c.body) > 0
+    """Choose old bodies of deliveries that are over.
+
+    None was handled before it came, so its coming bounds the search too: the index has rows with a body alone, and of
+    these only old ones are looked at.
+    """
+    old = (deliveries.c.created_at < before, deliveries.c.updated_at < before)
+    return has_body, *old, deliveries.c.phase.not_in(_OPEN)
 
 
 def _spent_effects(before: datetime) -> Select[str]:

@@ -220,7 +220,7 @@ class SqlStore:
 
     def tallies(self) -> Tallies:
         """Return what a scrape of the metrics shows of the database, read on one snapshot."""
-        return self._read(lambda connection: read_tallies(connection, now=self.now()))
+        return self._read(lambda connection: read_tallies(connection, now=self._database.time(connection)))
 
     def check(self) -> None:
         """Ask the database whether it answers, and whether its schema is this code's.

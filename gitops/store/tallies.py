@@ -20,6 +20,7 @@ from gitops.store.tables import audit_checkpoints, deliveries, holds, jobs, repo
 
 _OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 _DAY = timedelta(days=1)
+_RECENTLY = timedelta(minutes=15)
 _NEWEST = 1000
 _CAUSE = re.compile(r"([A-Za-z][A-Za-z0-9_]{1,39}): ")
 _CAUSE_LENGTH = 42
@@ -35,7 +36,8 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     return Tallies(
         jobs=_read_jobs(connection, now),
         open_stories=_read_stories(connection, lambda phase, _: phase.in_(_OPEN)),
-        ended_stories=_read_stories(connection, lambda phase, begun: ~phase.in_(_OPEN) & (begun > now - _DAY)),
+        ended_stories=_read_ended(connection, now - _DAY),
+        just_ended=_read_ended(connection, now - _RECENTLY),
         deliveries=_read_deliveries(connection),
         holds=connection.execute(select(func.count()).select_from(holds).where(is_open)).scalar_one(),
         entries=read_size(connection),
@@ -81,6 +83,17 @@ def _read_stories(
     for kind in (TRAINING, PROMOTION, ROLLOUT):
         table = kind.table.c
         query = select(table.phase, func.count()).where(where(table.phase, table.created_at)).group_by(table.phase)
+        counts |= {(kind.name, phase): count for phase, count in connection.execute(query)}
+    return counts
+
+
+def _read_ended(connection: Connection, since: datetime) -> dict[tuple[str, str], int]:
+    """Return the stories that ended since then: the write of its end is the last one of a story."""
+    counts: dict[tuple[str, str], int] = {}
+    for kind in (TRAINING, PROMOTION, ROLLOUT):
+        table = kind.table.c
+        is_there = ~table.phase.in_(_OPEN) & (table.updated_at > since)
+        query = select(table.phase, func.count()).where(is_there).group_by(table.phase)
         counts |= {(kind.name, phase): count for phase, count in connection.execute(query)}
     return counts
 

@@ -27,6 +27,8 @@ from gitops.telemetry.tracing import outgoing
 
 T = TypeVar("T")
 
+# Said of one configuration or endpoint: the host itself may be asked about others meanwhile.
+_OF_ONE = {"ConfigurationNotReady", "ScorerRestarting", "NoLiveVersion"}
 _UNAVAILABLE = "EndpointHostUnavailable"
 _NO_ANSWER = "EndpointHostAnswer"
 # What the host may take beyond the model's own time.
@@ -230,7 +232,7 @@ class LocalTarget:
             LaunchpinError: always, one of the kinds named by what must happen next.
         """
         error = _error_for(answer)
-        if isinstance(error, RetryError):
+        if isinstance(error, RetryError) and error.reason not in _OF_ONE:
             self._pause.begin(error)
         raise error
 

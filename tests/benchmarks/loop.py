@@ -42,7 +42,7 @@ def measure(scale: Scale) -> Result:
     return Result(
         (
             Row(f"{what}, p50", to_pull, reach=_at_most(1000)),
-            Row(f"{what}, p99", to_pull, reach=_at_most(2000), figure=to_pull.percentile(99)),
+            Row(f"{what}, the slowest of {len(rounds)}", to_pull, reach=_at_most(2000), figure=max(to_pull.values)),
             Row("merge to the target's first call, model already here, p50", to_call, reach=_at_most(250)),
             commit,
         )

@@ -1,7 +1,6 @@
 """What it costs to start and to stand idle: the command line, the embedded stack's memory, and the whole demo."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from gitops.embedded.stack.supervisor import part_states
 from tests.benchmarks.figures import Measured, Must, Reach, Result, Row, Scale, time_in_turn
 
 _BIN = Path(sys.executable).parent
+_ROOT = Path(__file__).parents[2]
 _ASIDE = {"mlflow"}
 
 
@@ -23,7 +23,7 @@ def measure(scale: Scale) -> Result:
     """Measure `launchpin --help`, the idle stack, and `make demo` again in an environment that is there."""
     rows = [_measure_help(times=scale.pick(15, quick=2)), _measure_idle(settle=scale.pick(20, quick=1))]
     if not scale.is_quick:
-        rows.append(_measure_demo())
+        rows.extend(_measure_demo())
     return Result(tuple(rows))
 
 
@@ -81,23 +81,23 @@ def _own_pss(process: psutil.Process) -> float:
     return float(getattr(info, "pss", 0) or info.rss) / 1e6
 
 
-def _measure_demo() -> Row:
-    """Play the demo twice in one folder; the first builds the model's environment."""
+def _measure_demo() -> tuple[Row, Row]:
+    """Run `make demo` in a fresh clone, which installs everything, and then again."""
     with tempfile.TemporaryDirectory() as folder:
-        first, again = (_play(Path(folder)) for _ in range(2))
-    return Row(
-        "launchpin demo, again in the same folder",
-        Measured((again,), "s"),
-        {"the first time": Measured((first,), "s")},
-        Reach(Must.AT_MOST, 90.0),
+        clone = Path(folder) / "clone"
+        subprocess.run(("git", "clone", "--quiet", _ROOT, clone), check=True)
+        first, again = (_play(clone) for _ in range(2))
+    return (
+        Row("make demo in a fresh clone, with installing", first, reach=Reach(Must.AT_MOST, 300.0)),
+        Row("make demo again", again, {"the first time": first}, Reach(Must.AT_MOST, 90.0)),
     )
 
 
-def _play(folder: Path) -> float:
-    report = folder / "report.json"
+def _play(clone: Path) -> Measured:
+    report = clone / "report.json"
     begun = time.monotonic()
-    command = (_BIN / "launchpin", "demo", "--no-wait", "--dir", folder / "stack", "--report", report)
-    done = subprocess.run(command, check=False, cwd=folder, env=os.environ | {"CI": "1"}, capture_output=True)
+    command = ("make", "demo", f"ARGS=--no-wait --report {report}")
+    done = subprocess.run(command, check=False, cwd=clone, capture_output=True)
     assert done.returncode == 0, done.stdout.decode()[-2000:]
     assert json.loads(report.read_text())["ok"]
-    return time.monotonic() - begun
+    return Measured((time.monotonic() - begun,), "s")

@@ -126,6 +126,28 @@ def test_i16_a_branch_is_deleted_only_where_it_was_seen(
     assert heads["refs/heads/launchpin/theirs"] == theirs
 
 
+@pytest.mark.parametrize("damage", ["gone", "marked"])
+def test_a_branch_is_deleted_when_the_mirror_must_be_made_anew_first(
+    world: tuple[GitMirror, Repository, ForgeUnderTest], tmp_path: Path, damage: str
+) -> None:
+    _, repository, forge = world
+    mirror = GitMirror(tmp_path / "mirrors", forge_api=forge.api, token=forge.bot, limits=MirrorLimits(lock=0.5))
+    clone = tmp_path / "clone"
+    forge.git("clone", "-q", repository.clone_url, str(clone), cwd=tmp_path)
+    forge.git("push", "-q", "origin", "HEAD:refs/heads/launchpin/mine", cwd=clone)
+    seen = forge.git("rev-parse", "HEAD", cwd=clone).strip()
+    mirror.fetch(repository)
+    if damage == "gone":
+        shutil.rmtree(tmp_path / "mirrors" / f"{repository.id}.git")
+    else:
+        (tmp_path / "mirrors" / f"{repository.id}.broken").touch()
+
+    mirror.delete_branch(repository, "launchpin/mine", at=seen)
+
+    mirror.fetch(repository)
+    assert "refs/heads/launchpin/mine" not in mirror.heads(repository)
+
+
 @pytest.mark.parametrize("kind", [*BadReply, "empty"])
 @pytest.mark.parametrize("path", ["", "/info/refs$"])
 def test_attack_64_a_page_in_the_forges_place_makes_no_branch_go(

@@ -124,14 +124,18 @@ def test_lease_lasts_when_it_is_renewed(store: SqlStore, clock: Clock) -> None:
         assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
 
 
-@pytest.mark.parametrize("heartbeat", [1, 4])
+@pytest.mark.parametrize("heartbeat", [1, 11])
+@pytest.mark.parametrize("leads_again", [True, False])
+@pytest.mark.parametrize("away", [61, 80, 3600])
 def test_i29_live_worker_keeps_its_job_when_no_lease_could_be_prolonged_for_longer_than_it_lasts(
-    store: SqlStore, clock: Clock, heartbeat: int
+    store: SqlStore, clock: Clock, away: int, leads_again: bool, heartbeat: int
 ) -> None:
     assert store.lead("relay", "relay", seconds=12)
     claim = start_training(store)
-    clock.advance(timedelta(minutes=10))  # the database was away, or its clock leapt
-    assert store.lead("relay", "relay", seconds=12)
+    clock.advance(timedelta(seconds=away))  # the database was away, or its clock leapt
+    assert store.claim(Queue.CONTROL, owner="quicker than the relay", lease=LEASE) is None
+    if leads_again:
+        assert store.lead("relay", "relay", seconds=12)
     clock.advance(timedelta(seconds=heartbeat))
     assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
     store.wake("poll", "ready")
@@ -141,14 +145,49 @@ def test_i29_live_worker_keeps_its_job_when_no_lease_could_be_prolonged_for_long
     assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
 
 
-def test_i7_lost_job_goes_to_another_worker_a_moment_after_no_lease_could_be_prolonged(
-    store: SqlStore, clock: Clock
+@pytest.mark.parametrize("leap", [80, 3600])
+def test_i29_live_worker_keeps_its_job_through_each_of_two_leaps_while_no_relay_leads(
+    store: SqlStore, clock: Clock, leap: int
 ) -> None:
     assert store.lead("relay", "relay", seconds=12)
     claim = start_training(store)
-    clock.advance(timedelta(minutes=10))
+    for _ in range(2):
+        clock.advance(timedelta(seconds=leap))
+        assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+        clock.advance(timedelta(seconds=10))
+        assert store.renew(claim, lease=LEASE)
+        clock.advance(timedelta(seconds=5))
+        assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+
+
+def test_i29_live_worker_keeps_its_job_when_the_clock_leaps_and_is_set_back(store: SqlStore, clock: Clock) -> None:
     assert store.lead("relay", "relay", seconds=12)
-    clock.advance(timedelta(seconds=5))
+    claim = start_training(store)
+    clock.advance(timedelta(hours=1))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    clock.advance(timedelta(minutes=-30))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    clock.advance(timedelta(seconds=11))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    assert store.renew(claim, lease=LEASE)
+
+
+@pytest.mark.parametrize("leads_again", [True, False])
+@pytest.mark.parametrize("leap", [80, 3600])
+def test_i7_lost_job_goes_to_another_worker_a_moment_after_no_lease_could_be_prolonged(
+    store: SqlStore, clock: Clock, leap: int, leads_again: bool
+) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    claim = start_training(store)
+    clock.advance(timedelta(seconds=leap))
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    if leads_again:
+        assert store.lead("relay", "relay", seconds=12)
+        clock.advance(timedelta(seconds=6))
+        assert store.lead("relay", "relay", seconds=12)
+        clock.advance(timedelta(seconds=6))
+    else:
+        clock.advance(timedelta(seconds=12))
     assert take(store).job == claim.job
 
 
@@ -163,13 +202,33 @@ def test_i7_lost_job_goes_to_another_worker_at_once_while_a_relay_leads_on(
     assert take(store).job == claim.job
 
 
-def test_i7_lost_job_waits_a_minute_at_most_for_a_relay_that_is_gone(store: SqlStore, clock: Clock) -> None:
+def test_i7_lost_jobs_wait_a_few_seconds_only_for_a_relay_that_is_gone(store: SqlStore, clock: Clock) -> None:
     assert store.lead("relay", "relay", seconds=12)
-    claim = start_training(store)
-    clock.advance(timedelta(seconds=12 + 60))
+    lost = [start_training(store).job for _ in range(3)]
+    clock.advance(LEASE)
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    clock.advance(timedelta(seconds=11))
     assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
     clock.advance(timedelta(seconds=1))
-    assert take(store).job == claim.job
+    assert sorted(take(store).job for _ in lost) == sorted(lost)
+
+
+@pytest.mark.parametrize("every", [1, 5, 12, 40])
+def test_i7_no_lost_job_waits_a_minute_for_a_relay_that_is_gone_while_somebody_asks(
+    store: SqlStore, clock: Clock, every: int
+) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    for _ in range(3):
+        store.wake("poll", "lost")
+        claim = take(store)
+        clock.advance(LEASE)
+        waited = 0
+        while (heir := store.claim(Queue.CONTROL, owner="another", lease=LEASE)) is None:
+            clock.advance(timedelta(seconds=every))
+            waited += every
+            assert waited < 60
+        assert heir.job == claim.job
+        store.finish(heir, Exit(None, Done(), recurring=True))
 
 
 def test_wake_during_a_lease_is_not_lost(store: SqlStore) -> None:

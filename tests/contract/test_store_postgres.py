@@ -101,7 +101,7 @@ def test_postgresql_that_keeps_text_in_another_encoding_is_refused(postgres: Pos
 def test_sessions_on_postgresql_wait_three_seconds_and_keep_no_lock_while_they_idle(database: Database) -> None:
     wanted = {
         "lock_timeout": "3s",
-        "idle_in_transaction_session_timeout": "5s",
+        "idle_in_transaction_session_timeout": "15s",
         "transaction_isolation": "read committed",
         "synchronous_commit": "on",
         "TimeZone": "UTC",
@@ -241,6 +241,14 @@ def test_i27_store_on_postgresql_is_busy_while_all_its_connections_are_taken_and
     assert store.save_delivery(make_delivery()) is Received.NEW
 
 
+def test_i27_one_connection_to_postgresql_is_enough_for_a_scrape(store: SqlStore) -> None:
+    engine = store._database.kind.engine  # noqa: SLF001 - the pool is what is emptied
+    taken = [engine.connect() for _ in range(9)]
+    assert store.tallies().entries == 0
+    for connection in taken:
+        connection.close()
+
+
 # ---- lost connections
 
 
@@ -325,6 +333,27 @@ def test_i27_every_write_on_postgresql_comes_to_the_same_when_its_commit_was_cut
     with Severed(store, postgres, after=after):
         assert store.lead("relay", "us", seconds=30)
     assert not store.lead("relay", "them", seconds=30)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_i27_outcome_is_said_to_be_unknown_when_a_lock_is_not_won_after_a_cut_commit(
+    store: SqlStore, postgres: Postgres, postgres_url: str, *, after: bool
+) -> None:
+    delivery = make_delivery()
+    with postgres.admin(postgres_url.rpartition("/")[2]) as other, Severed(store, postgres, after=after) as cut:
+
+        def lock(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("COMMIT"):
+                other.execute("BEGIN")
+                other.execute("LOCK TABLE deliveries")
+
+        event.listen(cut.engine, "before_cursor_execute", lock)
+        with pytest.raises(UnknownOutcomeError) as caught:
+            store.save_delivery(delivery)
+        event.remove(cut.engine, "before_cursor_execute", lock)
+        other.execute("ROLLBACK")
+    assert caught.value.reason == "DatabaseUnavailable"
+    assert store.save_delivery(delivery) is (Received.DUPLICATE if after else Received.NEW)
 
 
 def test_i27_outcome_is_said_to_be_unknown_when_the_server_stays_away_after_a_cut_commit() -> None:

@@ -1,6 +1,8 @@
 """What people get wrong, over a whole stack: each has a named end, a sentence that helps, and changes nothing else."""
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -8,6 +10,7 @@ from textwrap import dedent
 import httpx
 import pytest
 
+from gitops.embedded.stack.supervisor import part_states
 from gitops.records import Environment, Promotion, Rollout, Training
 from tests.e2e.test_script_shapes_loop import make_undeployed, train, versions_of, write_script
 from tests.support.live import Live, Pair, git, make_pair
@@ -286,14 +289,28 @@ def test_a_pin_to_a_tracking_server_that_is_not_allowed_is_refused(live: Live, s
         assert_untouched(served, before)
 
 
+@contextlib.contextmanager
+def stopped(live: Live, name: str) -> Iterator[None]:
+    """Let a part of the stack stand still for the length of the block."""
+    part = next(part for part in part_states(live.layout) if part.name == name)
+    assert part.process is not None
+    os.kill(part.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(part.process.pid, signal.SIGCONT)
+
+
 def test_a_plan_that_changed_before_the_merge_stalls_until_a_person_pushes_the_pin_again(
     live: Live, served: Pair
 ) -> None:
     proposed = served.proposed("production", "1")
     served.pull()
     served.edit("deploy/production/endpoint.yaml", "bake: 1s", "bake: 2s")
-    served.push("deploy", message="Watch longer")
-    served.merge(proposed)
+    # The pull request would be given the new plan at once: its merge must come before the service sees the change.
+    with stopped(live, "control"):
+        served.push("deploy", message="Watch longer")
+        served.merge(proposed)
 
     def stalled() -> Rollout | None:
         found = served.rollout("production")

@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from gitops.audit.verify import Code, verify_bundle
+from gitops.cli.demo.ends import OVERTAKEN
 from gitops.cli.demo.kills import PARTS
+from gitops.steps import Phase
 
 _LONGEST = 600
 _GOOD = (
@@ -97,6 +99,14 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -
     assert [part for part in PARTS if part != "endpoints" and not asked[part].endswith(", 0 failed")] == []
     last = facts(killed, "The last push is trained and judged")
     assert last["commit"] == deaths[PARTS[-1]]["pushed"]
-    assert facts(killed, "Nothing was lost on the way")["holds"] == "0"
+    kept = facts(killed, "Nothing was lost on the way")
+    ends = dict(end.split(" ") for end in kept["trainings"].split(", "))
+    assert list(ends) == [deaths[part]["pushed"][:12] for part in PARTS]
+    assert set(ends.values()) <= {Phase.SUCCEEDED, Phase.SUPERSEDED, OVERTAKEN}
+    assert ends[last["commit"][:12]] == Phase.SUCCEEDED
+    assert (kept["holds"], kept["pinned and serving"]) == ("0", last["version"])
+    assert facts(killed, "No other pull request for production is open")["pull request"].isdecimal()
+    found = verify_bundle(Path(killed["audit"]["bundle"]), key=killed["audit"]["key"])
+    assert (found.code, found.size) == (Code.INTACT, killed["audit"]["size"])
     assert killed["audit"]["size"] > worse["audit"]["size"]
     assert left_running(tmp_path) == []

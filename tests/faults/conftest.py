@@ -48,7 +48,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         told = ", ".join(f"{key} {value}" for key, value in figures.items())
         terminalreporter.write_line(f"{name.ljust(wide)}  {cases:>7,}  {breaches:>8}  {told}")
     cases, breaches = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    terminalreporter.write_line(f"{'in all'.ljust(wide)}  {cases:>7,}  {breaches:>8}")
+    failed, left_out = (_count(terminalreporter, outcome) for outcome in ("failed", "skipped"))
+    ended = f"{failed} of the tests failed, {left_out} left out for want of a part"
+    terminalreporter.write_line(f"{'in all'.ljust(wide)}  {cases:>7,}  {breaches:>8}  {ended}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run that was to do everything fail when it left something out: no breach found is then no proof."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and is_full() and session.exitstatus == pytest.ExitCode.OK and _count(reporter, "skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _count(reporter: pytest.TerminalReporter, outcome: str) -> int:
+    return sum("tests/faults/" in report.nodeid for report in reporter.getreports(outcome))
 
 
 def _rows(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, int, int, dict[str, str]]]:

@@ -61,7 +61,11 @@ def _i5_trainings(seen: Witness) -> None:
     _once("I5 training", [tuple(row.values()) for row in seen.rows(asked.replace(" commit,", ' "commit",'))])
 
 
-def _i8_workspace(seen: Witness) -> None:
+def _i8_code(seen: Witness) -> None:
+    commits = {row["sha"] for row in seen.rows('SELECT "commit" AS sha FROM trainings')}
+    for run in seen.runs():
+        tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+        assert tags["mlflow.source.git.commit"] in commits, "I8: a run is of another commit than its training"
     workspace = Path(seen.scene.play.folder) / "workspace"
     left = [path.name for path in workspace.glob("*")] if workspace.exists() else []
     assert not left, f"I8: checkouts are left: {left}"
@@ -253,7 +257,7 @@ def _once(what: str, keys: list[Any]) -> None:
 _PROMISES = (
     _i4_deliveries,
     _i5_trainings,
-    _i8_workspace,
+    _i8_code,
     _i9_processes,
     _i11_runs,
     _i12_bytes,

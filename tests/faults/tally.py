@@ -46,12 +46,13 @@ class Tally:
 
     @contextmanager
     def case(self, label: str) -> Iterator[None]:
-        """Count a case; an assertion that fails in it is a breach, and the next case goes on."""
+        """Count a case; whatever fails in it is a breach, and the next case goes on."""
         self.cases += 1
         try:
             yield
-        except AssertionError as error:
-            self.breaches.append(f"{label}: {str(error).splitlines()[0] if str(error) else 'assertion failed'}")
+        except Exception as error:  # noqa: BLE001 - a case that breaks is told as one that fails, beside the others
+            first = str(error).splitlines()[0] if str(error) else "failed"
+            self.breaches.append(f"{label}: {type(error).__name__}: {first}")
 
     def check(self) -> None:
         """End the test: at least one case, and no breach."""

@@ -17,7 +17,7 @@ import pytest
 
 from gitops.store import SqlStore
 from tests.faults.receiving_rig import DICE, PACE, Ledger, Nursery, Post, kill, sending, wait_gone
-from tests.faults.tally import Tally, scale
+from tests.faults.tally import Tally, is_full, scale
 from tests.support.load import Load, begin, deliver, end
 from tests.support.processes import make_home, running_web
 from tests.support.small_disk import disk, fill
@@ -231,8 +231,10 @@ def test_attack_19_wrong_signatures_take_nothing_from_the_deliveries_of_others(
                 assert set(attackers.statuses) <= {"401", "429"}
                 assert attackers.statuses["429"] > 9 * attackers.statuses.get("401", 0)
         lines = [line for line in web.log.read_text().splitlines() if "127.0.0.2" in line]
-    with row.case("their rate"):
-        assert statistics.median(ratios) >= 0.8
+    if is_full():
+        # A ratio of rates means something only where little else runs.
+        with row.case("their rate"):
+            assert statistics.median(ratios) >= 0.8
     with row.case("the log"):
         assert 0 < len(lines) < 6 * len(ratios), "more than a line a second"
     row.figures["ratio"] = f"{statistics.median(ratios):.2f}"

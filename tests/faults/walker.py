@@ -31,6 +31,8 @@ _WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # What the journal counts as reading although it is posted.
 _READS = re.compile(r"/(search[\w-]*|get-latest-versions|git-upload-pack|invocations)/?$")
 _FEW = 8
+# An order that was on its way is undone by a rollout of its own, which is told, and followed, as any other.
+_RETOLD = {"rollouts", "promotions", "checks", "git deploy", "pulls"}
 _WARMING = ("train", "roll", "back")
 
 
@@ -150,6 +152,8 @@ class Walker:
             self._cut(scene, cut)
         state = check(scene)
         for name, expected in score.state.items():
+            if cut.is_late and name in _RETOLD:
+                continue
             assert state[name] == expected, f"{name} ended as {_differing(state[name], expected)}"
         self._clear(scene)
 

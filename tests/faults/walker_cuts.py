@@ -33,6 +33,7 @@ _HOLDING = {
 _AFTER_COMMIT = {"claim.after", "finish.after"}
 _BEFORE_COMMIT = {"finish.before", "finish.after"}
 OWN = {"claim.after", "finish.before", "finish.after", "commit.before", "commit.after"}
+_ORDERS = {"local_target.apply.before", "local_target.restore.before"}
 # A story looks at some things again and again by the very same commits; each kind of place is cut so often.
 _KILLS = 2
 
@@ -70,6 +71,14 @@ class Cut:
     place: int
     at: str = ""
     nth: int = 1
+
+    @property
+    def is_late(self) -> bool:
+        """Whether an order to move traffic was on its way when its worker was overtaken: nobody can call it back.
+
+        It is healed: the promises hold, and the same version serves in the end.
+        """
+        return self.action == "stop" and self.name in _ORDERS
 
     def __str__(self) -> str:
         return f"{self.scene}: {self.action} {self.name}@{self.place} ({self.at})"

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event, text, update
 
 from gitops.disk.locks import alone
 from gitops.disk.storerooms import storerooms
@@ -19,6 +22,8 @@ from gitops.records import Command, Role
 from gitops.retention import KeptConfiguration, Kind, Retention
 from gitops.steps import Done, Phase, Stalled
 from gitops.store import SqlStore
+from gitops.store.database import Database, open_database
+from gitops.store.tables import deliveries
 from gitops.upkeep import Collection, collect, survey
 from gitops.writes import OpenPromotion, OpenRollout, SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.deps import make_deps, make_service, run_all
@@ -304,6 +309,50 @@ def test_bodies_go_after_their_time_and_the_delivery_stays(store: SqlStore, cloc
     (entry,) = [row for row in store.audit_recent(20) if b"bodies.dropped" in store.audit_entries(row.position, 1)[0]]
     assert f'"first":"{old.id}"'.encode() in store.audit_entries(entry.position, 1)[0]
     assert store.check_audit_joins() == []
+
+
+@contextmanager
+def listening() -> Iterator[list[tuple[str, Any]]]:
+    """Give the statements that are sent to any database meanwhile, each with its parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
+
+
+def test_the_search_for_old_bodies_looks_at_no_delivery_that_was_emptied(
+    store: SqlStore, clock: Clock, database_url: str, tmp_path: Path
+) -> None:
+    """The search is part of a transaction that writes: it must not grow with the history."""
+    store.save_deliveries([make_delivery(b"x" * 10) for _ in range(2000)])
+    emptied = update(deliveries).values(body=b"", phase="Succeeded")
+    database = Database(open_database(database_url))
+    with database.write() as connection:
+        connection.execute(emptied)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))
+    clock.advance(31 * DAY)
+    deps = collector(store, tmp_path)
+
+    with listening() as sent:
+        survey(deps)
+        collect(deps)
+
+    searches = [(words, values) for words, values in sent if "length(deliveries.body)" in words]
+    assert len(searches) == 2
+    with database.read() as connection:
+        explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        for words, values in searches:
+            plan = connection.exec_driver_sql(f"{explain} {words}", values).all()
+            assert "deliveries_with_body" in str(plan)
+            assert "deliveries_by_age" not in str(plan)
+    database.close()
 
 
 def test_attack_23_a_delivery_replayed_after_its_body_went_is_a_duplicate(

@@ -1,5 +1,6 @@
 """A disk that is low or full: trainings wait with one named reason, nothing half is left, and deliveries are taken."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,23 +22,24 @@ from gitops.environments import UvEnvironments
 from gitops.errors import RefusedError, StalledError
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps, End, TrainingEnd
-from gitops.reconcile import Loop, run_until_idle
+from gitops.reconcile import AnyStory, Loop, run_until_idle
 from gitops.records import Repository, Role, Training, TrainingFacts
 from gitops.rollout import verify
-from gitops.steps import Ended, Phase, Queue, Stalled
+from gitops.steps import Done, Ended, Outcome, Phase, Queue, Stalled, Step, Story
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
 from gitops.trainers.local import LocalTrainer
 from gitops.training import prepare_environment, register, train
-from gitops.writes import SaveRepository, SaveVersion, Wake
+from gitops.upkeep import GC
+from gitops.writes import SaveRepository, SaveVersion, StartTraining, Wake
 from tests.support.deps import make_deps, make_service
 from tests.support.endpoint_host import free_port, wait_until
 from tests.support.githttp import Origin, serve_git
-from tests.support.home import names
+from tests.support.home import DAY, names, write_folder
 from tests.support.payloads import push
 from tests.support.payloads import repository as described
 from tests.support.small_disk import MIB, disk, fill
-from tests.support.store import make_rollout, make_training, make_url, make_version, write
+from tests.support.store import Clock, make_command, make_rollout, make_training, make_url, make_version, write
 from tests.support.story_ports import Once, OneRunRegistry, PlayedTrainer
 from tests.support.target import MemoryTarget
 from tests.support.training import HeldLease, make_spec, write_script
@@ -313,6 +316,49 @@ def test_a_script_that_fails_for_another_reason_is_not_trained_again(model: Mode
     assert outcome.reason == "TrainingFailed"
 
 
+# ---------------------------------------------------------------- how often it is tried
+
+
+def meet_full_disk(_deps: Deps, _training: Training) -> Outcome:
+    """Fill the disk and leave nothing, so that there is room again at once."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def find_other_disk_low(deps: Deps, _training: Training) -> Outcome:
+    """Look at the disk of another machine than the collection's."""
+    require_room(deps.service.workspace, FAR_TOO_MUCH)
+    return Done()
+
+
+@pytest.mark.parametrize("step", [meet_full_disk, find_other_disk_low])
+@pytest.mark.parametrize("stock", [0, 1])
+def test_a_job_that_meets_a_full_disk_is_tried_six_times_an_hour_and_once_more_when_something_went(
+    store: SqlStore, clock: Clock, tmp_path: Path, step: Callable[[Deps, Training], Outcome], stock: int
+) -> None:
+    for number in range(stock):
+        write_folder(tmp_path / "workspace" / f"t-{number}", old=400 * DAY)
+    tries: list[datetime] = []
+
+    def run(deps: Deps, training: Training) -> Outcome:
+        tries.append(clock.time)
+        return step(deps, training)
+
+    rooms = storerooms(tmp_path, reap=lambda _: None)
+    deps = make_deps(store, tmp_path, targets={}, storerooms=rooms, service=make_service(tmp_path, least_free=1))
+    story: AnyStory = Story("training", (Step("train", run),), lambda deps, subject: deps.store.training(subject))
+    loop = Loop(deps, {"training": story, "gc": GC}, "test")
+    write(store, StartTraining(make_training()))
+
+    for _ in range(60):
+        run_until_idle(loop, Queue.CONTROL, is_stopping=lambda: len(tries) > 100)
+        run_until_idle(loop, Queue.TRAINING, is_stopping=lambda: len(tries) > 100)
+        clock.advance(timedelta(minutes=1))
+
+    assert names(tmp_path / "workspace") == set()
+    assert len(tries) == 6 + stock
+    assert len(set(tries)) == 6
+
+
 # ---------------------------------------------------------------- the whole of it
 
 
@@ -399,7 +445,7 @@ def test_deliveries_are_taken_while_trainings_wait_for_room_and_these_go_on_by_t
         work(low)
         assert [one.reason for one in trainings()] == ["DiskLow", "DiskLow"]
 
-        # There is room: the next collection sees it, and whoever waited goes on, each to its own end.
+        # A person made room and asks for a collection: whoever waited goes on, each to its own end.
         class AskedError(RefusedError):
             """The environment is asked for: the training is under way again."""
 
@@ -407,7 +453,7 @@ def test_deliveries_are_taken_while_trainings_wait_for_room_and_these_go_on_by_t
             def lock(self, project: Path, *, declared: str = "") -> object:
                 raise AskedError("EnvironmentUnresolvable", f"{project.name} {declared}")
 
-        store.wake("gc", "home")
+        store.save_command(make_command(verb="gc", arguments={}))
         work(replace(low, environments=Environments(), service=make_service(tmp_path, least_free=1)))  # type: ignore[arg-type]
         assert [(one.phase, one.reason) for one in trainings()] == [(Phase.REFUSED, "EnvironmentUnresolvable")] * 2
         store.close()

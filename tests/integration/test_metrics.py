@@ -175,8 +175,8 @@ def test_empty_database_shows_every_series_that_an_alert_needs(store: SqlStore, 
             assert value(samples, f"launchpin_{name}", queue=queue.value) == 0
     for kind in ("training", "promotion", "rollout"):
         for phase in Phase:
-            name = "ended_day" if phase.is_final else "open"
-            assert value(samples, f"launchpin_stories_{name}", kind=kind, phase=phase.value) == 0
+            for name in ("ended_day", "ended_recent") if phase.is_final else ("open",):
+                assert value(samples, f"launchpin_stories_{name}", kind=kind, phase=phase.value) == 0
     assert value(samples, "launchpin_holds_open") == 0
     assert value(samples, "launchpin_anchors_unacknowledged") == 0
     assert value(samples, "launchpin_disk_free_bytes") > 0
@@ -234,14 +234,19 @@ def test_stories_are_shown_by_phase_and_holds_are_counted(store: SqlStore, clock
     assert value(samples, "launchpin_stories_open", kind="rollout", phase="Pending") == 1
     assert value(samples, "launchpin_holds_open") == 1
 
-    claim = take(store)
-    answer(store, claim, Refused("NoVersion", "there is none"), step="verify")
-    samples = collected(store, tmp_path)
-    assert value(samples, "launchpin_stories_open", kind="rollout", phase="Pending") == 0
-    assert value(samples, "launchpin_stories_ended_day", kind="rollout", phase="Refused") == 1
+    def ended(name: str) -> float:
+        return value(collected(store, tmp_path), f"launchpin_stories_ended_{name}", kind="rollout", phase="Refused")
 
+    # It counts by when it ended, however long ago it began.
     clock.advance(timedelta(days=2))
-    assert value(collected(store, tmp_path), "launchpin_stories_ended_day", kind="rollout", phase="Refused") == 0
+    answer(store, take(store), Refused("NoVersion", "there is none"), step="verify")
+    assert value(collected(store, tmp_path), "launchpin_stories_open", kind="rollout", phase="Pending") == 0
+    assert (ended("day"), ended("recent")) == (1, 1)
+
+    clock.advance(timedelta(minutes=16))
+    assert (ended("day"), ended("recent")) == (1, 0)
+    clock.advance(timedelta(days=1))
+    assert (ended("day"), ended("recent")) == (0, 0)
 
 
 def test_heads_count_as_unacknowledged_until_every_deploy_repository_has_them(

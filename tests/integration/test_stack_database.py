@@ -1,6 +1,7 @@
 """Where a stack's database is, and that every later command finds it there."""
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -43,11 +44,30 @@ def test_what_the_first_up_was_told_is_remembered_for_every_part_and_command(lay
     assert stat.S_IMODE((layout.dir / "database.json").stat().st_mode) == 0o600
 
 
-def test_server_may_move_to_another_address(layout: Layout) -> None:
+def test_stack_stays_with_the_database_that_it_remembers_and_says_the_ways_out(layout: Layout) -> None:
+    told = {"LAUNCHPIN_DATABASE_URL": URL, "LAUNCHPIN_DATABASE_PASSWORD_FILE": str(layout.dir / "password")}
+    remember_database(layout, told)
+    before = (layout.dir / "database.json").read_text()
+    with pytest.raises(InputError) as caught:
+        remember_database(layout, {"LAUNCHPIN_DATABASE_URL": URL.replace("db.", "db2.")})
+    assert caught.value.reason == "database_moved"
+    assert {URL, "--dir", "database.json"} <= set(re.split(r";? ", str(caught.value)))
+    assert (layout.dir / "database.json").read_text() == before
+
+
+def test_file_with_the_password_is_remembered_for_every_folder_and_may_be_another_one_later(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remembered() -> str:
+        return database_settings(layout)["database_password_file"]
+
+    monkeypatch.chdir(tmp_path)
+    remember_database(layout, {"LAUNCHPIN_DATABASE_URL": URL, "LAUNCHPIN_DATABASE_PASSWORD_FILE": "password"})
+    assert remembered() == str(tmp_path / "password")
     remember_database(layout, {"LAUNCHPIN_DATABASE_URL": URL})
-    remember_database(layout, {"LAUNCHPIN_DATABASE_URL": URL.replace("db.", "db2.")})
-    assert "db2." in database_settings(layout)["database_url"]
-    assert "LAUNCHPIN_DATABASE_PASSWORD_FILE" not in part_environment(layout, "web")
+    assert remembered() == str(tmp_path / "password")
+    remember_database(layout, {"LAUNCHPIN_DATABASE_URL": URL, "LAUNCHPIN_DATABASE_PASSWORD_FILE": "newer"})
+    assert remembered() == str(tmp_path / "newer")
 
 
 def test_stack_with_records_in_sqlite_stays_there(layout: Layout) -> None:

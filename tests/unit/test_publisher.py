@@ -1,3 +1,5 @@
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,9 +35,11 @@ class Lists:
         self.is_empty = True
 
 
-def depth(ready: int, *, oldest: float = 0.0, first: int = 1, epoch: int = 1) -> QueueDepth:
+def depth(
+    ready: int, *, oldest: float = 0.0, first: int = 1, epoch: int = 1, queue: Queue = Queue.TRAINING
+) -> QueueDepth:
     jobs = tuple((job, epoch) for job in range(first, first + min(ready, MOST)))
-    return QueueDepth(Queue.TRAINING, ready, oldest, jobs)
+    return QueueDepth(queue, ready, oldest, jobs)
 
 
 def waiting(lists: Lists) -> int:
@@ -85,6 +89,23 @@ def test_i06_200_jobs_cost_under_500_messages_an_hour_when_workers_take_hints_an
         publisher.tell([depth(200, oldest=tenth / 10)], tenth / 10)
         lists.queues[Queue.TRAINING].clear()
     assert len(lists.sent) < 500
+
+
+def test_i06_two_starved_queues_share_fewer_than_500_messages_an_hour_in_turns() -> None:
+    lists = Lists()
+    publisher = Publisher(lists)
+    sent: Counter[Queue] = Counter()
+    late: list[Queue] = []
+    for tenth in range(HOUR * 10):
+        oldest = tenth / 10
+        publisher.tell([depth(100, oldest=oldest, queue=queue) for queue in Queue], oldest)
+        for queue, jobs in lists.queues.items():
+            sent[queue] += len(jobs)
+            late += [queue] * len(jobs) if oldest > HOUR / 2 else []
+            jobs.clear()
+    assert len(lists.sent) < 500
+    assert max(sent.values()) - min(sent.values()) <= 1
+    assert all(one != other for one, other in itertools.pairwise(late))
 
 
 def test_i06_a_job_whose_hint_was_lost_with_its_worker_is_told_again_within_six_seconds() -> None:

@@ -205,6 +205,18 @@ log.info("pass-of-redis token-of-forge key-of-collector")
     assert json.loads(text)["event"] == "*** *** ***"
 
 
+def test_credentials_of_the_tracking_server_are_known_where_they_are_set() -> None:
+    program = """
+from gitops.bootstrap import observe
+from gitops.settings import Settings
+observe("control", Settings())
+log.info("token-of-tracking pass-of-tracking")
+"""
+    text = written(program, MLFLOW_TRACKING_TOKEN="token-of-tracking", MLFLOW_TRACKING_PASSWORD="pass-of-tracking")
+    assert json.loads(text)["event"] == "*** ***"
+    assert json.loads(written(program))["event"] == "token-of-tracking pass-of-tracking"
+
+
 @pytest.mark.parametrize("module", ["gitops.reconcile", "gitops.cli.main", "workers.relay"])
 def test_rules_and_the_loop_import_no_telemetry_library(module: str) -> None:
     code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitops.cli.demo import scenes
+from gitops.cli.demo import ends, scenes
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.demo.traffic import Failure, Traffic
 from gitops.embedded.stack.record import Identity, PartState, State
@@ -140,7 +140,7 @@ def _push(stage: Stage, why: str) -> tuple[str, int]:
 
 
 def _see_end(stage: Stage, pushed: Sequence[str]) -> None:
-    """See the last push served, and every other one at some end."""
+    """See the last push served, and every other one at an end that it has where nothing dies."""
     with stage.step("The last push is trained and judged") as facts:
         last = pushed[-1]
         training = stage.wait_for("trains", lambda: _over(stage, last), timeout=_WAIT, log="training")
@@ -151,14 +151,16 @@ def _see_end(stage: Stage, pushed: Sequence[str]) -> None:
     scenes.see_pull(stage, scenes.STAGING, version)
     scenes.see_rollout(stage, scenes.STAGING, version)
     with stage.step("Nothing was lost on the way") as facts:
-        ends = stage.wait_for("waits for the others", lambda: _ends(stage, pushed), timeout=_WAIT, log="training")
-        facts["trainings"] = ", ".join(ends)
+        trainings = stage.wait_for("waits for the others", lambda: _ended(stage, pushed), timeout=_WAIT, log="training")
+        facts["trainings"] = _list_ends(stage, pushed, trainings)
         facts["holds"] = str(len(stage.store.holds()))
         if stage.store.holds():
             raise SceneError(f"a hold was set: {stage.store.holds()[0].message}", log=stage.log("control"))
-        serving = scenes.find_environment(stage, scenes.STAGING).serving
-        if serving != version:
-            raise SceneError(f"version {serving} serves in staging, not {version}", log=stage.log("control"))
+        ends.see_pinned(stage, version)
+        facts["pinned and serving"] = f"{scenes.MODEL} {version}"
+    scenes.see_pull(stage, scenes.PRODUCTION, version)
+    with stage.step("No other pull request for production is open") as facts:
+        facts["pull request"] = ends.see_one_proposal(stage)
 
 
 def _over(stage: Stage, commit: str) -> Training | None:
@@ -166,18 +168,22 @@ def _over(stage: Stage, commit: str) -> Training | None:
     return training if training is not None and training.phase.is_final else None
 
 
-def _ends(stage: Stage, pushed: Sequence[str]) -> list[str] | None:
-    """Return how each push ended once none of their trainings is under way; a push may have been overtaken."""
-    found = [scenes.find_training(stage, commit) for commit in pushed]
-    if any(training is not None and not training.phase.is_final for training in found):
-        return None
-    return [str(training.phase) if training else "overtaken by a newer push" for training in found]
+def _ended(stage: Stage, pushed: Sequence[str]) -> list[Training] | None:
+    """Return the pushes' trainings once none of them is under way."""
+    found = ends.pushed_trainings(stage, pushed)
+    return found if all(training.phase.is_final for training in found) else None
+
+
+def _list_ends(stage: Stage, pushed: Sequence[str], trainings: Sequence[Training]) -> str:
+    """Return each push with its end, which must be one that it has where nothing dies."""
+    judged = ends.judge_pushes(pushed, trainings, is_ancestor=lambda old, new: ends.is_ancestor(stage, old, new))
+    return ", ".join(f"{commit[:12]} {end}" for commit, end in zip(pushed, judged, strict=True))
 
 
 def _count(deaths: Sequence[Death], traffic: Traffic) -> None:
     """Give each death the predictions between it and the next one."""
-    ends = [(death.killed, death.asked) for death in deaths[1:]] + [(time.monotonic(), traffic.asked)]
-    for death, (until, asked) in zip(deaths, ends, strict=True):
+    spans = [(death.killed, death.asked) for death in deaths[1:]] + [(time.monotonic(), traffic.asked)]
+    for death, (until, asked) in zip(deaths, spans, strict=True):
         death.asked = asked - death.asked
         death.failed = tuple(failure for failure in tuple(traffic.bad) if death.killed <= failure.at < until)
 

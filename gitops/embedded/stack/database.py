@@ -6,6 +6,7 @@ Remembered, because every later command on the folder must find the same one, wh
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gitops.embedded.stack.layout import Layout
@@ -21,8 +22,11 @@ _PASSWORD_FILE = "database_password_file"  # noqa: S105 - the name of a setting
 def remember_database(layout: Layout, environment: Mapping[str, str] = os.environ) -> None:
     """Keep what `LAUNCHPIN_DATABASE_URL` and `LAUNCHPIN_DATABASE_PASSWORD_FILE` say, where they say anything.
 
+    The password's file may be another one later; its path is kept absolute, for commands of any folder.
+
     Raises:
-        InputError: `secret_in_url`, or `database_moved` when the stack has a database of its own already.
+        InputError: `secret_in_url`, or `database_moved` when the stack's records are in another database already;
+            `stack_unreadable` when nobody can tell.
     """
     url = environment.get(f"LAUNCHPIN_{_URL.upper()}", "")
     if not url:
@@ -33,8 +37,17 @@ def remember_database(layout: Layout, environment: Mapping[str, str] = os.enviro
     if (layout.dir / _FILE).exists():
         message = f"this stack keeps its records in {_FILE}; name another folder with --dir for another database"
         raise InputError("database_moved", message, field="LAUNCHPIN_DATABASE_URL")
-    known = {_URL: url, _PASSWORD_FILE: environment.get(f"LAUNCHPIN_{_PASSWORD_FILE.upper()}", "")}
-    write_private(layout.dir / _MEMORY, json.dumps(known, indent=1) + "\n")
+    known = database_settings(layout)
+    if known[_URL] not in {"", url}:
+        message = (
+            f"this stack keeps its records in {known[_URL]}; unset the variable to go on with it, name another folder "
+            f"with --dir for another database, or change {_MEMORY} where the same database has a new address"
+        )
+        raise InputError("database_moved", message, field="LAUNCHPIN_DATABASE_URL")
+    file = environment.get(f"LAUNCHPIN_{_PASSWORD_FILE.upper()}", "")
+    password_file = str(Path(file).absolute()) if file else known.get(_PASSWORD_FILE, "")
+    text = json.dumps({_URL: url, _PASSWORD_FILE: password_file}, indent=1)
+    write_private(layout.dir / _MEMORY, f"{text}\n")
 
 
 def database_settings(layout: Layout) -> dict[str, str]:
@@ -45,7 +58,7 @@ def database_settings(layout: Layout) -> dict[str, str]:
         return {_URL: ""}
     except ValueError as error:
         raise InputError("stack_unreadable", "not as `launchpin up` writes it", file=_MEMORY) from error
-    return {name: value for name, value in known.items() if value}
+    return {_URL: "", **{name: value for name, value in known.items() if value}}
 
 
 def has_database(layout: Layout) -> bool:
