@@ -152,6 +152,7 @@ def _write(deps: Deps, rollout: Rollout, repository: Repository) -> Outcome:
         _follow_up(deps, rollout)
         return Done(facts={"write_back_sha": head}, writes=_hold(deps, rollout), message="Git names it already")
     if pin.model_name != rollout.model or pin.model_version not in _ours(rollout):
+        _follow_up(deps, rollout)
         named = f"{pin.model_name} {pin.model_version or 'nothing'}"
         return Done(writes=_hold(deps, rollout), message=f"Git names {named} by now")
     edit = Edit(
@@ -222,7 +223,7 @@ def _by_commit(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
 
 
 def _follow_up(deps: Deps, rollout: Rollout) -> None:
-    """Observe what came of a commit whose answer was lost, or that the branch refused."""
+    """Observe what came of a commit whose answer was lost, that the branch refused, or that nobody needs any more."""
     deps.effects.renew("write_back", f"write_back:{rollout.id}", content="", act=lambda: None)
 
 

@@ -1,15 +1,21 @@
 """A training's tries on the infrastructure: their numbers, which of them count as lost, and how they are closed."""
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from gitops.errors import LaunchpinError
+from gitops.errors import LaunchpinError, NotFoundError
 from gitops.ports import Deps, RunRef
 from gitops.records import Training
 from gitops.steps import Ended, Facts, Outcome, Phase, Wait
+from gitops.writes import Wake
 
 ATTEMPTS = 2
 """How often a training may be lost with its worker, or with the process that watches it."""
+
+ENDING = "runs"
+"""The kind of job that ends the runs of a training."""
 
 
 @dataclass(frozen=True)
@@ -39,47 +45,75 @@ class Attempt:
         return {"attempt": over, "losses": self.losses + lost}
 
 
-def lost_attempt(deps: Deps, run: RunRef, attempt: Attempt) -> Outcome:
+def lost_attempt(deps: Deps, training: Training, run: RunRef, attempt: Attempt) -> Outcome:
     """Return what follows when the process that trained is gone; nobody hears it where another worker has the job."""
     if deps.lease.is_stopping():
         facts = attempt.facts(over=attempt.number)
         return Wait(timedelta(0), "HandedBack", "its worker was asked to stop; it is trained anew", facts=facts)
     after = replace(attempt, losses=attempt.losses + 1)
     if after.losses >= ATTEMPTS:
-        return given_up(after, end_run(deps, run.run_id))
+        return given_up(training, after, end_run(deps, run.run_id))
     facts = attempt.facts(over=attempt.number, lost=1)
     return Wait(timedelta(0), "WorkerLost", "the process that trained it was lost; it is trained anew", facts=facts)
 
 
-def given_up(attempt: Attempt, note: str) -> Outcome:
+def given_up(training: Training, attempt: Attempt, note: str) -> Outcome:
     """End a training that lost its worker too often."""
     facts = {"losses": attempt.losses}
     message = f"the worker was lost {attempt.losses} times while it trained{note}"
-    return Ended(Phase.ERRORED, "WorkerLost", message, facts=facts)
+    return Ended(Phase.ERRORED, "WorkerLost", message, facts=facts, writes=end_later(training, note))
 
 
 def end_lost_runs(deps: Deps, training: Training, attempt: Attempt, *, experiment: str) -> str:
-    """Close the runs of earlier attempts, so that none runs for ever."""
-    for number in range(attempt.unended, attempt.number):
-        key = f"{training.id}/{number}"
-        try:
-            run = deps.effects.recover(
-                "start_run",
-                f"run:{key}",
-                look=lambda key=key: deps.registry.find_run(experiment=experiment, run_key=key),  # type: ignore[misc]
-                result=RunRef,
-            )
-        except LaunchpinError as error:
-            return f" (its run was not ended: {error})"
-        if run is not None and (note := end_run(deps, run.run_id)):
-            return note
+    """Close the runs of earlier attempts, so that none runs for ever; returns what people hear where that failed."""
+    numbers = range(attempt.unended, attempt.number)
+    try:
+        end_runs(deps, training, numbers, experiment=lambda: experiment)
+    except LaunchpinError as error:
+        return _not_ended(error)
     return ""
+
+
+def end_runs(deps: Deps, training: Training, numbers: Iterable[int], *, experiment: Callable[[], str]) -> None:
+    """Close the runs of these attempts where they are open; one that was never begun is not begun any more.
+
+    Args:
+        numbers: of attempts, from 1.
+        experiment: names the experiment; asked where it is not certain whether a run was made.
+
+    Raises:
+        LaunchpinError: somebody who must be asked is away.
+    """
+    for number in numbers:
+        key = f"{training.id}/{number}"
+        run = deps.effects.recover(
+            "start_run",
+            f"run:{key}",
+            look=lambda key=key: deps.registry.find_run(experiment=experiment(), run_key=key),  # type: ignore[misc]
+            result=RunRef,
+        )
+        if run is not None:
+            _end(deps, run.run_id)
 
 
 def end_run(deps: Deps, run_id: str) -> str:
-    """End a run that came to nothing; a registry that is away costs the run's status, never another training."""
+    """End a run that came to nothing; returns what people hear where that failed, for `end_later` to be asked."""
     try:
-        deps.registry.end_run(run_id, succeeded=False)
+        _end(deps, run_id)
     except LaunchpinError as error:
-        return f" (its run was not ended: {error})"
+        return _not_ended(error)
     return ""
+
+
+def _end(deps: Deps, run_id: str) -> None:
+    with suppress(NotFoundError):  # a person removed it
+        deps.registry.end_run(run_id, succeeded=False)
+
+
+def _not_ended(error: LaunchpinError) -> str:
+    return f" (its run is not ended yet: {error})"
+
+
+def end_later(training: Training, note: str) -> tuple[Wake, ...]:
+    """Have a job of its own end the runs that could not be ended now: MLflow being away holds no training up."""
+    return (Wake(ENDING, training.id),) if note else ()

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from gitops.settings import Settings, read_secret
 if TYPE_CHECKING:
     from gitops.reconcile import AnyStory
     from gitops.store import SqlStore
+    from gitops.trainers.redaction import Masks
 
 
 def observe(part: str, settings: Settings) -> None:
@@ -30,10 +32,19 @@ def observe(part: str, settings: Settings) -> None:
     """
     from gitops.telemetry.logs import set_up_logs  # noqa: PLC0415 - not for `launchpin --help`
     from gitops.telemetry.tracing import start_tracing  # noqa: PLC0415
-    from gitops.trainers.redaction import Redactor, show_controls  # noqa: PLC0415
+    from gitops.trainers.redaction import show_controls  # noqa: PLC0415
 
-    set_up_logs(part, mask=Redactor(_known_secrets(settings)).mask, spell=show_controls)
+    _masks().learn(*_known_secrets(settings))
+    set_up_logs(part, mask=_masks().mask, spell=show_controls)
     start_tracing(part)
+
+
+@functools.cache
+def _masks() -> "Masks":
+    """Return what this process's log masks: the log is one for the whole process, and so is this."""
+    from gitops.trainers.redaction import Masks  # noqa: PLC0415 - not for `launchpin --help`
+
+    return Masks()
 
 
 def _known_secrets(settings: Settings) -> Iterator[str]:
@@ -113,7 +124,13 @@ def _open(settings: Settings) -> "SqlStore":
 def _database_password(settings: Settings) -> Callable[[], str] | None:
     """Return what reads the database's password, None where there is none; read anew for each connection."""
     file = settings.database_password_file
-    return (lambda: read_secret(file, name="LAUNCHPIN_DATABASE_PASSWORD_FILE")) if file is not None else None
+
+    def read() -> str:
+        password = read_secret(file, name="LAUNCHPIN_DATABASE_PASSWORD_FILE")
+        _masks().learn(password)  # it may be another one than at the start
+        return password
+
+    return read if file is not None else None
 
 
 def for_web(settings: Settings) -> "SqlStore":
@@ -274,6 +291,7 @@ def stories() -> "Mapping[str, AnyStory]":
     """Return the table of everything the loop can carry out."""
     from gitops.aftermath import ALIAS  # noqa: PLC0415 - workers alone
     from gitops.anchors import ANCHOR  # noqa: PLC0415
+    from gitops.closing import RUNS  # noqa: PLC0415
     from gitops.commands import COMMAND  # noqa: PLC0415
     from gitops.compare import COMPARE  # noqa: PLC0415
     from gitops.intake import DELIVERY, POLL  # noqa: PLC0415
@@ -284,5 +302,5 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.upkeep import GC  # noqa: PLC0415
 
     table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND)
-    table += (ANCHOR, REPORT, ALIAS, GC)
+    table += (ANCHOR, REPORT, ALIAS, RUNS, GC)
     return {story.kind: story for story in table}

@@ -22,8 +22,62 @@ _log = logging.getLogger(__name__)
 _READING = timedelta(minutes=2)
 # While the database does not answer, a lease is asked for this often: it must be ours again before anybody takes it.
 _AGAIN = 0.5
+# Who holds nothing looks this often, in seconds; whoever comes with less rings.
+_PATROL = 60.0
 # A job that is taken out of a running step's hands is not given to anybody before this process is surely gone.
 _AFTERMATH = 10.0
+
+
+class _Pulse:
+    """Begins the heartbeats of each lease in this process when its first one is due.
+
+    Most steps are over by then, and a thread for each of them, started and joined, is time that the step waits for.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[HeldLease, float] = {}
+        self._bell = threading.Condition()
+        self._until = 0.0
+        self._thread: threading.Thread | None = None
+
+    def await_first(self, lease: "HeldLease", after: float) -> None:
+        """Have a lease renewed from so many seconds on."""
+        due = time.monotonic() + after
+        with self._bell:
+            self._due[lease] = due
+            # A forked process has the object, and no thread of it.
+            if self._thread is None or not self._thread.is_alive():
+                self._until = due
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+            elif due < self._until:
+                self._bell.notify()
+
+    def forget(self, lease: "HeldLease") -> None:
+        """Begin no heartbeats of a lease any more; those that were begun are its own to end."""
+        with self._bell:
+            self._due.pop(lease, None)
+
+    def _run(self) -> None:
+        with self._bell:
+            while True:
+                now = time.monotonic()
+                for lease in [lease for lease, due in self._due.items() if due <= now]:
+                    self._begin(lease, now)
+                self._until = min(self._due.values(), default=now + _PATROL)
+                self._bell.wait(self._until - now)
+
+    def _begin(self, lease: "HeldLease", now: float) -> None:
+        try:
+            lease.begin_beating()
+        except RuntimeError as error:  # no room for a thread
+            _log.warning("lease of job %s not renewed: %s", lease.claim.job, error)
+            self._due[lease] = now + _AGAIN
+        else:
+            del self._due[lease]
+
+
+_PULSE = _Pulse()
 
 
 class Shift:
@@ -105,19 +159,27 @@ class HeldLease:
         self._ends = time.monotonic() + _READING.total_seconds()
         self._lost = threading.Event()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"lease-{claim.job}", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Start the heartbeats."""
-        self._thread.start()
+        """Have the heartbeats begin when the first is due."""
         self._shift.begin(self)
+        _PULSE.await_first(self, self._times.heartbeat.total_seconds())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the heartbeats."""
+        _PULSE.forget(self)
         self._shift.forget(self)
         self._over.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
+
+    def begin_beating(self) -> None:
+        """Renew the lease now, and from now on with each heartbeat."""
+        thread = threading.Thread(target=self._beat, name=f"lease-{self.claim.job}", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def allow(self, deadline: timedelta) -> None:
         """Keep the claim alive for so long from now on, whatever the step does."""
@@ -174,7 +236,7 @@ class HeldLease:
         return True
 
     def _beat(self) -> None:
-        wait = heartbeat = self._times.heartbeat.total_seconds()
+        wait, heartbeat = 0.0, self._times.heartbeat.total_seconds()
         while not self._over.wait(wait):
             if time.monotonic() > self._ends:
                 self._lost.set()

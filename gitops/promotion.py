@@ -51,8 +51,7 @@ def _read_base(deps: Deps, promotion: Promotion) -> tuple[Repository, str, Desir
     repository = deps.store.repository(promotion.repository_id)
     if repository is None:
         raise StalledError("RepositoryMissing", f"{promotion.repository} is not connected any more: launchpin add it")
-    deps.mirror.fetch(repository)
-    base = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+    base = _base(deps, repository)
     if not base:
         raise StalledError("BranchMissing", f"{repository.full_name} has no branch {repository.default_branch} yet")
     now = _read_place(deps, promotion, repository, base)
@@ -60,6 +59,15 @@ def _read_base(deps: Deps, promotion: Promotion) -> tuple[Repository, str, Desir
         other = f"{now.buildspec} pins the model {now.pin.model_name}"
         raise StalledError("OtherModel", f"{other}, not {promotion.model}: give each its own directory")
     return repository, base, now
+
+
+def _base(deps: Deps, repository: Repository) -> str:
+    """Return the default branch's commit; the mirror is fetched only where the forge has another one."""
+    branch = repository.default_branch
+    now = deps.forge.head(repository.full_name, branch)
+    if not now or deps.mirror.heads(repository).get(f"refs/heads/{branch}") != now:
+        deps.mirror.fetch(repository)
+    return deps.mirror.heads(repository).get(f"refs/heads/{branch}", "")
 
 
 def _read_place(deps: Deps, promotion: Promotion, repository: Repository, base: str) -> Desired:

@@ -261,7 +261,7 @@ def _give_up_lost(story: AnyStory, step: AnyStep, deps: Deps, subject: object, c
         return Stalled("WorkerLost", message)
     if story.failed is not None and claim.lost < 2 * story.attempts:
         return _fail(story.failed, deps, subject, RetryError("WorkerLost", message), claim)
-    return Ended(Phase.ERRORED, "WorkerLost", message)
+    return _given_up(story, subject, "WorkerLost", message)
 
 
 def _count(
@@ -273,7 +273,13 @@ def _count(
         return _unforeseen(error, claim)
     if story.failed is not None:
         return _fail(story.failed, deps, subject, error, claim)
-    return Ended(Phase.ERRORED, "GaveUp", f"{step.name} failed {claim.attempts + 1} times: {error}")
+    return _given_up(story, subject, "GaveUp", f"{step.name} failed {claim.attempts + 1} times: {error}")
+
+
+def _given_up(story: AnyStory, record: Record, reason: str, message: str) -> Ended:
+    """End a story whose steps have no say in it; what they left open is for a job of its own."""
+    writes = (Wake(story.cleared_by, record.id),) if story.cleared_by else ()
+    return Ended(Phase.ERRORED, reason, message, writes=writes)
 
 
 def _unforeseen(error: Exception, claim: Claim) -> RetryError:

@@ -142,6 +142,8 @@ class Story(Generic[D, R]):
         attempts: how often a step may raise what nobody foresaw, or lose its worker, before `failed` is asked.
         is_reported: every change of such a record is told to the forge by a job of its own, so that a forge that is
             away holds nothing up.
+        cleared_by: kind of the job, by the record's id, that is woken when such a record was given up: its steps had no
+            say in its end, and may have left something open.
     """
 
     kind: str
@@ -150,6 +152,7 @@ class Story(Generic[D, R]):
     failed: Callable[[D, R, Exception], Outcome] | None = None
     attempts: int = 5
     is_reported: bool = False
+    cleared_by: str = ""
 
     def step(self, name: str) -> Step[D, R]:
         """Return the step of that name, or the first one when the name is empty.

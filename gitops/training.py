@@ -5,9 +5,10 @@ Only the runner touches repository code; everything here reads records, asks por
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from gitops.attempts import ATTEMPTS, Attempt, end_lost_runs, end_run, given_up, lost_attempt
+from gitops.attempts import ATTEMPTS, ENDING, Attempt, end_later, end_lost_runs, end_run, given_up, lost_attempt
 from gitops.checkouts import Project, checked_out, read_launchpin
 from gitops.config.launchpin import LONGEST_TIMEOUT, Goal, LaunchpinFile
 from gitops.config.mlproject import compute_command
@@ -81,24 +82,34 @@ def _ask_for_room(reason: str) -> tuple[Wake, ...]:
 
 def _train(deps: Deps, training: Training, attempt: Attempt) -> Outcome:
     file = read_launchpin(deps, training)
-    note = end_lost_runs(deps, training, attempt, experiment=file.experiment)
+    unended = end_lost_runs(deps, training, attempt, experiment=file.experiment)
     if attempt.losses >= ATTEMPTS:
-        return given_up(attempt, note)
+        return given_up(training, attempt, unended)
     secrets = _granted(deps, training, file)
     run = _start_run(deps, training, file, attempt=attempt.number)
     try:
         with checked_out(deps, training) as project:
             spec = _spec(deps, training, file, project=project, run=run, attempt=attempt.number, secrets=secrets)
             end = deps.trainer.run(spec, lease=deps.lease)
-    except (RefusedError, InputError):
-        end_run(deps, run.run_id)
-        raise
+    except (RefusedError, InputError) as error:
+        unended += end_run(deps, run.run_id)
+        return Refused(error.reason, f"{error}{unended}", writes=end_later(training, unended))
     if end.end is End.LOST:
-        return lost_attempt(deps, run, attempt)
+        return lost_attempt(deps, training, run, attempt)
     note = _keep_log(deps, run, end)
+    if end.end is not End.EXITED or end.exit_code != 0:
+        unended += end_run(deps, run.run_id)
+    over = _over(training, attempt, end, run, file, note=note + unended)
+    return replace(over, writes=(*over.writes, *end_later(training, unended)))
+
+
+def _over(
+    training: Training, attempt: Attempt, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, note: str
+) -> Outcome:
+    """Return what the end of a script comes to."""
     if _met_full_disk(end):
-        return _out_of_room(training, attempt, end, note=note + end_run(deps, run.run_id))
-    return _trained(deps, end, run, file, attempt=attempt.number, note=note)
+        return _out_of_room(training, attempt, end, note=note)
+    return _trained(end, run, file, attempt=attempt.number, note=note)
 
 
 def _met_full_disk(end: TrainingEnd) -> bool:
@@ -210,7 +221,7 @@ def _keep_log(deps: Deps, run: RunRef, end: TrainingEnd) -> str:
     return ""
 
 
-def _trained(deps: Deps, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, attempt: int, note: str) -> Outcome:
+def _trained(end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, attempt: int, note: str) -> Outcome:
     facts: Facts = {
         "attempt": attempt,
         "run_id": run.run_id,
@@ -222,7 +233,6 @@ def _trained(deps: Deps, end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, 
     }
     if end.end is End.EXITED and end.exit_code == 0:
         return Done(facts=facts, message=f"trained in {end.seconds:.0f} s{note}")
-    note += end_run(deps, run.run_id)
     last = _last_words(end.tail)
     reason, why = _FAILURES.get(end.end, _explain(end, file))
     return Ended(Phase.ERRORED, reason, f"{why}: {last[:300]}{note}", facts=facts)
@@ -377,4 +387,5 @@ TRAINING = Story(
     ),
     lambda deps, subject: deps.store.training(subject),
     is_reported=True,
+    cleared_by=ENDING,
 )

@@ -5,17 +5,20 @@ disk is the slower part. Whatever is wrong with one row is answered to that one 
 """
 
 import asyncio
+import hashlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from gitops.errors import LaunchpinError, RetryError
 from gitops.failpoints import failpoint
 from gitops.ports import Received, Store
-from gitops.records import Delivery
+from gitops.records import Cause, Delivery
+from webhooks.deadlines import Deadlines
 
 PATIENCE = 3.0
 """Seconds that a delivery waits for its commit; GitHub hangs up after ten, reading the body included."""
@@ -28,22 +31,35 @@ _log = logging.getLogger("launchpin.receive")
 _Answer = Received | Exception
 
 
+class Arrival(NamedTuple):
+    """A signed delivery as it came.
+
+    Args:
+        id: its GUID, in lower case.
+    """
+
+    id: str
+    event: str
+    body: bytes
+
+
 class _Waiting:
     """A delivery and the request that waits for what becomes of it."""
 
-    __slots__ = ("delivery", "future")
+    __slots__ = ("arrival", "future", "until")
 
-    def __init__(self, delivery: Delivery, future: "asyncio.Future[Received]") -> None:
-        self.delivery: Delivery | None = delivery
+    def __init__(self, arrival: Arrival, future: "asyncio.Future[Received]", until: float) -> None:
+        self.arrival: Arrival | None = arrival
         self.future = future
+        self.until = until
 
-    def give_up(self) -> None:
+    def expire(self) -> None:
         """Answer that it took too long. The row may still be written: it is found when the delivery comes again."""
         self.answer(RetryError("DatabaseBusy", "the database did not take it in time"))
 
     def answer(self, answer: _Answer) -> None:
         """Tell the request, unless it was told already."""
-        self.delivery = None
+        self.arrival = None
         if self.future.done():
             return
         if isinstance(answer, Exception):
@@ -57,17 +73,19 @@ class Inbox:
 
     Args:
         store: asked by one thread, which starts with the first delivery.
+        deadlines: of the same event loop.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, deadlines: Deadlines) -> None:
         self._store = store
+        self._deadlines = deadlines
         self._queue: SimpleQueue[list[_Waiting]] = SimpleQueue()
         self._fresh: list[_Waiting] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
-    async def put(self, delivery: Delivery, *, patience: float = PATIENCE) -> Received:
+    async def put(self, arrival: Arrival, *, patience: float = PATIENCE) -> Received:
         """Return what became of a delivery once it is durable.
 
         Args:
@@ -80,8 +98,8 @@ class Inbox:
         if self._is_closed:
             raise RetryError("Stopping", "this part is going down")
         loop = self._loop or self._start()
-        waiting = _Waiting(delivery, loop.create_future())
-        timer = loop.call_later(patience, waiting.give_up)
+        waiting = _Waiting(arrival, loop.create_future(), loop.time() + patience)
+        self._deadlines.add(waiting)
         if not self._fresh:
             # At the end of this turn of the loop: whatever came at once is written at once.
             loop.call_soon(self._hand_over)
@@ -89,7 +107,7 @@ class Inbox:
         try:
             return await waiting.future
         finally:
-            timer.cancel()
+            self._deadlines.discard(waiting)
 
     def close(self) -> None:
         """Store what is queued, and end."""
@@ -118,7 +136,7 @@ class Inbox:
             # A request that was answered meanwhile is not worth a row: its sender was told that nothing was stored.
             group = _next_group(taken)
             if group:
-                answers = self._write([delivery for _, delivery in group])
+                answers = self._write([_to_delivery(arrival) for _, arrival in group])
                 _tell(loop, [waiting.answer for waiting, _ in group], answers)
 
     def _write(self, group: Sequence[Delivery]) -> Sequence[_Answer]:
@@ -156,15 +174,22 @@ def _take(queue: "SimpleQueue[list[_Waiting]]", taken: deque[_Waiting]) -> bool:
         taken.extend(fresh)
 
 
-def _next_group(taken: deque[_Waiting]) -> list[tuple[_Waiting, Delivery]]:
-    group: list[tuple[_Waiting, Delivery]] = []
+def _next_group(taken: deque[_Waiting]) -> list[tuple[_Waiting, Arrival]]:
+    group: list[tuple[_Waiting, Arrival]] = []
     size = 0
     while taken and len(group) < _MOST_ROWS and size < _MOST_BYTES:
         waiting = taken.popleft()
-        if (delivery := waiting.delivery) is not None:
-            group.append((waiting, delivery))
-            size += len(delivery.body)
+        if (arrival := waiting.arrival) is not None:
+            group.append((waiting, arrival))
+            size += len(arrival.body)
     return group
+
+
+def _to_delivery(arrival: Arrival) -> Delivery:
+    """Return the record. Made on the thread that writes: hashing runs beside the event loop there, not on it."""
+    digest = hashlib.sha256(arrival.body).hexdigest()
+    cause = Cause(kind="delivery", id=arrival.id, body_sha256=digest)
+    return Delivery(id=arrival.id, cause=cause, event=arrival.event, body_sha256=digest, body=arrival.body)
 
 
 def _is_busy(error: Exception) -> bool:

@@ -5,7 +5,6 @@ signature holds nothing is written, nothing of the body reaches a log, and what 
 """
 
 import asyncio
-import hashlib
 import hmac
 import logging
 import re
@@ -14,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from gitops.errors import RetryError
 from gitops.failpoints import failpoint
 from gitops.ports import Received, Store
-from gitops.records import Cause, Delivery
 from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_address
-from webhooks.inbox import PATIENCE, Inbox
+from webhooks.deadlines import Deadlines, Limit
+from webhooks.inbox import PATIENCE, Arrival, Inbox
 from webhooks.replies import TWO_LENGTHS, Receive, Refusal, Reply, Scope, Send, send_last_reply, send_reply
 from webhooks.security import SecurityLog
 from webhooks.signature import is_signed
@@ -75,7 +74,8 @@ class Receiver:
     def __init__(self, store: Store, *, path: str, secrets: Sequence[str]) -> None:
         if not secrets or not all(secrets):
             raise ValueError("a webhook secret is required")
-        self._inbox = Inbox(store)
+        self._deadlines = Deadlines()
+        self._inbox = Inbox(store, self._deadlines)
         self._path = path.encode()
         self._secrets = tuple(secrets)
         self._budgets = Budgets()
@@ -84,9 +84,10 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        begun = asyncio.get_running_loop().time()
+        until = begun + ANSWER_SECONDS
         address = to_address(scope["client"])
-        body = _Body(receive, self._budgets, address)
+        body = _Body(receive, self._budgets, address, Limit(self._deadlines, begun + BODY_SECONDS))
         if self._budgets.enter(address):
             try:
                 reply = await self._answer(scope, body, address, until=until)
@@ -155,12 +156,8 @@ class Receiver:
         raise Refusal(reply)
 
     async def _store_delivery(self, guid: str, event: str, body: bytes, *, patience: float) -> Reply:
-        is_large = len(body) > _LARGE
-        digest = await asyncio.to_thread(_digest, body) if is_large else _digest(body)
-        cause = Cause(kind="delivery", id=guid, body_sha256=digest)
-        delivery = Delivery(id=guid, cause=cause, event=event, body_sha256=digest, body=body)
         try:
-            received = await self._inbox.put(delivery, patience=patience)
+            received = await self._inbox.put(Arrival(guid, event, body), patience=patience)
         except RetryError:
             return _BUSY
         except Exception:  # noqa: BLE001 - whatever it is, the sender must hear that nothing was acknowledged
@@ -173,10 +170,6 @@ class Receiver:
                 return Reply(200, "duplicate", guid)
             case Received.CONFLICT:
                 return _OTHER_BODY
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _read_headers(scope: Scope) -> Mapping[bytes, bytes]:
@@ -220,8 +213,9 @@ class _Body:
         is_read: whether it came to its end.
     """
 
-    def __init__(self, receive: Receive, budgets: Budgets, address: str) -> None:
+    def __init__(self, receive: Receive, budgets: Budgets, address: str, limit: Limit) -> None:
         self._receive = receive
+        self._limit = limit
         self._budgets = budgets
         self._address = address
         self.counted = 0
@@ -235,7 +229,7 @@ class _Body:
         """
         body: bytes | bytearray = b""
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            with self._limit:
                 while not self.is_read:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":

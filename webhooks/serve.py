@@ -1,5 +1,8 @@
 """Starts the web process: `python -P -m webhooks.serve --port N`."""
 
+import webhooks.lean  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 import argparse
 
 from gitops.bootstrap import observe

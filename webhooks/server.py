@@ -1,5 +1,8 @@
 """The HTTP server of the web process: uvicorn with the deadlines it lacks, believing no header about the sender."""
 
+import gitops.telemetry.lean_uvicorn  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 import asyncio
 import resource
 

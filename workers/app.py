@@ -3,6 +3,9 @@
 A message is a hint that jobs are ready. It may be lost, doubled or forged: the truth is in the database.
 """
 
+import workers.lean_celery  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 from celery import Celery
 
 from gitops.bootstrap import broker_url

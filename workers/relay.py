@@ -31,6 +31,8 @@ class Pace:
         busy: between two looks whether anybody wrote, while somebody does.
         idle: the same while nobody does.
         lively: how long after a write somebody is taken to be writing.
+        aside: while somebody writes, what no ready job waits for is seen to no more often than this: signing, and what
+            becomes due next.
         patrol: at least so often everything is looked at, changed or not.
         lease: how long a relay leads without saying so again.
         first_pause: before a broker that did not answer is asked again; doubled each time.
@@ -40,6 +42,7 @@ class Pace:
     busy: float = 0.004
     idle: float = 0.02
     lively: float = 0.25
+    aside: float = 0.05
     patrol: float = 1.0
     lease: float = LEASE
     first_pause: float = 0.25
@@ -101,7 +104,7 @@ class Relay:
         self._looking = Chore("looking", self._look, self._pace)
         self._publishing = Chore("publishing", self._publish, self._pace)
         self._signing = Chore("signing", self._signer.sign_when_due, self._pace)
-        self._due = self._changed = 0.0
+        self._due = self._changed = self._aside = 0.0
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -115,21 +118,27 @@ class Relay:
         self._end()
 
     def _look(self) -> None:
-        """See to everything, if anybody wrote or it is time."""
+        """See to what is ready, if anybody wrote or it is time; and to all else, where that was not done just now."""
         now = time.monotonic()
         if self._store.has_changed():
             self._changed = now
         elif now < self._due:
             return
         self._due = 0.0  # until all of it is done
-        if self._lead.is_held(now):
+        is_leader = self._lead.is_held(now)
+        if is_leader:
             self._publishing.run(now)
-            self._signing.run(now)
         else:
             self._signer.rest()
+        if now < self._aside:
+            self._due = self._aside
+            return
+        if is_leader:
+            self._signing.run(now)
         paused = [chore.due for chore in (self._publishing, self._signing) if chore.due]
         soon = now + (self._store.next_due() or self._pace.patrol)
         self._due = min(now + self._pace.patrol, soon, *paused)
+        self._aside = now + self._pace.aside
 
     def _publish(self) -> None:
         self._publisher.tell(self._store.depth(), time.monotonic())

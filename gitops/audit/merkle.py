@@ -1,7 +1,8 @@
 """The tree of RFC 6962 and RFC 9162 over leaf hashes, in a form that fits a database of complete subtrees.
 
 A node is named by its level (0 for leaves) and its index in that level; a node exists once its subtree is complete
-and never changes after. Nothing here knows what a leaf says.
+and never changes after, so nodes are numbered in the order in which they come to be. Nothing here knows what a leaf
+says.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 EMPTY_ROOT = sha256(b"").digest()
+DIGEST_SIZE = 32
 
 ReadNode = Callable[[int, int], bytes]
 
@@ -88,25 +90,44 @@ def append(size: int, leaf: bytes, *, read_node: ReadNode) -> list[Node]:
     return nodes
 
 
-def extend(size: int, leaves: Iterable[bytes], *, read_node: ReadNode) -> list[Node]:
-    """Return the nodes that several leaves complete, for a batch written in one transaction.
+def extend(size: int, leaves: Iterable[bytes], *, read_node: ReadNode) -> bytes:
+    """Return the hashes of the nodes that several leaves complete, in the order of their numbers, joined.
 
     Args:
-        size: leaves in the tree before.
+        size: leaves in the tree before; the first hash returned has the number `count_nodes(size)`.
         leaves: hashes of the new leaves in order.
-        read_node: gives the digest at (level, index); asked only for nodes complete at `size`.
+        read_node: gives the digest at (level, index); asked only for what `list_left` names.
     """
-    made: list[Node] = []
-    level, start, row = 0, size, list(leaves)
-    while row:
-        made += [Node(level, index, digest) for index, digest in enumerate(row, start)]
-        if start & 1:
-            start -= 1
-            row.insert(0, read_node(level, start))
-        # Spelled out: a function's call for each node would take as long as its hash.
-        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
-        level, start = level + 1, start >> 1
-    return made
+    made: list[bytes] = []
+    edge: list[bytes] = []
+    for position, leaf in enumerate(leaves, size):
+        made.append(leaf)
+        digest, level, index = leaf, 0, position
+        while index & 1:
+            left = edge.pop() if edge else read_node(level, index - 1)
+            # Spelled out: a function's call for each node would take as long as its hash.
+            digest = sha256(b"\x01" + left + digest).digest()
+            made.append(digest)
+            level, index = level + 1, index >> 1
+        edge.append(digest)
+    return b"".join(made)
+
+
+def list_left(size: int, count: int) -> list[tuple[int, int]]:
+    """Return the nodes of a tree of `size` leaves that `count` more are hashed with: level and index, lowest first."""
+    levels = (level for level in range(size.bit_length()) if size >> level & 1)
+    return [(level, (size >> level) - 1) for level in levels if size + count >= (size >> level) + 1 << level]
+
+
+def count_nodes(size: int) -> int:
+    """Return how many complete subtrees a tree of so many leaves has."""
+    return 2 * size - size.bit_count()
+
+
+def number_node(level: int, index: int) -> int:
+    """Return a node's place, from 0, among all nodes in the order in which growing completes them."""
+    # After the nodes that were there before its last leaf, and those under it that this leaf completes as well.
+    return count_nodes((index + 1 << level) - 1) + level
 
 
 def root(size: int, *, read_node: ReadNode) -> bytes:

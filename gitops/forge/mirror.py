@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops.disk.space import disk_low, speaks_of_full_disk
@@ -20,9 +21,14 @@ from gitops.failpoints import failpoint
 from gitops.forge.address import check_clone_url, web_address
 from gitops.forge.checkout import TreeLimits, private_folder, write_tree
 from gitops.forge.complaints import is_about_the_remote, name_failure
+from gitops.forge.kept import KeptObjects
 from gitops.forge.objects import COMMIT_NAME, ObjectReader
 from gitops.forge.process import Ended, Git, basic_authorization, plain
+from gitops.forge.refs import read_heads
 from gitops.records import Repository
+
+if TYPE_CHECKING:
+    import subprocess
 
 _HEADS = "+refs/heads/*:refs/heads/*"
 _NO_HEAD = "couldn't find remote ref HEAD"
@@ -74,6 +80,7 @@ class GitMirror:
         scheme = urlsplit(self._web).scheme
         self._git = Git(home, scheme, self._web, lambda: basic_authorization(self._token()))
         self._listed = lru_cache(maxsize=64)(self._list)
+        self._kept = KeptObjects()
 
     def fetch(self, repository: Repository) -> None:
         """Bring the mirror up to date."""
@@ -121,11 +128,9 @@ class GitMirror:
 
     def heads(self, repository: Repository) -> Mapping[str, str]:
         """Return the commit of each `refs/heads/...`."""
-        form = "--format=%(objectname) %(refname)%00"
-        ended = self._local(repository, "for-each-ref", form, "refs/heads/")
-        lines = (line.strip(b"\n") for line in ended.out.split(b"\0"))
-        pairs = (line.decode("utf-8", "surrogateescape").split(" ", 1) for line in lines if line)
-        return {ref: commit for commit, ref in pairs}
+        mirror = self._present(repository)
+        with self._marking_broken(repository):
+            return read_heads(mirror)
 
     def files(self, repository: Repository, commit: str) -> Sequence[str]:
         """Return the paths of all regular files at a commit; what a commit holds never changes, so it is remembered."""
@@ -205,26 +210,36 @@ class GitMirror:
 
     @contextlib.contextmanager
     def _reader(self, repository: Repository) -> Iterator[ObjectReader]:
-        with ObjectReader(self._git, self._present(repository), seconds=self._limits.fetch) as reader:
-            try:
-                yield reader
-            except RetryError:
-                self._broken_mark(repository).touch()
-                raise
+        def start() -> "subprocess.Popen[bytes]":
+            return self._git.start(self._present(repository), "cat-file", "--batch")
 
-    def _local(self, repository: Repository, *arguments: str) -> Ended:
-        ended = self._git.run(self._present(repository), *arguments, seconds=self._limits.local)
-        if ended.code:
-            self._broken_mark(repository).touch()
-            raise RetryError("MirrorBroken", f"the mirror of {repository.full_name} cannot be read and is made anew")
-        return ended
+        reader = ObjectReader(start, self._kept, repository.id, seconds=self._limits.fetch)
+        with reader, self._marking_broken(repository):
+            yield reader
+
+    @contextlib.contextmanager
+    def _marking_broken(self, repository: Repository) -> Iterator[None]:
+        """Have a mirror made anew that cannot be read."""
+        try:
+            yield
+        except RetryError as error:
+            if error.reason == "MirrorBroken":
+                self._broken_mark(repository).touch()
+                self._kept.forget(repository.id)
+            raise
 
     def _is_reachable(self, repository: Repository, commit: str) -> bool:
-        with self._reader(repository) as reader:
-            if not reader.find_commit(commit):
-                return False
+        """Return whether a branch leads to a commit, as the mirror is now: what was read of it before tells nothing."""
+        if commit in self.heads(repository).values():
+            return True
         arguments = ("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", "refs/heads/")
-        return bool(self._local(repository, *arguments).out)
+        ended = self._git.run(self._present(repository), *arguments, seconds=self._limits.local)
+        if not ended.code:
+            return bool(ended.out)
+        with self._reader(repository) as reader:
+            if reader.has(commit):
+                raise RetryError("MirrorBroken", f"the mirror of {repository.full_name} cannot be read: made anew")
+        return False
 
     @contextlib.contextmanager
     def _locked(self, repository: Repository) -> Iterator[int]:

@@ -1,5 +1,7 @@
 """Read Git objects out of a bare repository with one `git cat-file --batch`, and check each against its name.
 
+Git is started by the first object that was not read before: most reads of a commit that was looked at need none.
+
 Nothing is resolved by git itself: a commit names its tree, a tree its entries, and every object's bytes are hashed and
 compared with the name they were asked by. So what is read under a commit is what that commit means, by construction,
 and no path or revision expression ever reaches git's command line or its parser.
@@ -9,14 +11,17 @@ import hashlib
 import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from gitops.errors import NotFoundError, RefusedError, RetryError
-from gitops.forge.process import Git, end_group
+from gitops.forge.kept import KeptObjects
+from gitops.forge.process import end_group
+
+if TYPE_CHECKING:
+    import subprocess
 
 COMMIT_NAME = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1024 * 1024
@@ -66,21 +71,35 @@ class Entry:
 
 
 class ObjectReader:
-    """A running `git cat-file --batch`, ended when the block is left or the time is over."""
+    """Reads the objects of one mirror; a git that it started is ended when the block is left or the time is over.
 
-    def __init__(self, git: Git, directory: Path, *, seconds: float) -> None:
-        self._running = git.start(directory, "cat-file", "--batch")
-        self._timer = threading.Timer(seconds, self._running.kill)
-        self._timer.daemon = True
+    Args:
+        start: starts `git cat-file --batch` on the mirror.
+        kept: what was read before.
+        mirror: the mirror's number among those.
+        seconds: that a git may run.
+    """
+
+    def __init__(
+        self, start: "Callable[[], subprocess.Popen[bytes]]", kept: KeptObjects, mirror: int, *, seconds: float
+    ) -> None:
+        self._start = start
+        self._kept = kept
+        self._mirror = mirror
+        self._seconds = seconds
+        self._started: subprocess.Popen[bytes] | None = None
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Self:
-        self._timer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._timer.cancel()
-        end_group(self._running)
-        for pipe in (self._running.stdin, self._running.stdout):
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._started is None:
+            return
+        end_group(self._started)
+        for pipe in (self._started.stdin, self._started.stdout):
             if pipe:
                 try:
                     pipe.close()
@@ -93,7 +112,7 @@ class ObjectReader:
         Raises:
             NotFoundError: `commit_unknown` when the mirror has none of that name.
         """
-        raw = self._whole(name, kind="commit", limit=_COMMIT_BYTES)
+        raw = self._whole(name, kind="commit", limit=_COMMIT_BYTES, what=f"commit {name}")
         head, _, message = raw.partition(b"\n\n")
         tree = re.match(rb"tree ([0-9a-f]{40})\n", raw)
         when = re.search(rb"^committer [^\n]*> ([0-9]{1,15}) [+-][0-9]{4}$", head, re.MULTILINE)
@@ -110,9 +129,18 @@ class ObjectReader:
         except NotFoundError:
             return None
 
+    def has(self, name: str) -> bool:
+        """Return whether the mirror has a commit now, whatever was read before."""
+        try:
+            for _ in self.stream(name, limit=_COMMIT_BYTES, what=f"commit {name}", kind="commit"):
+                pass
+        except NotFoundError:
+            return False
+        return True
+
     def entries(self, tree: str, *, below: bytes = b"") -> list[Entry]:
         """Return a folder's entries, each with its path from the root."""
-        raw = self._whole(tree, kind="tree", limit=_TREE_BYTES)
+        raw = self._whole(tree, kind="tree", limit=_TREE_BYTES, what=f"tree {tree}")
         found: list[Entry] = []
         at = 0
         while at < len(raw):
@@ -187,7 +215,7 @@ class ObjectReader:
         Raises:
             RefusedError: `repo_too_large` when it is larger than `limit` bytes.
         """
-        return b"".join(self.stream(name, limit=limit, what=what))
+        return self._whole(name, kind="blob", limit=limit, what=what)
 
     def stream(self, name: str, *, limit: int, what: str, kind: str = "blob") -> Iterator[bytes]:
         """Return an object's bytes in pieces; the last piece is followed by the comparison with its name."""
@@ -207,8 +235,13 @@ class ObjectReader:
         if digest.hexdigest() != name:
             raise RetryError("MirrorBroken", f"the bytes of {what} are not those of {name}")
 
-    def _whole(self, name: str, *, kind: str, limit: int) -> bytes:
-        return b"".join(self.stream(name, limit=limit, what=f"{kind} {name}", kind=kind))
+    def _whole(self, name: str, *, kind: str, limit: int, what: str) -> bytes:
+        known = self._kept.find(self._mirror, kind, name)
+        if known is not None and len(known) <= limit:
+            return known
+        content = b"".join(self.stream(name, limit=limit, what=what, kind=kind))
+        self._kept.keep(self._mirror, kind, name, content)
+        return content
 
     def _ask(self, name: str, *, kind: str) -> int:
         if not COMMIT_NAME.fullmatch(name):
@@ -224,6 +257,15 @@ class ObjectReader:
         if kind == "commit" and answer:
             raise NotFoundError("commit_unknown", f"the mirror has no commit {name}")
         raise RetryError("MirrorBroken", f"the mirror lacks {kind} {name}")
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._started is None:
+            self._started = self._start()
+            self._timer = threading.Timer(self._seconds, self._started.kill)
+            self._timer.daemon = True
+            self._timer.start()
+        return self._started
 
     @property
     def _questions(self) -> IO[bytes]:

@@ -85,6 +85,8 @@ class Git:
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_LFS_SKIP_SMUDGE": "1",
+            # A mirror's refs are read from its files.
+            "GIT_DEFAULT_REF_FORMAT": "files",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "",

@@ -1,9 +1,15 @@
-"""The audit log's rows: entries as bytes, nodes of complete subtrees, the size, and signed heads. Append only."""
+"""The audit log's rows: entries as bytes, nodes of complete subtrees, the size, and signed heads. Append only.
+
+A row of `audit_nodes` holds the hashes that one append made, in the order of `merkle.number_node`, so that the tree
+costs an append about one row, however many entries it has.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select
 
 from gitops.audit import merkle
 from gitops.audit.entry import parse
@@ -12,16 +18,50 @@ from gitops.ports import AuditNote, AuditRow
 from gitops.store.bulk import append_all
 from gitops.store.tables import audit_checkpoints, audit_entries, audit_head, audit_nodes
 
+_MOST_HASHES = 512
+"""In a row: to read one of them means to read all."""
+
+_GROW = "UPDATE audit_head SET size = size + ? RETURNING size"
+_NODE = (
+    "(SELECT substr(hashes, CAST(? - start AS INTEGER) * 32 + 1, 32) FROM audit_nodes"
+    " WHERE start BETWEEN ? AND ? ORDER BY start DESC LIMIT 1)"
+)
+
 
 def append_entries(connection: Connection, entries: Sequence[bytes]) -> None:
     """Append entries and the nodes that they complete; locks the head row, so call it last in a transaction."""
     if not entries:
         return
-    grow = update(audit_head).values(size=audit_head.c.size + len(entries)).returning(audit_head.c.size)
-    start = connection.execute(grow).scalar_one() - len(entries)
-    nodes = merkle.extend(start, map(merkle.hash_leaf, entries), read_node=NodeReader(connection))
+    start = int(_ask(connection, _GROW, len(entries))[0]) - len(entries)
+    left = read_nodes(connection, merkle.list_left(start, len(entries)))
+    leaves = map(merkle.hash_leaf, entries)
+    made = merkle.extend(start, leaves, read_node=lambda level, index: left[level, index])
     append_all(connection, audit_entries, list(enumerate(entries, start)), columns=("position", "bytes"))
-    append_all(connection, audit_nodes, nodes, columns=("level", "index", "hash"))
+    append_all(connection, audit_nodes, _cut(merkle.count_nodes(start), made), columns=("start", "hashes"))
+
+
+def _cut(start: int, hashes: bytes) -> list[tuple[int, bytes]]:
+    """Return the rows that hold these hashes, the first of which has the number `start`."""
+    length = _MOST_HASHES * merkle.DIGEST_SIZE
+    return [(start + cut // merkle.DIGEST_SIZE, hashes[cut : cut + length]) for cut in range(0, len(hashes), length)]
+
+
+def read_nodes(connection: Connection, nodes: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return the hashes of complete subtrees, given by level and index, by one statement.
+
+    Raises:
+        NotFoundError: no such node; the log is damaged, or the size asked about was never reached.
+    """
+    if not nodes:
+        return {}
+    numbers = [merkle.number_node(level, index) for level, index in nodes]
+    values = [value for number in numbers for value in (number, number - _MOST_HASHES + 1, number)]
+    found = _ask(connection, _select_nodes(len(nodes)), *values)
+    known = {node: bytes(digest) for node, digest in zip(nodes, found, strict=True) if digest}
+    for level, index in nodes:
+        if (level, index) not in known:
+            raise NotFoundError("AuditNodeMissing", f"the audit log has no node {index} at level {level}")
+    return known
 
 
 class NodeReader:
@@ -34,13 +74,20 @@ class NodeReader:
         """Return the hash of a complete subtree.
 
         Raises:
-            NotFoundError: no such node; the log is damaged, or the size asked about was never reached.
+            NotFoundError: as `read_nodes`.
         """
-        where = (audit_nodes.c.level == level, audit_nodes.c.index == index)
-        digest = self._connection.execute(select(audit_nodes.c.hash).where(*where)).scalar_one_or_none()
-        if digest is None:
-            raise NotFoundError("AuditNodeMissing", f"the audit log has no node {index} at level {level}")
-        return bytes(digest)
+        return read_nodes(self._connection, [(level, index)])[level, index]
+
+
+@lru_cache(maxsize=64)
+def _select_nodes(count: int) -> str:
+    return f"SELECT {', '.join([_NODE] * count)}"
+
+
+def _ask(connection: Connection, text: str, *values: int) -> Row[Any]:
+    """Return the one row that a statement of our own text gives; the layers above the driver cost more than it."""
+    style = connection.dialect.paramstyle
+    return connection.exec_driver_sql(text if style == "qmark" else text.replace("?", "%s"), values).one()
 
 
 def read_size(connection: Connection) -> int:

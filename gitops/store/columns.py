@@ -4,15 +4,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
-from sqlalchemy import BigInteger, Dialect, Text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import TEXT, BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from gitops.store.storable import to_storable, to_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SORTED = postgresql.TEXT(collation="C")
+_SORTED = TEXT(collation="C")
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return the whole microseconds since 1970 in UTC of an instant that knows its offset."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 class Instant(TypeDecorator[datetime]):
@@ -24,7 +28,7 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Return the microseconds of an instant that knows its offset."""
         del dialect
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Return the instant in UTC."""

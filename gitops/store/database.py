@@ -7,7 +7,7 @@ conflict. A transaction that gave way to another one, or may or may not have bee
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol, TypeVar, assert_never
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _TRIES = 8
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
+# What only a database says that is there and kept nothing: the outcome is known, whatever had begun.
+_ANSWERS = {Failure.AGAIN, Failure.BUSY, Failure.REFUSED, Failure.UNSTORABLE}
 
 
 class Kind(Protocol):
@@ -47,8 +49,20 @@ class Kind(Protocol):
         """Give a connection whose work is kept all or not at all; quietly, nobody who waits for work is told."""
         ...
 
+    def run_alone(self, text: str, parameters: Sequence[object], *, begun: Callable[[], None]) -> None:
+        """Carry out one statement as a transaction of its own.
+
+        Args:
+            begun: called before anything may be kept.
+        """
+        ...
+
     def time(self, connection: Connection) -> datetime:
         """Return the database's clock, in UTC."""
+        ...
+
+    def own_time(self) -> datetime | None:
+        """Return the database's clock where that is this host's, None where it is a server's."""
         ...
 
     def lock_schema(self, connection: Connection) -> None:
@@ -140,7 +154,23 @@ class Database:
         ending = _Ending()
         with self._translated(ending), self.kind.writing(is_quiet=is_quiet) as connection:
             yield connection
-            ending.has_begun = True
+            ending.begin()
+
+    def run_alone(self, text: str, parameters: Sequence[object]) -> None:
+        """Carry out one statement as a transaction of its own: the shortest way in, for those who write all the time.
+
+        Raises:
+            RetryError: `DatabaseBusy` when a lock was not won in time, `DatabaseUnavailable`.
+            UnknownOutcomeError: the connection was lost before the answer came.
+            ConflictError: an invariant refused a row, so that none is kept.
+        """
+        ending = _Ending()
+        with self._translated(ending):
+            self.kind.run_alone(text, parameters, begun=ending.begin)
+
+    def own_time(self) -> datetime | None:
+        """Return the time where this process knows it without asking, None where only the server does."""
+        return self._clock() if self._clock else self.kind.own_time()
 
     def repeat(self, attempt: Callable[[bool], T], *, patience: float = LOCK_SECONDS) -> T:
         """Carry out a transaction, again and whole when it gave way, lost its connection or may not have been kept.
@@ -211,7 +241,7 @@ class Database:
     def _translate(self, raw: BaseException, *, may_be_kept: bool) -> Exception:
         told = self.kind.describe(raw)
         failure = self.kind.failure(raw)
-        if may_be_kept and failure is not Failure.AGAIN:
+        if may_be_kept and failure not in _ANSWERS:
             return UnknownOutcomeError("DatabaseUnavailable", f"the connection was lost in a commit: {told}")
         match failure:
             case Failure.AGAIN:
@@ -235,3 +265,7 @@ class _Ending:
     """Whether a transaction's commit has begun."""
 
     has_begun = False
+
+    def begin(self) -> None:
+        """Note that something may be kept from now on."""
+        self.has_begun = True

@@ -7,18 +7,15 @@ from sqlalchemy import select
 
 from gitops.errors import ConflictError
 from gitops.ports import Received
-from gitops.records import Command, Delivery, DeliveryFacts, Record
+from gitops.records import Command, Delivery, Record
 from gitops.steps import Phase, Queue
-from gitops.store.bulk import insert_all
 from gitops.store.entries import record_event
 from gitops.store.jobs import end_job, new_job, wake_job
 from gitops.store.rows import (
     COMMAND,
-    DELIVERY,
     PROMOTION,
     ROLLOUT,
     Kind,
-    Row,
     insert_new,
     insert_new_rows,
     read_one,
@@ -82,42 +79,16 @@ def save_command(tx: Transaction, command: Command) -> Command:
     return kept
 
 
-_OWN = ("id", "cause", "source", "event", "body_sha256", "body")
-_NO_FACTS = DeliveryFacts()
-
-
-class KnownError(Exception):
-    """Some of a batch may be known already, so nothing of it was kept."""
-
-
-def save_new_deliveries(tx: Transaction, batch: Sequence[Delivery]) -> list[Received]:
-    """Store deliveries that are all new, as nearly all are, by the shortest way there is.
-
-    Raises:
-        KnownError: the transaction must be given up, and `save_deliveries` asked.
-    """
-    ordered = sorted(batch, key=lambda delivery: delivery.id)
-    rows = [[getattr(delivery, name) for name in _OWN] for delivery in ordered]
-    start = {"phase": Phase.PENDING.value, "step": "", "revision": 0, "created_at": tx.now, "updated_at": tx.now}
-    shared = start | {"reason": "", "message": "", "facts": _NO_FACTS}
-    if insert_all(tx.connection, deliveries, rows, columns=_OWN, shared=shared) != len(batch):
-        raise KnownError
-    job = new_job(DELIVERY.name, "", queue=Queue.CONTROL, due=tx.now)
-    del job["subject"]
-    insert_all(tx.connection, jobs, [[delivery.id] for delivery in ordered], columns=("subject",), shared=job)
-    return [Received.NEW] * len(batch)
-
-
 def save_deliveries(tx: Transaction, batch: Sequence[Delivery]) -> list[Received]:
-    """Store deliveries and their jobs, and say for each what became of it; sorted, so that writers cannot entangle."""
+    """Store deliveries, and say for each what became of it; sorted, so that writers cannot entangle.
+
+    Their jobs are made by the database.
+    """
     first: dict[str, Delivery] = {}
     for delivery in batch:
         first.setdefault(delivery.id, delivery)
     rows = [to_row(_fresh(tx, first[guid])) for guid in sorted(first)]
     new = insert_new_rows(tx.connection, deliveries, rows) if rows else set()
-    made: list[Row] = [new_job(DELIVERY.name, guid, queue=Queue.CONTROL, due=tx.now) for guid in sorted(new)]
-    if made:
-        insert_new_rows(tx.connection, jobs, made)
     digests = _stored_digests(tx, first.keys() - new) | {guid: first[guid].body_sha256 for guid in new}
     unseen = set(new)
     return [_receive(delivery, digests, unseen) for delivery in batch]

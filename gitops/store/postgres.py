@@ -7,7 +7,7 @@ holds its job's row), and the unique indexes refuse the rest. Readers see one sn
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -17,11 +17,13 @@ from psycopg import errors as pg
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from gitops.errors import InputError
-from gitops.store.failures import LOCK_SECONDS, Failure
+from gitops.store.failures import LOCK_SECONDS, Failure, busy
+from gitops.store.tables import tell_postgresql
 
+tell_postgresql()
 DRIVER = "postgresql+psycopg"
 OLDEST = 14
 """The oldest major version that its makers still mend."""
@@ -42,7 +44,8 @@ _BEGIN_READING = (
 )
 # After the commit, not in it: a NOTIFY inside makes all commits of the database wait for each other's fsync. One that
 # is lost with its process costs the relay a second.
-_COMMIT = f"COMMIT; NOTIFY {CHANNEL}"
+_NOTIFY = f"NOTIFY {CHANNEL}"
+_COMMIT = f"COMMIT; {_NOTIFY}"
 _SCHEMA_LOCK = 0x6C61756E63687069  # "launchpi"
 # A stopped process must not hold its locks: a transaction of ours never idles. A server that was told not to wait for
 # its disk is asked to, as far as one session may.
@@ -103,7 +106,9 @@ class PostgresKind:
         self.engine = _open(url.set(drivername=DRIVER), password)
         self._writer = self.engine.execution_options(**{_BEGIN: _BEGIN_WRITING})
         self._watch_lock = threading.Lock()
-        self._watcher: PoolProxiedConnection | None = None
+        self._watcher: psycopg.Connection[Any] | None = None
+        self._door_lock = threading.Lock()
+        self._door: psycopg.Connection[Any] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -122,11 +127,48 @@ class PostgresKind:
             yield connection
             connection.exec_driver_sql("COMMIT" if is_quiet else _COMMIT)
 
+    def run_alone(self, text: str, parameters: Sequence[object], *, begun: Callable[[], None]) -> None:
+        """Carry out one statement as a transaction of its own, and tell who waits for work: one way there and back.
+
+        Args:
+            begun: called before anything may be kept.
+
+        Raises:
+            RetryError: `DatabaseBusy` when other threads held the connection for too long.
+        """
+        if not self._door_lock.acquire(timeout=LOCK_SECONDS):
+            raise busy()
+        try:
+            if self._door is None:
+                self._door = self._connect()
+            begun()
+            with self._door.pipeline() as pipeline:
+                self._door.execute(text, parameters)
+                # So that what follows is no part of it.
+                pipeline.sync()
+                self._door.execute(_NOTIFY)
+        except psycopg.Error as error:
+            if self.failure(error) in {Failure.LOST, Failure.BROKEN}:
+                self._close_door()
+            raise
+        finally:
+            self._door_lock.release()
+
+    def _close_door(self) -> None:
+        if self._door is not None:
+            with suppress(psycopg.Error):
+                self._door.close()
+            self._door = None
+
     def time(self, connection: Connection) -> datetime:
         """Return the server's clock, in UTC; in a transaction that writes, as it was when that began."""
         known = connection.info.get(_TIME)
         moment = connection.exec_driver_sql(_CLOCK).scalar_one() if known is None else known
         return _EPOCH + timedelta(microseconds=moment)
+
+    def own_time(self) -> None:
+        """Return nothing: only the server knows its time."""
+        return
 
     def lock_schema(self, connection: Connection) -> None:
         """Make everybody else who would change the schema wait until this transaction ends."""
@@ -144,20 +186,22 @@ class PostgresKind:
             if self._watcher is None:
                 self._watcher = self._listen()
                 return True
-            connection = cast("psycopg.Connection[Any]", self._watcher.dbapi_connection)
             try:
-                return sum(1 for _ in connection.notifies(timeout=0)) > 0
+                return sum(1 for _ in self._watcher.notifies(timeout=0)) > 0
             except psycopg.Error:
                 self._stop_listening()
                 raise
 
-    def _listen(self) -> PoolProxiedConnection:
-        watcher = self.engine.raw_connection()
-        watcher.detach()
-        cursor = watcher.cursor()
-        cursor.execute(f"LISTEN {CHANNEL}")
-        cursor.close()
+    def _listen(self) -> psycopg.Connection[Any]:
+        watcher = self._connect()
+        watcher.execute(f"LISTEN {CHANNEL}")
         return watcher
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        """Return a connection that the pool knows nothing of: whoever asked for it closes it."""
+        made = self.engine.raw_connection()
+        made.detach()
+        return cast("psycopg.Connection[Any]", made.dbapi_connection)
 
     def _stop_listening(self) -> None:
         if self._watcher is not None:
@@ -180,6 +224,8 @@ class PostgresKind:
         """Close every connection."""
         with self._watch_lock:
             self._stop_listening()
+        with self._door_lock:
+            self._close_door()
         self.engine.dispose()
 
 

@@ -10,11 +10,20 @@ from gitops.ports import Resting
 from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
 from gitops.store.rows import KINDS, read_all, read_one
-from gitops.store.tables import declined, deliveries, environments, holds, promotions, rollouts, trainings, versions
+from gitops.store.tables import (
+    OPEN_PHASES,
+    declined,
+    deliveries,
+    environments,
+    holds,
+    promotions,
+    rollouts,
+    trainings,
+    versions,
+)
 
 _RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
 _HANDED_OVER = "hand_over"  # the step after a training's version was registered
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 _TRAINED = ("repository_id", "ref", "commit", "config_path", "config_sha256")  # as the index `one_unforced_training`
 
 
@@ -78,7 +87,7 @@ def read_resting(connection: Connection, repository_id: int, *, commit: str) -> 
     """Return the environments that were in sync with a commit and have no rollout under way."""
     columns = (environments.c[name] for name in _RESTING)
     here = (rollouts.c.repository_id == environments.c.repository_id, rollouts.c.path == environments.c.path)
-    moving = select(rollouts.c.id).where(*here, rollouts.c.phase.in_(_OPEN)).exists()
+    moving = select(rollouts.c.id).where(*here, rollouts.c.phase.in_(OPEN_PHASES)).exists()
     rest = (environments.c.sync.in_((Sync.SYNCED.value, Sync.UNPINNED.value)), environments.c.message == "")
     where = (environments.c.repository_id == repository_id, environments.c.pin_commit == commit, *rest, ~moving)
     # The driver's own rows: every column is text, and a row object for each pin would take longer than the query.
@@ -110,7 +119,7 @@ def read_is_declined(connection: Connection, repository_id: int, *, environment:
 
 def read_open_promotions(connection: Connection, repository_id: int, *, environment: str | None) -> list[Promotion]:
     """Return the promotions that are not over, oldest first."""
-    where = [promotions.c.repository_id == repository_id, promotions.c.phase.in_(_OPEN)]
+    where = [promotions.c.repository_id == repository_id, promotions.c.phase.in_(OPEN_PHASES)]
     if environment is not None:
         where.append(promotions.c.environment == environment)
     return read_all(connection, promotions, Promotion, *where, order=(promotions.c.created_at, promotions.c.id))
@@ -130,7 +139,7 @@ def read_active_rollouts(connection: Connection, *, target: str, host: str, endp
     """Return an endpoint's rollouts that are not over, oldest first."""
     here = (rollouts.c.target == target, rollouts.c.host == host, rollouts.c.endpoint == endpoint)
     oldest = (rollouts.c.created_at, rollouts.c.id)
-    return read_all(connection, rollouts, Rollout, *here, rollouts.c.phase.in_(_OPEN), order=oldest)
+    return read_all(connection, rollouts, Rollout, *here, rollouts.c.phase.in_(OPEN_PHASES), order=oldest)
 
 
 def read_newest_rollout(connection: Connection, repository_id: int, *, path: str) -> Rollout | None:

@@ -13,11 +13,11 @@ from sqlalchemy.sql import ColumnElement
 from gitops.audit.entry import Event
 from gitops.records import Cause, Promotion, Rollout, Training
 from gitops.retention import Kind, Needed, Spent
-from gitops.steps import Phase
 from gitops.store.entries import actor_of, cause_of, to_evidence
 from gitops.store.jobs import State
-from gitops.store.rows import KINDS, read_all
+from gitops.store.rows import KINDS, TRAINING, read_all
 from gitops.store.tables import (
+    OPEN_PHASES,
     deliveries,
     effects,
     environments,
@@ -31,7 +31,6 @@ from gitops.store.tables import (
 )
 from gitops.store.transaction import Transaction
 
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 _ROLLBACKS = 3  # how many earlier versions an environment may go back to without fetching them again
 _ROLLOUTS = 5  # of an environment, looked at for what has no verdict of ours
 _STEP = 400  # names in one question; SQLite takes 32766 values, older ones 999
@@ -40,7 +39,7 @@ _EMPTY = b""
 
 def read_needed(connection: Connection) -> Needed:
     """Return what the records may ask for at any time."""
-    going = read_all(connection, trainings, Training, trainings.c.phase.in_(_OPEN), order=(trainings.c.id,))
+    going = read_all(connection, trainings, Training, trainings.c.phase.in_(OPEN_PHASES), order=(trainings.c.id,))
     rolling = _rollouts(connection)
     versioned = _named_versions(connection, going, rolling)
     known = _environments_and_models(connection, versioned)
@@ -56,7 +55,7 @@ def read_needed(connection: Connection) -> Needed:
 def _rollouts(connection: Connection) -> list[Rollout]:
     """Return the rollouts that are not over, and the last ones of each environment."""
     newest = (rollouts.c.created_at.desc(), rollouts.c.id.desc())
-    found = read_all(connection, rollouts, Rollout, rollouts.c.phase.in_(_OPEN), order=newest)
+    found = read_all(connection, rollouts, Rollout, rollouts.c.phase.in_(OPEN_PHASES), order=newest)
     for row in connection.execute(select(environments.c.repository_id, environments.c.path)):
         here = (rollouts.c.repository_id == row.repository_id, rollouts.c.path == row.path)
         found += read_all(connection, rollouts, Rollout, *here, order=newest, limit=_ROLLOUTS)
@@ -67,7 +66,7 @@ def _named_versions(
     connection: Connection, going: Iterable[Training], rolling: Iterable[Rollout]
 ) -> set[tuple[str, str]]:
     """Return every model and version that something open names, that serves, is pinned, or may be gone back to."""
-    opened = read_all(connection, promotions, Promotion, promotions.c.phase.in_(_OPEN), order=(promotions.c.id,))
+    opened = read_all(connection, promotions, Promotion, promotions.c.phase.in_(OPEN_PHASES), order=(promotions.c.id,))
     found = {(training.model, training.facts.version or "") for training in going}
     found |= {(promotion.model, promotion.version) for promotion in opened}
     for rollout in rolling:
@@ -155,7 +154,7 @@ def _spent_bodies(before: datetime) -> tuple[ColumnElement[bool], ...]:
     these only old ones are looked at.
     """
     old = (deliveries.c.created_at < before, deliveries.c.updated_at < before)
-    return has_body, *old, deliveries.c.phase.not_in(_OPEN)
+    return has_body, *old, deliveries.c.phase.not_in(OPEN_PHASES)
 
 
 def _spent_effects(before: datetime) -> Select[str]:
@@ -172,15 +171,17 @@ def _spent_effects(before: datetime) -> Select[str]:
 
 
 def _spent_jobs(before: datetime) -> Select[int]:
-    """Choose jobs of stories that are over, and of the reports about them.
+    """Choose jobs of stories that are over, of the reports about them, and of what was cleared up behind them.
 
     Should somebody wake one again, its row comes back and ends at once.
     """
     ended = []
     for kind in KINDS.values():
-        old = select(kind.table.c.id).where(kind.table.c.phase.not_in(_OPEN), kind.table.c.updated_at < before)
+        old = select(kind.table.c.id).where(kind.table.c.phase.not_in(OPEN_PHASES), kind.table.c.updated_at < before)
         record = old.where(kind.table.c.id == jobs.c.subject).exists()
         reported = old.where(literal(f"{kind.name}:").concat(kind.table.c.id) == jobs.c.subject).exists()
         ended.append(and_(jobs.c.kind == kind.name, jobs.c.state == State.OVER.value, record))
         ended.append(and_(jobs.c.kind == "report", jobs.c.state == State.IDLE.value, reported))
+        if kind is TRAINING:
+            ended.append(and_(jobs.c.kind == "runs", jobs.c.state == State.IDLE.value, record))
     return select(jobs.c.id).where(or_(*ended)).order_by(jobs.c.id)

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, Table, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ColumnElement
 
 from gitops.records import Command, Delivery, Frozen, Promotion, Record, Rollout, Training
 from gitops.store import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 M = TypeVar("M", bound=Frozen)
 Row = dict[str, object]
@@ -136,4 +139,8 @@ def hold_name(connection: Connection, name: str) -> None:
 
 def _insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """Return the insert that knows ON CONFLICT, which SQLAlchemy keeps with each dialect."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - megabytes, for those who have that database
+
+    return postgresql.insert(table)

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,7 @@ class SqliteKind:
         self._watch_lock = threading.Lock()
         self._watcher: PoolProxiedConnection | None = None
         self._seen = -1
+        self._door: PoolProxiedConnection | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -85,9 +86,39 @@ class SqliteKind:
         finally:
             self._write_lock.release()
 
+    def run_alone(self, text: str, parameters: Sequence[object], *, begun: Callable[[], None]) -> None:
+        """Carry out one statement as a transaction of its own, on a connection that does nothing else.
+
+        Each call into the driver gives up the interpreter's lock and a busy event loop is slow to give it back: here
+        it is given up once, for beginning, writing and waiting for the disk together.
+
+        Args:
+            begun: called before anything may be kept.
+
+        Raises:
+            RetryError: `DatabaseBusy` when the write lock was not won in time.
+        """
+        if not self._write_lock.acquire(timeout=LOCK_SECONDS):
+            raise busy()
+        try:
+            if self._door is None:
+                self._door = self.engine.raw_connection()
+                self._door.detach()
+                self._door.cursor().execute("PRAGMA busy_timeout=0")
+            cursor = self._door.cursor()
+            begun()
+            _insist(lambda: cursor.execute(text, parameters))
+            cursor.close()
+        finally:
+            self._write_lock.release()
+
     def time(self, connection: Connection) -> datetime:
         """Return the time in UTC; SQLite is a library, so its clock is the host's."""
         del connection
+        return self.own_time()
+
+    def own_time(self) -> datetime:
+        """Return the time in UTC."""
         return datetime.now(UTC)
 
     def lock_schema(self, connection: Connection) -> None:
@@ -129,6 +160,10 @@ class SqliteKind:
             if self._watcher is not None:
                 self._watcher.close()
                 self._watcher = None
+        with self._write_lock:
+            if self._door is not None:
+                self._door.close()
+                self._door = None
         self.engine.dispose()
 
 
@@ -173,22 +208,28 @@ def _begin(connection: Connection) -> None:
 
 
 def _win_lock(connection: Connection) -> None:
-    """Begin to write as soon as no other process does.
+    """Begin to write as soon as no other process does."""
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        _insist(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    finally:
+        connection.exec_driver_sql(_PATIENCE)
+
+
+def _insist(write: Callable[[], object]) -> None:
+    """Try until no other process writes.
 
     SQLite's own naps grow to 100 ms: under a steady load of short transactions, whoever came first would wait longest.
     """
     begun = time.monotonic()
-    connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except OperationalError as error:
-                waited = time.monotonic() - begun
-                if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _BUSY or waited > LOCK_SECONDS:
-                    raise
-                time.sleep(min(_LONGEST_NAP, max(_SHORTEST_NAP, waited / 8)) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
-            else:
-                return
-    finally:
-        connection.exec_driver_sql(_PATIENCE)
+    while True:
+        try:
+            write()
+        except (OperationalError, sqlite3.OperationalError) as error:
+            raw = error.orig if isinstance(error, OperationalError) else error
+            waited = time.monotonic() - begun
+            if getattr(raw, "sqlite_errorcode", 0) & 0xFF not in _BUSY or waited > LOCK_SECONDS:
+                raise
+            time.sleep(min(_LONGEST_NAP, max(_SHORTEST_NAP, waited / 8)) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
+        else:
+            return

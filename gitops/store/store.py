@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from gitops import __version__
 from gitops.audit import merkle
 from gitops.audit.entry import Event, Service
-from gitops.errors import StalledError
+from gitops.errors import ConflictError, StalledError
 from gitops.ports import AuditNote, AuditRow, Claim, Exit, JobView, QueueDepth, Received, Resting
 from gitops.ports.tallies import Tallies
 from gitops.records import (
@@ -35,6 +35,7 @@ from gitops.store.checks import check_joins
 from gitops.store.database import Database, open_database
 from gitops.store.failures import LOCK_SECONDS
 from gitops.store.finish import finish_claim
+from gitops.store.ingest import insert_deliveries
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
 from gitops.store.transaction import Transaction, transaction
@@ -111,10 +112,14 @@ class SqlStore:
 
     def save_deliveries(self, batch: Sequence[Delivery]) -> list[Received]:
         """Store deliveries in one transaction; the answers come in the batch's order."""
+        if not batch:
+            return []
         try:
-            return self._write(lambda tx: opening.save_new_deliveries(tx, batch)) if batch else []
-        except opening.KnownError:
+            self._database.repeat(lambda _: insert_deliveries(self._database, batch))
+        except ConflictError:
+            # Some are known already: each is looked at by itself.
             return self._write(lambda tx: opening.save_deliveries(tx, batch))
+        return [Received.NEW] * len(batch)
 
     def save_command(self, command: Command) -> Command:
         """Store a command and its job, or return the one that has the same idempotency key."""

@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0003"
+SCHEMA = "0005"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -31,7 +31,8 @@ metadata = MetaData()
 
 
 def _unique(name: str, *columns: Column[str], where: ColumnElement[bool]) -> Index:
-    return Index(name, *columns, unique=True, sqlite_where=where, postgresql_where=where)
+    # PostgreSQL gets the same from `tell_postgresql`.
+    return Index(name, *columns, unique=True, sqlite_where=where)
 
 
 def _words(*names: str) -> Iterable[Column[str]]:
@@ -72,7 +73,7 @@ jobs = Table(
     Index("jobs_by_due", "queue", "due", "id"),
 )
 _open = jobs.c.state != "over"
-Index("open_jobs", jobs.c.due, jobs.c.id, sqlite_where=_open, postgresql_where=_open)
+Index("open_jobs", jobs.c.due, jobs.c.id, sqlite_where=_open)
 
 deliveries = _record(
     "deliveries",
@@ -86,7 +87,6 @@ Index(
     deliveries.c.created_at,
     deliveries.c.id,
     sqlite_where=has_body,
-    postgresql_where=has_body,
 )
 
 trainings = _record(
@@ -130,6 +130,15 @@ rollouts = _record(
 _endpoint = (rollouts.c.target, rollouts.c.host, rollouts.c.endpoint)
 _unique("one_running_rollout", *_endpoint, where=rollouts.c.phase == "Running")
 _unique("one_pending_rollout", *_endpoint, where=rollouts.c.phase == "Pending")
+
+# The phases are no parameters, as with `has_body` above.
+OPEN_PHASES: tuple[ColumnElement[str], ...] = tuple(literal_column(f"'{phase}'") for phase in ("Pending", "Running"))
+"""The phases of a story under way, for questions that an index of those alone answers."""
+
+for _story in (trainings, promotions, rollouts):
+    _under_way = _story.c.phase.in_(OPEN_PHASES)
+    Index(f"open_{_story.name}", _story.c.phase, sqlite_where=_under_way)
+    Index(f"{_story.name}_by_change", _story.c.updated_at)
 
 commands = _record(
     "commands",
@@ -221,9 +230,9 @@ audit_entries = Table(
 audit_nodes = Table(
     "audit_nodes",
     metadata,
-    Column("level", Integer, primary_key=True, autoincrement=False),
-    Column("index", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", LargeBinary, nullable=False),
+    # The number of the first of these hashes, which are joined: see `merkle.number_node`.
+    Column("start", _NUMBER, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
 )
 
 audit_head = Table(
@@ -240,3 +249,14 @@ audit_checkpoints = Table(
     Column("note", Word, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+
+
+def tell_postgresql() -> None:
+    """Give PostgreSQL's indexes the conditions of SQLite's.
+
+    To name its dialect above would load it, megabytes, into every process that has the other database.
+    """
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        where = index.dialect_options["sqlite"]["where"]
+        if where is not None:
+            index.dialect_options["postgresql"]["where"] = where

@@ -11,14 +11,12 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.ports.tallies import ANCHOR_REF, JobTally, Tallies, read_anchored
 from gitops.records import DeliveryFacts, Role
-from gitops.steps import Phase
 from gitops.store.audit_log import read_size
 from gitops.store.jobs import State
 from gitops.store.leading import read_lead_end
 from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING
-from gitops.store.tables import audit_checkpoints, deliveries, holds, jobs, repositories, watched_refs
+from gitops.store.tables import OPEN_PHASES, audit_checkpoints, deliveries, holds, jobs, repositories, watched_refs
 
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 _DAY = timedelta(days=1)
 _RECENTLY = timedelta(minutes=15)
 _NEWEST = 1000
@@ -35,7 +33,7 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     is_open = holds.c.lifted_at.is_(None)
     return Tallies(
         jobs=_read_jobs(connection, now),
-        open_stories=_read_stories(connection, lambda phase, _: phase.in_(_OPEN)),
+        open_stories=_read_stories(connection, lambda phase, _: phase.in_(OPEN_PHASES)),
         ended_stories=_read_ended(connection, now - _DAY),
         just_ended=_read_ended(connection, now - _RECENTLY),
         deliveries=_read_deliveries(connection),
@@ -92,7 +90,7 @@ def _read_ended(connection: Connection, since: datetime) -> dict[tuple[str, str]
     counts: dict[tuple[str, str], int] = {}
     for kind in (TRAINING, PROMOTION, ROLLOUT):
         table = kind.table.c
-        is_there = ~table.phase.in_(_OPEN) & (table.updated_at > since)
+        is_there = ~table.phase.in_(OPEN_PHASES) & (table.updated_at > since)
         query = select(table.phase, func.count()).where(is_there).group_by(table.phase)
         counts |= {(kind.name, phase): count for phase, count in connection.execute(query)}
     return counts

@@ -27,6 +27,7 @@ from gitops.store.rows import (
     write_row,
 )
 from gitops.store.tables import (
+    OPEN_PHASES,
     declined,
     environments,
     holds,
@@ -53,8 +54,6 @@ from gitops.writes import (
 )
 
 M = TypeVar("M", bound=Record)
-
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 
 
 def apply_write(tx: Transaction, write: object, cause: Cause) -> None:
@@ -83,7 +82,7 @@ def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
     here = (promotions.c.repository_id == new.repository_id, promotions.c.environment == new.environment)
     model = (*here, promotions.c.model == new.model)
     hold_name(tx.connection, f"promotion:{new.repository_id}:{new.environment}:{new.model}")
-    old = _hold_open(tx, PROMOTION, Promotion, *model, promotions.c.phase.in_(_OPEN))
+    old = _hold_open(tx, PROMOTION, Promotion, *model, promotions.c.phase.in_(OPEN_PHASES))
     if old is not None and old.version == new.version:
         wake_job(tx, PROMOTION.name, old.id, queue=Queue.CONTROL, after=None)
         return
@@ -224,7 +223,11 @@ def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
         )
         tx.record(event)
     for kind, table in ((PROMOTION, promotions), (ROLLOUT, rollouts)):
-        waiting = (table.c.repository_id == write.repository_id, table.c.path == write.path, table.c.phase.in_(_OPEN))
+        waiting = (
+            table.c.repository_id == write.repository_id,
+            table.c.path == write.path,
+            table.c.phase.in_(OPEN_PHASES),
+        )
         wake_jobs(tx, kind.name, select(table.c.id).where(*waiting))
 
 

@@ -1,5 +1,8 @@
 """The target on this machine: an HTTP client of the endpoint host's management API."""
 
+import gitops.telemetry.lean_httpx  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -33,4 +33,6 @@ def current() -> Mapping[str, Field]:
 
 
 def _merged(fields: Mapping[str, Field]) -> dict[str, Field]:
-    return {**_fields.get(), **{name: value for name, value in fields.items() if value != ""}}
+    told = {name: value for name, value in fields.items() if value != ""} if "" in fields.values() else fields
+    known = _fields.get()
+    return {**known, **told} if known else dict(told)

@@ -1,4 +1,4 @@
-"""What a training prints, made safe to keep and to show: secrets masked, control characters spelled out. Pure.
+"""What a training prints, made safe to keep and to show: secrets masked, control characters spelled out. No IO.
 
 Masked are the granted secrets in every common spelling (raw, Base64 at each alignment, percent-encoded, hexadecimal,
 escaped as JSON or HTML) and whatever looks like a well-known token. Anything further, reversed or encoded twice say,
@@ -6,9 +6,9 @@ passes: a training must not be granted what its log may not show.
 """
 
 import base64
-import html
 import json
 import re
+import threading
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
@@ -18,6 +18,8 @@ MASK = b"***"
 _SHORTEST_ENCODED = 6
 # A secret of several lines (a PEM key) is printed line by line; its lines of this length are secrets of their own.
 _SHORTEST_LINE = 8
+# As `html.escape` writes them, whose module brings a table of 2,000 names into every process that logs.
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 # How far a token of the well-known kinds may reach beyond a cut, in bytes.
 _TOKEN_REACH = 1024
 
@@ -67,6 +69,30 @@ class Redactor:
         return at
 
 
+class Masks:
+    """Masks every secret that this process has read, whenever it read it: what a new one replaced stays masked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._secrets: set[str] = set()
+        self._redactor: Redactor | None = None
+
+    def learn(self, *secrets: str) -> None:
+        """Mask these as well from now on."""
+        with self._lock:
+            if not self._secrets.issuperset(secrets):
+                self._secrets.update(secrets)
+                self._redactor = None  # made when something is written: a command that writes no log needs none
+
+    def mask(self, text: bytes) -> bytes:
+        """Return the text with every secret replaced."""
+        with self._lock:
+            if self._redactor is None:
+                self._redactor = Redactor(self._secrets)
+            redactor = self._redactor
+        return redactor.mask(text)
+
+
 def show_controls(text: str) -> str:
     r"""Return a text with control characters written as `\x1b`, so that it stays one line and moves no cursor."""
     return _CONTROLS.sub(_spell_out, text)
@@ -98,7 +124,7 @@ def _spellings(value: str) -> Iterable[bytes]:
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],
-        html.escape(value),
+        value.translate(_HTML),
     )
     yield from (text.encode() for text in texts if len(text) >= _SHORTEST_ENCODED)
 

@@ -11,6 +11,7 @@ from gitops.audit.verify import Code, find_first_bad, verify_bundle
 from tests.support.audit_log import (
     KEY,
     OTHER_KEY,
+    hash_nodes,
     make_entries,
     make_entry,
     sign_head,
@@ -95,8 +96,7 @@ def test_attack_88_rewritten_log_is_a_fork_when_signed_with_the_stolen_key(tmp_p
 
 def test_attack_88_consistency_fails_when_history_before_the_anchor_was_rewritten() -> None:
     entries = [FORGED, *make_entries(8)[1:]]
-    nodes = merkle.extend(0, map(merkle.hash_leaf, entries), read_node=lambda _level, _index: b"")
-    stored = {(node.level, node.index): node.digest for node in nodes}
+    stored = hash_nodes(entries)
     proof = merkle.prove_consistency(5, 8, read_node=lambda level, index: stored[level, index])
     anchored = merkle.root_of(merkle.hash_leaf(entry) for entry in make_entries(5))
     rewritten = merkle.root_of(merkle.hash_leaf(entry) for entry in entries)
@@ -116,7 +116,7 @@ def test_attack_89_two_heads_of_one_size_are_a_fork_when_both_are_signed(tmp_pat
 def test_attack_90_proof_is_refused_when_checked_with_the_head_of_another_size() -> None:
     entries = make_entries(40)
     leaves = [merkle.hash_leaf(entry) for entry in entries]
-    stored = {(n.level, n.index): n.digest for n in merkle.extend(0, leaves, read_node=lambda _level, _index: b"")}
+    stored = hash_nodes(entries)
 
     def read(level: int, index: int) -> bytes:
         return stored[level, index]

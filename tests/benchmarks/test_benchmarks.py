@@ -9,6 +9,8 @@ from tests.benchmarks.figures import Curve, Measured, Must, Reach, Row, Scale
 from tests.benchmarks.report import draw, goal, lines, verdict
 
 
+# On a busy machine: whole stacks are started here, and environments made.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_gives_its_rows_and_curves(name: str) -> None:
     result = run(name, Scale(is_quick=True))

@@ -1,54 +1,26 @@
+"""The Mirror port against Git over loopback: branches that come, move and go, and everything that is read."""
+
 import contextlib
 import os
 import shutil
-import stat
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops.errors import ConflictError, LaunchpinError, NotFoundError, RefusedError, RetryError, StalledError
-from gitops.forge.checkout import TreeLimits
+from gitops.errors import ConflictError, NotFoundError, RefusedError, RetryError, StalledError
 from gitops.forge.mirror import GitMirror, MirrorLimits
 from gitops.records import Repository, Role
+from tests.contract.mirror_rig import make_mirror, mirror, origin, repository, server
 from tests.faults.outside import FOREVER, BadReply, running_outside
 from tests.support.forge import ForgeUnderTest, running_forge
-from tests.support.githttp import GitServer, Origin, git, serve_git
+from tests.support.githttp import GitServer, Origin, git
 
 if TYPE_CHECKING:
     from gitops.ports import Mirror
 
-TOKEN = "a-token-that-must-not-leak"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    with serve_git(tmp_path / "origins") as running:
-        yield running
-
-
-@pytest.fixture
-def origin(server: GitServer) -> Origin:
-    return Origin.make(server.root / "acme" / "iris.git")
-
-
-@pytest.fixture
-def repository(server: GitServer) -> Repository:
-    return Repository(id=7, full_name="acme/iris", role=Role.MODEL, clone_url=server.url("acme/iris"))
-
-
-def make_mirror(tmp_path: Path, server: GitServer, limits: MirrorLimits | None = None) -> GitMirror:
-    return GitMirror(tmp_path / "mirrors", forge_api=server.api, token=TOKEN, limits=limits)
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, server: GitServer) -> GitMirror:
-    return make_mirror(tmp_path, server)
+__all__ = ["mirror", "origin", "repository", "server"]
 
 
 @pytest.fixture
@@ -58,25 +30,6 @@ def world(tmp_path: Path) -> Iterator[tuple[GitMirror, Repository, ForgeUnderTes
         made = forge.repository()
         known = Repository(id=made.id, full_name=made.full_name, role=Role.DEPLOY, clone_url=made.clone_url)
         yield GitMirror(tmp_path / "mirrors", forge_api=forge.api, token=forge.bot), known, forge
-
-
-def die(tmp_path: Path, server: GitServer, repository: Repository, call: str, *, at: str) -> None:
-    """Make a call on the same mirrors in a process that is killed at a failpoint."""
-    code = f"""
-from pathlib import Path
-from gitops.forge.mirror import GitMirror
-from gitops.records import Repository
-mirror = GitMirror(Path({str(tmp_path / "mirrors")!r}), forge_api={server.api!r}, token="")
-repository = Repository.model_validate_json({repository.model_dump_json()!r})
-{call}
-"""
-    environment = os.environ | {"LAUNCHPIN_FAILPOINTS": f"{at}=kill"}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], check=False)
-    assert ended.returncode == -9
-
-
-def disk(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def test_mirror_has_all_methods_of_its_port(mirror: GitMirror) -> None:
@@ -301,273 +254,11 @@ def test_message_is_the_whole_text(mirror: GitMirror, origin: Origin, repository
     assert mirror.message(repository, head) == "Öne line\n\nBody\n\nLaunchpin-Hold: x\n"
 
 
-def test_i8_checkout_writes_exactly_the_commit(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    head = origin.commit(
-        {
-            "train.py": b"print(1)\r\n",
-            "bin/run": (0o100755, b"#!/bin/sh\n"),
-            "deep/er/x": b"\0\xff",
-            "sub": (0o160000, b"1" * 40),
-        }
-    )
-    origin.commit({"train.py": b"print(2)"})
-    into = tmp_path / "work" / "checkout"
-
-    mirror.checkout(repository, head, into)
-
-    assert disk(into) == {"train.py", "bin", "bin/run", "deep", "deep/er", "deep/er/x"}
-    assert (into / "train.py").read_bytes() == b"print(1)\r\n"
-    assert (into / "deep/er/x").read_bytes() == b"\0\xff"
-    assert os.access(into / "bin/run", os.X_OK)
-    assert not os.access(into / "train.py", os.X_OK)
-    assert {path.stat().st_mtime for path in [into, *into.rglob("*")]} == {1_700_000_001.0}
-    assert stat.S_IMODE(into.stat().st_mode) == 0o700
-    assert os.listdir(into.parent) == ["checkout"]  # noqa: PTH208 - hidden ones count
-
-
-def test_i8_bytes_that_are_not_the_commits_are_never_used(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    origin.commit({"a": b"1"})
-    mirror.fetch(repository)
-    inside = Origin(tmp_path / "mirrors" / "7.git")
-    head = inside.commit({"train.py": b"good"}, branch="x")
-    good, evil = (inside.path / "objects" / oid[:2] / oid[2:] for oid in (inside.blob(b"good"), inside.blob(b"evil")))
-    good.chmod(0o600)
-    good.write_bytes(evil.read_bytes())
-
-    with pytest.raises(RetryError) as caught:
-        mirror.checkout(repository, head, tmp_path / "work" / "into")
-
-    assert caught.value.reason == "MirrorBroken"
-    assert not list((tmp_path / "work").iterdir())
-    with pytest.raises(NotFoundError):
-        mirror.read(repository, head, "train.py")
-
-
-def test_checkout_refuses_when_the_folder_is_there(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    head = origin.commit({"a": b"1"})
-    (tmp_path / "there").mkdir()
-
-    with pytest.raises(ConflictError):
-        mirror.checkout(repository, head, tmp_path / "there")
-
-    assert disk(tmp_path / "there") == set()
-
-
-def test_checkout_fetches_once_more_when_the_commit_is_new(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    origin.commit({"a": b"1"})
-    mirror.fetch(repository)
-    newer = origin.commit({"a": b"2"})
-
-    mirror.checkout(repository, newer, tmp_path / "into")
-
-    assert (tmp_path / "into" / "a").read_bytes() == b"2"
-
-
-def test_i8_nothing_remains_when_a_checkout_dies_before_it_is_complete(
-    mirror: GitMirror, server: GitServer, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    head = origin.commit({"a": b"1"})
-    folder = tmp_path / "work"
-    call = f"mirror.checkout(repository, {head!r}, Path({str(folder / 'into')!r}))"
-    die(tmp_path, server, repository, call, at="checkout.before")
-    assert not (folder / "into").exists()
-    assert len(list(folder.iterdir())) == 1
-
-    mirror.checkout(repository, head, folder / "into")
-
-    assert [path.name for path in folder.iterdir()] == ["into"]
-
-
-def test_i8_a_clone_that_died_half_way_is_not_used(
-    mirror: GitMirror, server: GitServer, origin: Origin, repository: Repository, tmp_path: Path
-) -> None:
-    head = origin.commit({"a": b"1"})
-    die(tmp_path, server, repository, "mirror.fetch(repository)", at="mirror_clone.before")
-    assert not (tmp_path / "mirrors" / "7.git").exists()
-
-    mirror.fetch(repository)
-
-    assert mirror.heads(repository) == {"refs/heads/main": head}
-    assert sorted(os.listdir(tmp_path / "mirrors")) == [".home", "7.git", "7.lock"]  # noqa: PTH208 - hidden ones count
-
-
-@pytest.mark.parametrize("damage", ["HEAD", "config", "objects", "refs", "flipped"])
-def test_a_broken_mirror_is_made_anew(
-    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path, damage: str
-) -> None:
-    head = origin.commit({"a": b"1" * 1000})
-    mirror.fetch(repository)
-    folder = tmp_path / "mirrors" / "7.git"
-    if damage == "flipped":
-        pack = next(folder.glob("objects/pack/*.pack"))
-        pack.chmod(0o600)
-        raw = bytearray(pack.read_bytes())
-        raw[20] ^= 0xFF
-        pack.write_bytes(raw)
-    elif (folder / damage).is_dir():
-        os.rename(folder / damage, tmp_path / "moved")  # noqa: PTH104 - a folder into another
-    else:
-        (folder / damage).write_bytes(b"\0nonsense")
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            mirror.fetch(repository)
-            assert mirror.read(repository, head, "a") == b"1" * 1000
-            break
-        except (RetryError, NotFoundError):
-            assert time.monotonic() < deadline
-
-    assert mirror.heads(repository) == {"refs/heads/main": head}
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "reason"),
-    [
-        ("unavailable", RetryError, "ForgeUnavailable"),
-        ("drop", RetryError, "ForgeUnavailable"),
-        ("redirect", StalledError, "RepositoryMoved"),
-    ],
-)
-def test_fetch_names_the_failure_and_keeps_the_mirror(
-    mirror: GitMirror,
-    origin: Origin,
-    repository: Repository,
-    server: GitServer,
-    fault: str,
-    error: type[LaunchpinError],
-    reason: str,
-) -> None:
-    head = origin.commit({"a": b"1"})
-    mirror.fetch(repository)
-    server.fault = fault
-
-    with pytest.raises(error) as caught:
-        mirror.fetch(repository)
-
-    assert caught.value.reason == reason
-    assert TOKEN not in str(caught.value)
-    assert mirror.read(repository, head, "a") == b"1"
-
-
-def test_fetch_retries_later_when_the_forge_stalls(
-    tmp_path: Path, server: GitServer, origin: Origin, repository: Repository
-) -> None:
-    origin.commit({"a": b"1"})
-    server.fault = "stall"
-    mirror = make_mirror(tmp_path, server, MirrorLimits(fetch=0.3))
-
-    with pytest.raises(RetryError) as caught:
-        mirror.fetch(repository)
-
-    assert caught.value.reason == "GitTimeout"
-
-
-def test_fetch_says_when_nothing_listens(mirror: GitMirror, repository: Repository, server: GitServer) -> None:
-    away = repository.model_copy(update={"clone_url": "http://127.0.0.1:1/acme/iris.git"})
-    lonely = GitMirror(mirror._root, forge_api="http://127.0.0.1:1/api/v3", token="")  # noqa: SLF001 - the same folder
-
-    with pytest.raises(RetryError) as caught:
-        lonely.fetch(away)
-
-    assert caught.value.reason == "ForgeUnavailable"
-    assert server.asked == []
-
-
-def test_fetch_raises_not_found_when_the_repository_is_gone(mirror: GitMirror, repository: Repository) -> None:
-    with pytest.raises(NotFoundError):
-        mirror.fetch(repository)
-
-
-def test_the_token_travels_in_a_header_only(
-    tmp_path: Path, server: GitServer, origin: Origin, repository: Repository
-) -> None:
-    server.token = TOKEN
-    head = origin.commit({"a": b"1"})
-    mirror = make_mirror(tmp_path, server)
-
-    mirror.fetch(repository)
-
-    assert mirror.heads(repository) == {"refs/heads/main": head}
-    assert all(TOKEN not in path for path, _ in server.asked)
-    stored = [path for path in (tmp_path / "mirrors").rglob("*") if path.is_file()]
-    assert stored
-    assert all(TOKEN.encode() not in path.read_bytes() for path in stored)
-
-
-def test_fetch_stalls_when_the_token_is_refused(
-    tmp_path: Path, server: GitServer, origin: Origin, repository: Repository
-) -> None:
-    origin.commit({"a": b"1"})
-    server.token = "another"
-
-    with pytest.raises(StalledError) as caught:
-        make_mirror(tmp_path, server).fetch(repository)
-
-    assert caught.value.reason == "ForgeCredentials"
-    assert TOKEN not in str(caught.value)
-
-
-def test_fetches_of_one_repository_wait_for_each_other(
-    mirror: GitMirror, origin: Origin, repository: Repository
-) -> None:
-    head = origin.commit({"a": b"1"})
-    failures: list[BaseException] = []
-
-    def fetch() -> None:
-        try:
-            mirror.fetch(repository)
-        except BaseException as error:  # noqa: BLE001 - handed to the test
-            failures.append(error)
-
-    threads = [threading.Thread(target=fetch) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failures == []
-    assert mirror.heads(repository) == {"refs/heads/main": head}
-
-
-def test_packs_are_joined_when_there_are_many(
-    tmp_path: Path, server: GitServer, origin: Origin, repository: Repository
-) -> None:
-    mirror = make_mirror(tmp_path, server, MirrorLimits(packs=4))
-    heads = []
-    for number in range(6):
-        heads.append(origin.commit({"a": b"%d" % number}))
-        mirror.fetch(repository)
-
-    packs = list(mirror._path(repository).glob("objects/pack/*.pack"))  # noqa: SLF001 - looks at the disk
-
-    assert len(packs) < 4
-    assert mirror.first_parents(repository, heads[-1], limit=100) == heads[::-1]
-
-
-def test_an_unchanged_fetch_is_quick(mirror: GitMirror, origin: Origin, repository: Repository) -> None:
-    origin.commit({"a": b"1"})
-    mirror.fetch(repository)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        mirror.fetch(repository)
-        times.append(time.perf_counter() - start)
-
-    assert min(times) < 0.5  # 0.1 on a quiet machine
-
-
-def test_heads_files_and_read_start_one_git_each(
+def test_what_was_read_before_starts_no_git_and_what_was_not_starts_one(
     mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = origin.commit({"a/b/c": b"1"})
+    old = origin.commit({"a/b/c": b"1", "a/d": b"1"})
+    head = origin.commit({"a/b/c": b"2", "a/d": b"1"})
     mirror.fetch(repository)
     log = tmp_path / "started"
     real = shutil.which("git")
@@ -577,24 +268,75 @@ def test_heads_files_and_read_start_one_git_each(
     (folder / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
-    for ask in (
-        lambda: mirror.heads(repository),
-        lambda: mirror.files(repository, head),
-        lambda: mirror.read(repository, head, "a/b/c"),
-        lambda: mirror.changed_paths(repository, "", head),
-        lambda: mirror.first_parents(repository, head, limit=5),
-    ):
+    asked: tuple[tuple[Callable[[], object], int], ...] = (
+        (lambda: mirror.heads(repository), 0),
+        (lambda: mirror.files(repository, head), 1),
+        (lambda: mirror.read(repository, head, "a/b/c"), 1),
+        (lambda: mirror.read(repository, head, "a/b/c"), 0),
+        (lambda: mirror.read(repository, head, "a/nothing"), 0),
+        (lambda: mirror.changed_paths(repository, "", head), 0),
+        (lambda: mirror.changed_paths(repository, old, head), 1),
+        (lambda: mirror.first_parents(repository, head, limit=5), 0),
+        (lambda: mirror.read(repository, old, "a/d"), 1),
+        (lambda: mirror.read(repository, head, "a/d"), 0),
+    )
+    for ask, count in asked:
         log.write_text("")
         ask()
-        assert log.read_text() == "started\n"
+        assert log.read_text() == "started\n" * count
 
 
-def test_checkout_refuses_more_files_than_the_limit(
-    tmp_path: Path, server: GitServer, origin: Origin, repository: Repository
+def test_one_repositorys_objects_are_not_read_as_another_ones(
+    mirror: GitMirror, server: GitServer, origin: Origin, repository: Repository
 ) -> None:
-    head = origin.commit({f"f{number}": b"" for number in range(11)})
-    limits = MirrorLimits(tree=TreeLimits(files=10))
-    mirror = GitMirror(tmp_path / "mirrors", forge_api=server.api, token=lambda: TOKEN, limits=limits)
+    head = origin.commit({"a": b"1"})
+    Origin.make(server.root / "acme" / "other.git").commit({"b": b"1"})
+    other = Repository(id=8, full_name="acme/other", role=Role.MODEL, clone_url=server.url("acme/other"))
+    mirror.fetch(repository)
+    assert mirror.read(repository, head, "a") == b"1"
 
-    with pytest.raises(RefusedError, match="limit=10"):
-        mirror.checkout(repository, head, tmp_path / "into")
+    with pytest.raises(NotFoundError):
+        mirror.read(other, head, "a")
+
+
+def test_what_was_read_is_forgotten_when_the_mirror_is_found_broken(
+    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    head = origin.commit({"a": b"1"})
+    mirror.fetch(repository)
+    inside = Origin(tmp_path / "mirrors" / "7.git")
+    lost = inside.commit({"b": b"1"}, branch="x")
+    assert mirror.read(repository, lost, "b") == b"1"
+    (inside.path / "refs" / "heads" / "main").write_bytes(b"\0nonsense")
+
+    with pytest.raises(RetryError) as caught:
+        mirror.heads(repository)
+
+    assert caught.value.reason == "MirrorBroken"
+    with pytest.raises(NotFoundError):
+        mirror.read(repository, lost, "b")
+    assert mirror.heads(repository) == {"refs/heads/main": head}
+
+
+def test_heads_are_gits_own_whether_packed_loose_or_both(
+    mirror: GitMirror, origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    for branch in ("main", "ünï/q'q", "$(touch${IFS}x)", "deep/er/one"):
+        origin.commit({"a": branch.encode()}, branch=branch)
+    mirror.fetch(repository)
+    folder = tmp_path / "mirrors" / "7.git"
+
+    def ask_git() -> list[str]:
+        return git(folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads/").splitlines()
+
+    def ask_us() -> list[str]:
+        return [f"{name} {commit}" for name, commit in mirror.heads(repository).items()]
+
+    loose = ask_us()
+    assert len(loose) == 4
+    assert loose == ask_git()
+    git(folder, "pack-refs", "--all")
+    assert ask_us() == loose
+    origin.commit({"a": b"newer"})
+    mirror.fetch(repository)
+    assert ask_us() == ask_git() != loose

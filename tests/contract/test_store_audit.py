@@ -1,4 +1,6 @@
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -6,6 +8,7 @@ from gitops.audit import merkle
 from gitops.audit.entry import Actor, Event, Subject, parse
 from gitops.errors import ConflictError, InputError, NotFoundError
 from gitops.store import SqlStore
+from gitops.store.audit_log import NodeReader, append_entries
 from gitops.store.database import Database, open_database
 from gitops.writes import Audit
 from tests.support.store import clock, store, write
@@ -69,10 +72,39 @@ def test_i25_no_entry_remains_when_the_transaction_fails(store: SqlStore) -> Non
     assert store.audit_root(1) == merkle.root_of(leaves(store))
 
 
-def test_size_that_was_never_reached_is_not_found(store: SqlStore) -> None:
+@pytest.mark.parametrize("size", [2, 600, 2**40 + 1])
+def test_size_that_was_never_reached_is_not_found(store: SqlStore, size: int) -> None:
     store.append_audit(make_event())
     with pytest.raises(NotFoundError):
-        store.audit_root(2)
+        store.audit_root(size)
+
+
+def test_tree_is_whole_when_appends_are_of_any_length(store: SqlStore, database_url: str) -> None:
+    database = Database(open_database(database_url))
+    known: list[bytes] = []
+    # A row of nodes holds those of about 256 entries, a statement at most as many rows.
+    for count in (1, 2, 255, 256, 257, 3, 1200, 1):
+        entries = [b"entry %d" % number for number in range(len(known), len(known) + count)]
+        with database.write() as connection:
+            append_entries(connection, entries)
+        known += map(merkle.hash_leaf, entries)
+        assert store.audit_size() == len(known)
+        assert store.audit_root(len(known)) == merkle.root_of(known)
+    database.close()
+    assert leaves(store) == known
+    with database_nodes(database_url) as read_node:
+        assert [read_node(0, index) for index in range(len(known))] == known
+    for index in (0, 258, 511, 512, len(known) - 1):
+        root, proof = store.audit_root(len(known)), store.inclusion_proof(index, len(known))
+        assert merkle.is_included(known[index], index, size=len(known), root=root, proof=proof)
+
+
+@contextmanager
+def database_nodes(url: str) -> Iterator[NodeReader]:
+    database = Database(open_database(url))
+    with database.read() as connection:
+        yield NodeReader(connection)
+    database.close()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +114,7 @@ def test_size_that_was_never_reached_is_not_found(store: SqlStore) -> None:
         "DELETE FROM audit_nodes",
         "DELETE FROM audit_checkpoints",
         "UPDATE audit_entries SET position = position + 100",
-        "UPDATE audit_nodes SET level = level + 100",
+        "UPDATE audit_nodes SET start = start + 10000",
         "UPDATE audit_checkpoints SET size = size + 100",
     ],
 )

@@ -5,18 +5,20 @@ import sys
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import Table, inspect
+from sqlalchemy import Connection, Table, inspect, text
 
 from gitops.audit import merkle
 from gitops.audit.entry import Actor, Event, Service, Subject, canonical, stamp
+from gitops.errors import NotFoundError
 from gitops.records import Frozen
 from gitops.steps import Queue
 from gitops.store import SqlStore, tables
-from gitops.store.audit_log import append_entries
+from gitops.store.audit_log import append_entries, read_size
 from gitops.store.database import Database, open_database
 from gitops.store.jobs import new_job
 from gitops.store.migrate import SCRIPTS, found, migrate, upgrade
 from gitops.store.rows import Row, to_row
+from tests.support.audit_log import hash_nodes
 from tests.support.schema import describe
 from tests.support.store import (
     LEASE,
@@ -33,6 +35,9 @@ from tests.support.store import (
 )
 
 NOW = Clock().time
+ENTRIES = 5000
+"""More than the migration of their tree takes at once."""
+
 EARLIER = [script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()][1:]
 TIMES = {"created_at": NOW, "updated_at": NOW}
 RECORDS: tuple[tuple[Table, Frozen], ...] = (
@@ -67,10 +72,24 @@ def fill(url: str, revision: str) -> None:
 
         for table, record in RECORDS:
             insert(table, to_row(record))
-        insert(tables.jobs, new_job("delivery", RECORDS[0][1].id, queue=Queue.CONTROL, due=NOW))  # type: ignore[attr-defined]  # a delivery
+        if revision < "0004":  # since then a trigger gives a delivery its job
+            insert(tables.jobs, new_job("delivery", RECORDS[0][1].id, queue=Queue.CONTROL, due=NOW))  # type: ignore[attr-defined]  # a delivery
         insert(tables.watched_refs, {"repository_id": 1, "ref": "refs/heads/main", "commit": "a" * 40, "message": ""})
-        append_entries(connection, [entry(number) for number in range(5)])
+        fill_log(connection)
     database.close()
+
+
+def fill_log(connection: Connection) -> None:
+    """Append entries as they were appended then: before 0005 each node of the tree had a row."""
+    entries = [entry(number) for number in range(ENTRIES)]
+    if "start" in {column["name"] for column in inspect(connection).get_columns("audit_nodes")}:
+        append_entries(connection, entries)
+        return
+    connection.execute(tables.audit_head.update().values(size=ENTRIES))
+    rows = [{"position": position, "bytes": one} for position, one in enumerate(entries)]
+    connection.execute(tables.audit_entries.insert(), rows)
+    nodes = [{"level": level, "at": at, "hash": digest} for (level, at), digest in hash_nodes(entries).items()]
+    connection.execute(text('INSERT INTO audit_nodes (level, "index", hash) VALUES (:level, :at, :hash)'), nodes)
 
 
 def entry(number: int) -> bytes:
@@ -102,10 +121,29 @@ def test_rows_of_every_earlier_revision_are_read_after_the_upgrade(
     claim = store.claim(Queue.CONTROL, owner="x", lease=LEASE)
     assert claim is not None
     assert claim.kind == "delivery"
-    entries = store.audit_entries(0, 10)
-    assert entries == [entry(number) for number in range(5)]
-    assert store.audit_root(5) == merkle.root_of([merkle.hash_leaf(one) for one in entries])
+    entries = store.audit_entries(0, 2 * ENTRIES)
+    assert entries == [entry(number) for number in range(ENTRIES)]
+    leaves = [merkle.hash_leaf(one) for one in entries]
+    for size in (1, 5, 4096, 4097, ENTRIES):
+        assert store.audit_root(size) == merkle.root_of(leaves[:size])
+    store.append_audit(Event(kind="key.rotated", actor=Actor(type="service")))
+    leaves.append(merkle.hash_leaf(store.audit_entries(ENTRIES, 1)[0]))
+    assert store.audit_root(ENTRIES + 1) == merkle.root_of(leaves)
     store.close()
+
+
+def test_log_that_lost_a_node_is_not_migrated(empty_url: str) -> None:
+    fill(empty_url, "0004")
+    before = describe(empty_url)
+    database = Database(open_database(empty_url))
+    with database.write() as connection:
+        connection.execute(tables.audit_head.update().values(size=ENTRIES + 1))
+    with pytest.raises(NotFoundError, match=f"entries 4096 to {ENTRIES}"):
+        migrate(empty_url)
+    with database.read() as connection:
+        assert read_size(connection) == ENTRIES + 1
+    database.close()
+    assert describe(empty_url).columns == before.columns
 
 
 def test_failed_migration_leaves_nothing_behind(empty_url: str) -> None:

@@ -39,12 +39,14 @@ class Post:
         doubtful: sent, and not acknowledged: sent again.
         wrong: answers that no delivery should get.
         later: answers of 503, each with its Retry-After.
+        unanswered: connections that ended, or were silent for half a minute, before an answer was whole.
     """
 
     acknowledged: dict[str, str] = field(default_factory=dict)
     doubtful: deque[Knock] = field(default_factory=deque)
     wrong: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)
+    unanswered: int = 0
     slowest: float = 0.0
     resent: int = 0
 
@@ -76,6 +78,7 @@ class Sender(threading.Thread):
                 self._hear(knock, self._send(knock))
             except OSError:
                 self._hang_up()
+                self._post.unanswered += 1
                 self._post.doubtful.append(knock)
                 PACE.wait(0.002)
         self._hang_up()

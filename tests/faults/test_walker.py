@@ -13,9 +13,11 @@ import pytest
 from gitops.failpoints import FailpointError, arm
 from tests.faults.test_walker_rollouts import CRASHES
 from tests.faults.test_walker_rollouts import SCENES as OTHERS
-from tests.faults.walker import ROOT, Walker
+from tests.faults.walker import ROOT, Walker, differing
 from tests.faults.walker_cuts import EFFECTS, Cut, Score
 from tests.faults.walker_lane import DATABASES, Listen, Open, databases, listen, walk_scene, walker
+from tests.faults.walker_stage import Crash, Stage
+from tests.support.endpoint_host import wait_until
 
 __all__ = ["databases", "listen", "walker"]
 
@@ -55,6 +57,9 @@ def test_a_configuration_whose_removal_is_cut_is_gone_the_next_time(walker: Walk
 
 # ---------------------------------------------------------------- the walker itself
 
+# The endpoint host dies as it saves the first configuration of a case.
+_SAVED = Cut("roll", "crash", "endpoint_host.save.before", 2)
+
 
 def _first(score: Score, scene: str, action: str, name: str) -> Cut:
     hit = next(hit for hit in score.hits if hit.name == name)
@@ -80,6 +85,46 @@ def test_another_end_than_undisturbed_is_a_breach(walker: Walker, listen: Listen
     other = replace(score, state={**score.state, "pulls": [["another"]]})
     with pytest.raises(AssertionError, match="pulls ended as"):
         walker.walk(_first(score, "anchor", "kill", "anchor.before"), other)
+
+
+def test_a_breach_shows_the_places_that_differ_and_not_the_rest() -> None:
+    same = "what is the same " * 100
+    found, expected = [[1, f"{same}one", "open"], ["a"]], [[1, f"{same}two", "open"], ["a"]]
+    told = differing(found, expected)
+    assert told == "[0][1] me what is the same one' instead of me what is the same two'"
+    assert differing([["a"], ["b"]], [["a"]]) == "[['b']] instead of []"
+    assert differing([["b"], ["a"]], [["a"], ["b"]]) == "[0][0] 'b' instead of 'a'; [1][0] 'a' instead of 'b'"
+
+
+def test_a_host_that_dies_before_anybody_asks_it_is_waited_for(
+    walker: Walker, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison finds nobody there, and no rollout is begun until it looks again."""
+    crash = Stage.crash
+
+    def die_at_once(stage: Stage, part: str, armed: str) -> Crash:
+        made = crash(stage, part, armed)
+        again, began = made.again, stage.host.journal.reads
+
+        def come_back() -> None:
+            wait_until(lambda: stage.host.journal.reads > began, "somebody asks the host in vain")
+            again()
+
+        made.again = come_back
+        assert stage.host_process.process
+        stage.host_process.process.kill()
+        return made
+
+    monkeypatch.setattr(Stage, "crash", die_at_once)
+    walker.walk(_SAVED, listen("roll", "sqlite"))
+
+
+def test_what_an_earlier_case_left_on_the_host_does_not_count(walker: Walker, listen: Listen) -> None:
+    """A host that is started with a scorer left saves what becomes of it, before anybody asks for anything."""
+    score = listen("roll", "sqlite")
+    left = walker.stage.host_process.ready("left-1", "e-left")
+    walker.walk(_SAVED, score)
+    assert walker.stage.host_process.target.configuration(left) is None
 
 
 def test_a_cut_that_does_not_happen_is_a_breach(walker: Walker, listen: Listen) -> None:

@@ -31,6 +31,10 @@ _WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # What the journal counts as reading although it is posted.
 _READS = re.compile(r"/(search[\w-]*|get-latest-versions|git-upload-pack|invocations)/?$")
 _FEW = 8
+# Characters of a breach, of one place that differs, and of what is the same before it.
+_SHOWN = 1500
+_EXCERPT = 160
+_AROUND = 20
 # An order that was on its way is undone by a rollout of its own, which is told, and followed, as any other.
 _RETOLD = {"rollouts", "promotions", "checks", "git deploy", "pulls"}
 _WARMING = ("train", "roll", "back")
@@ -142,6 +146,9 @@ class Walker:
         Raises:
             AssertionError: the fault did not happen, or something was not as it must be.
         """
+        if cut.action == "crash":
+            # What an earlier case left to the host, when it went wrong, must not count among the hits of this one.
+            self.stage.clear_host()
         scene = self.set(cut.scene)
         scene = replace(scene, play=replace(scene.play, **told))
         if cut.action == "lose":
@@ -154,7 +161,7 @@ class Walker:
         for name, expected in score.state.items():
             if cut.is_late and name in _RETOLD:
                 continue
-            assert state[name] == expected, f"{name} ended as {_differing(state[name], expected)}"
+            assert state[name] == expected, f"{name} ended as {differing(state[name], expected)}"
         self._clear(scene)
 
     def _cut(self, scene: Scene, cut: Cut) -> None:
@@ -200,9 +207,7 @@ class Walker:
 
     def _clear(self, scene: Scene) -> None:
         """Remove what a case leaves running or lying; only of a case that went well."""
-        target = self.stage.host_process.target
-        if target.describe(scene.endpoint) is not None:
-            target.restore(scene.endpoint, "")
+        self.stage.clear_host()
         self.databases.drop(scene.play.database)
         shutil.rmtree(scene.play.folder, ignore_errors=True)
 
@@ -273,12 +278,25 @@ class PostgresDatabases:
         self._server.drop(url)
 
 
-def _differing(found: Any, expected: Any) -> str:  # noqa: ANN401 - JSON
+def differing(found: Any, expected: Any) -> str:  # noqa: ANN401 - JSON
+    """Return what differs, and nothing that does not: of rows their fields, of texts the places."""
+    return "; ".join(_differences(found, expected))[:_SHOWN]
+
+
+def _differences(found: Any, expected: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401 - JSON
     if isinstance(found, list) and isinstance(expected, list):
         more = [each for each in found if each not in expected]
         less = [each for each in expected if each not in found]
-        return f"{more or found} instead of {less or expected}"[:1500]
-    return f"{found} instead of {expected}"[:1500]
+        if len(found) == len(expected) and len(more) == len(less):
+            for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+                if one != other:
+                    yield from _differences(one, other, f"{place}[{number}]")
+            return
+        found, expected = (more, less) if more or less else (found, expected)
+    one, other = repr(found), repr(expected)
+    same = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+    start = max(0, same - _AROUND)
+    yield f"{place} {one[start : start + _EXCERPT]} instead of {other[start : start + _EXCERPT]}".strip()
 
 
 def _last_words(scene: Scene) -> str:

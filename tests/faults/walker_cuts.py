@@ -32,7 +32,8 @@ _HOLDING = {
 }
 _AFTER_COMMIT = {"claim.after", "finish.after"}
 _BEFORE_COMMIT = {"finish.before", "finish.after"}
-OWN = {"claim.after", "finish.before", "finish.after", "commit.before", "commit.after"}
+_COMMITS = {"commit.before", "commit.after"}
+_AROUND = {"claim.after", "finish.before", "finish.after"}
 _ORDERS = {"local_target.apply.before", "local_target.restore.before"}
 # A story looks at some things again and again by the very same commits; each kind of place is cut so often.
 _KILLS = 2
@@ -63,6 +64,7 @@ class Cut:
         place: at which hit, or which writing request.
         at: what was claimed then; for a lost reply what was asked.
         nth: which time this scene comes by a place of this kind.
+        is_stored: whether the database is asked there: at a commit or an effect, whose rows lie on both sides of it.
     """
 
     scene: str
@@ -71,6 +73,7 @@ class Cut:
     place: int
     at: str = ""
     nth: int = 1
+    is_stored: bool = False
 
     @property
     def is_late(self) -> bool:
@@ -97,8 +100,8 @@ def cuts_of(scene: str, score: Score) -> list[Cut]:
     """Return every case of a scene.
 
     A process is killed at every place of every step, the second time as well; it stops there, and is overtaken;
-    something raises at every failpoint of every step; every request that writes loses its reply. Places between which
-    nothing happens, in the database or outside, are one case.
+    something raises at every failpoint and commit of every step; every request that writes loses its reply. Places
+    between which nothing happens, in the database or outside, are one case.
     """
     cuts = [*_cuts_of_places(scene, score.hits), *_raises(scene, score.hits)]
     places: Counter[str] = Counter()
@@ -115,12 +118,13 @@ def _cuts_of_places(scene: str, hits: Sequence[Hit]) -> Iterator[Cut]:
         names = " = ".join(f"{hit.name}@{hit.place}" for hit in places[1:])
         at = f"{first.at}, {names}" if names else first.at
         key = (first.at, *(hit.name for hit in places))
+        stored = any(map(_is_stored, places))
         seen[key] += 1
         if seen[key] <= _KILLS:
-            yield Cut(scene, "kill", first.name, first.place, at, seen[key])
+            yield Cut(scene, "kill", first.name, first.place, at, seen[key], stored)
         free = next((hit for hit in places if hit.name not in _HOLDING), None)
         if seen[key] == 1 and free is not None:
-            yield Cut(scene, "stop", free.name, free.place, at)
+            yield Cut(scene, "stop", free.name, free.place, at, is_stored=stored)
 
 
 def _joined(hits: Sequence[Hit]) -> Iterator[list[Hit]]:
@@ -145,10 +149,14 @@ def _is_next_to(before: str, after: str) -> bool:
 
 
 def _raises(scene: str, hits: Sequence[Hit]) -> Iterator[Cut]:
-    """Raise at every failpoint of a step; at the loop's own, once for each kind of record."""
+    """Raise at every failpoint and commit of a step; around it, once for each kind of record."""
     seen: set[tuple[str, str]] = set()
     for hit in hits:
-        at = hit.at.partition(".")[0] if hit.name in OWN else hit.at
+        at = hit.at.partition(".")[0] if hit.name in _AROUND else hit.at
         if (hit.name, at) not in seen:
             seen.add((hit.name, at))
-            yield Cut(scene, "raise", hit.name, hit.place, hit.at)
+            yield Cut(scene, "raise", hit.name, hit.place, hit.at, is_stored=_is_stored(hit))
+
+
+def _is_stored(hit: Hit) -> bool:
+    return hit.name in _COMMITS or hit.name.rpartition(".")[0] in EFFECTS

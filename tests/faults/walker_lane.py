@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.tally import Tally, choose
 from tests.faults.walker import Databases, PostgresDatabases, SqliteFiles, Walker, walking
-from tests.faults.walker_cuts import OWN, Cut, Score, cuts_of
+from tests.faults.walker_cuts import Cut, Score, cuts_of
 
 Open = Callable[[str], Tally]
 Listen = Callable[[str, str], Score]
@@ -56,8 +56,8 @@ def listen(walker: Walker, databases: Callable[[str], Databases]) -> Listen:
 def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list[Cut]:
     """Return the cases of a scene on a database.
 
-    SQLite has all. On PostgreSQL every kind of place is killed once and every reply lost; overtaken workers, and what
-    raises in the loop itself, are walked in one scene.
+    SQLite has all. On PostgreSQL every kind of place is killed once and every reply lost; workers are overtaken, and
+    something raises, at every commit and effect, and in one scene everywhere.
     """
     cuts = cuts_of(scene, score)
     if scene in _ALREADY:
@@ -72,10 +72,8 @@ def _is_on_postgres(cut: Cut) -> bool:
             return cut.nth == 1
         case "lose":
             return True
-        case "raise":
-            return cut.scene == "promote" and cut.name in OWN
         case _:
-            return cut.scene == "promote"
+            return cut.is_stored or cut.scene == "promote"
 
 
 def walk_scene(walker: Walker, row: Tally, listen: Listen, *, scene: str, database: str) -> None:

@@ -230,6 +230,8 @@ class Worker:
         if self._cast.delivery:
             self._insist(self._deliver)
         self._settle()
+        # Who looked while a part was away looks again by the clock, which comes sooner here than a part comes back.
+        self._await_parts()
         if self._cast.origin:
             self._insist(self._sign)
         for job in self._jobs():

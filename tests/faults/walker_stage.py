@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from tests.support.forge import ForgeProcess, ForgeUnderTest
 
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 EXAMPLE = {"inputs": [1]}
+# Seconds for a part to die after the story, and to come back: far beyond what either takes on a busy machine.
+_PATIENCE = 20.0
+_BACK = 90.0
 
 # A scorer that is up as soon as `socket` is imported; called with a file, the training's interpreter.
 _PYTHON = """\
@@ -94,6 +98,18 @@ class Stage:
         """Return the configurations that were prepared for an endpoint."""
         state = json.loads(self.host_process.state_file.read_text(encoding="utf-8"))["configurations"]
         return sorted(name for name, row in state.items() if row["configuration"]["endpoint"] == endpoint)
+
+    def clear_host(self) -> None:
+        """Remove every endpoint and configuration of the host, and return when all their scorers are gone.
+
+        A host that is started with scorers left to be ended saves once for each, at any moment of the next case.
+        """
+        target = self.host_process.target
+        for endpoint in target.endpoints():
+            target.restore(endpoint.name, "")
+        for kept in target.kept():
+            is_gone = target.discard(kept.name, idle=timedelta(0)) or target.configuration(kept.name) is None
+            assert is_gone, f"{kept.name} of {kept.endpoint} is left on the endpoint host"
 
     def forget_aliases(self) -> None:
         """Take away every alias of the model that many cases deploy."""
@@ -203,21 +219,27 @@ class Crash:
 
     def __init__(self, process: subprocess.Popen[bytes], again: Callable[[], object]) -> None:
         self._process = process
-        self._again = again
+        self.again = again
         self._thread = threading.Thread(target=self._attend, daemon=True)
         self._thread.start()
 
     def _attend(self) -> None:
         self._process.wait()
-        self._again()
+        self.again()
 
     def end(self) -> int:
-        """Return how the part ended: minus the signal that killed it, and 0 when it lives still."""
-        code = self._process.poll()
-        if code is None:
+        """Return how the part ended: minus the signal that killed it, and 0 when it lives still.
+
+        What it does beside a request, as the forge sends its deliveries, may come after the story's end.
+        """
+        try:
+            code = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            code = 0
             self._process.terminate()
-        self._thread.join(30)
-        return code or 0
+        self._thread.join(_BACK)
+        assert not self._thread.is_alive(), f"the part did not come back within {_BACK:g} s"
+        return code
 
 
 def _start_forge(forge: ForgeProcess, armed: str) -> subprocess.Popen[bytes]:

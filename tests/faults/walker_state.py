@@ -12,7 +12,9 @@ from tests.faults.walker_witness import Witness
 
 _IDS = (
     (re.compile(r"\b[0-9a-f]{40}\b"), "SHA"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "RUN"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "SHORT"),
+    (re.compile(r"(?<=model-KEY-)[0-9a-f]{8}\b"), "BRANCH"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
     (re.compile(r"\b[tpr]-[0-9a-z]{9,}\b"), "ID"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),

@@ -86,6 +86,15 @@ def test_each_ready_job_gets_one_message_however_long_it_waits(settings: Setting
     store.close()
 
 
+def test_ready_jobs_are_told_at_once_while_all_else_is_left_for_later(settings: Settings, broker: Valkey) -> None:
+    store = SqlStore(settings.database)
+    with relaying(settings, Pace(aside=3600)):
+        for number in range(3):
+            store.wake("poll", str(number))
+            wait("the message", lambda expected=number + 1: messages(broker) == expected)  # type: ignore[misc]
+    store.close()
+
+
 def test_i06_jobs_are_told_again_at_once_when_the_broker_forgot_them(settings: Settings, broker: Valkey) -> None:
     store = SqlStore(settings.database)
     with relaying(settings):

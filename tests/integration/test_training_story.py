@@ -138,7 +138,7 @@ def test_a_failed_script_is_not_trained_again_when_mlflow_goes_away_meanwhile(wo
     outcome = train(world.deps, world.training)
     assert isinstance(outcome, Ended)
     assert outcome.reason == "TrainingFailed"
-    assert "its run was not ended: the tracking server does not answer" in outcome.message
+    assert "its run is not ended yet: the tracking server does not answer" in outcome.message
 
 
 def test_the_run_is_ended_when_the_command_cannot_be_made(world: World) -> None:
@@ -146,8 +146,9 @@ def test_the_run_is_ended_when_the_command_cannot_be_made(world: World) -> None:
         raise InputError("parameter_invalid", "the entry point takes no such parameter")
 
     world.trainer.meanwhile = refuse
-    with pytest.raises(InputError):
-        train(world.deps, world.training)
+    outcome = train(world.deps, world.training)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "parameter_invalid"
     assert world.registry.ended == {"t-1/1": False}
 
 

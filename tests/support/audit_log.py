@@ -1,5 +1,6 @@
 """A small audit log in memory, for tests of the trail."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,15 @@ def make_entry(
 def make_entries(count: int) -> list[bytes]:
     """Make different entries as bytes."""
     return [canonical(make_entry(minute=minute)) for minute in range(count)]
+
+
+def hash_nodes(entries: Sequence[bytes]) -> dict[tuple[int, int], bytes]:
+    """Return every complete subtree's hash, by level and index."""
+    nodes: dict[tuple[int, int], bytes] = {}
+    for size, entry in enumerate(entries):
+        made = merkle.append(size, merkle.hash_leaf(entry), read_node=lambda level, index: nodes[level, index])
+        nodes.update({(node.level, node.index): node.digest for node in made})
+    return nodes
 
 
 def sign_head(entries: list[bytes], *, key: SigningKey = KEY, origin: str = ORIGIN) -> str:

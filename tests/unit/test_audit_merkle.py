@@ -73,6 +73,12 @@ class Tree:
             self.nodes[node.level, node.index] = node.digest
 
 
+def numbered(tree: Tree) -> bytes:
+    """Return every hash of a tree in the order of the nodes' numbers, which leave none out."""
+    by_number = {merkle.number_node(*node): digest for node, digest in tree.nodes.items()}
+    return b"".join(by_number[number] for number in range(len(tree.nodes)))
+
+
 def entries_of(count: int) -> list[bytes]:
     return [str(number).encode() for number in range(count)]
 
@@ -107,8 +113,18 @@ def test_proofs_are_those_of_the_rfc_when_every_pair_is_tried(size: int) -> None
 def test_batches_give_the_same_nodes_when_leaves_come_one_by_one_or_together(entries: list[bytes], cut: int) -> None:
     single, batch = Tree(entries), Tree(entries[:cut])
     leaves = [merkle.hash_leaf(entry) for entry in entries[cut:]]
-    batch.store(merkle.extend(min(cut, len(entries)), leaves, read_node=batch.read))
-    assert batch.nodes == single.nodes
+    left = merkle.list_left(len(entries[:cut]), len(leaves))
+    asked: list[tuple[int, int]] = []
+
+    def read(level: int, index: int) -> bytes:
+        asked.append((level, index))
+        return batch.read(level, index)
+
+    made = merkle.extend(len(entries[:cut]), leaves, read_node=read)
+    assert sorted(asked) == left
+    start = merkle.count_nodes(len(entries[:cut]))
+    assert made == numbered(single)[start * merkle.DIGEST_SIZE :]
+    assert numbered(batch) == numbered(single)[: start * merkle.DIGEST_SIZE]
     for size in range(len(entries) + 1):
         assert merkle.root(size, read_node=single.read) == naive_root(entries[:size])
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from gitops.audit import merkle
 from gitops.audit.bundle import write_bundle
 from gitops.audit.checkpoint import Checkpoint, SigningKey, sign
 from gitops.audit.entry import canonical
@@ -12,6 +11,7 @@ from tests.support.audit_log import (
     KEY,
     ORIGIN,
     OTHER_KEY,
+    hash_nodes,
     make_entries,
     make_entry,
     sign_head,
@@ -232,15 +232,11 @@ def test_export_is_refused_when_it_would_overwrite_or_break_the_form(tmp_path: P
 
 def test_stored_entry_is_named_exactly_when_the_tree_was_left_alone() -> None:
     entries = make_entries(5)
-    nodes = {(n.level, n.index): n.digest for n in merkle.extend(0, map(merkle.hash_leaf, entries), read_node=_none)}
+    nodes = hash_nodes(entries)
     assert find_first_bad(entries, read_node=lambda level, index: nodes[level, index]) is None
     entries[3] = entries[3].replace(b"hold.set", b"hold.let")
     assert find_first_bad(entries, read_node=lambda level, index: nodes[level, index]) == 3
     assert find_first_bad(make_entries(6), read_node=lambda level, index: nodes[level, index]) == 5
-
-
-def _none(level: int, index: int) -> bytes:
-    raise AssertionError((level, index))
 
 
 def test_head_of_no_entries_is_refused_when_its_root_is_not_the_empty_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from gitops.errors import RefusedError
 from gitops.ports import Deps
 from gitops.reconcile import run_until_idle
 from gitops.records import Training
@@ -48,6 +49,37 @@ def test_what_was_told_last_is_not_told_again(world: World) -> None:
 def test_what_was_told_before_is_told_again_when_something_else_was_told_meanwhile(world: World) -> None:
     run_until_idle(world.loop(tell(world, "held", "waits", "held")), Queue.CONTROL)
     assert world.outside == ["held", "waits", "held"]
+
+
+def test_what_was_told_last_is_told_again_when_the_outside_is_seen_not_to_say_so(
+    world: World, database_url: str
+) -> None:
+    def insist(deps: Deps, _: Training) -> Outcome:
+        said = len(world.outside)
+        deps.effects.renew("say", "say:1", content="a", act=lambda: world.outside.append("a"), anew=True)
+        return Done() if said else Wait(timedelta(0), "Later")
+
+    run_until_idle(world.loop(insist), Queue.CONTROL)
+    assert world.outside == ["a", "a"]
+    assert open_intents(database_url) == []
+
+
+def test_the_intent_of_what_the_outside_refused_stays_open_until_something_is_told_in_its_place(
+    world: World, database_url: str
+) -> None:
+    def refuse() -> None:
+        raise RefusedError("branch_protected", "not from you")
+
+    def give_way(deps: Deps, _: Training) -> Outcome:
+        with pytest.raises(RefusedError):
+            deps.effects.renew("say", "say:1", content="a", act=refuse)
+        assert open_intents(database_url) == ["say:1"]
+        deps.effects.renew("say", "say:1", content="", act=lambda: None)
+        return Done()
+
+    run_until_idle(world.loop(give_way), Queue.CONTROL)
+    assert world.now.phase == "Succeeded"
+    assert open_intents(database_url) == []
 
 
 @pytest.mark.parametrize("place", ["say.before", "say.after"])

@@ -20,6 +20,15 @@ from gitops.settings import Settings
 import workers.relay
 workers.relay.Relay(Settings())
 """
+SERVED = f"""
+import webhooks.serve
+from webhooks.server import make_server
+{WEB.replace("create_app(Settings())", "make_server(create_app(Settings()), port=0)")}
+"""
+WORKER = "import workers.start, workers.tasks"
+FORGE = "import gitops.embedded.forge.__main__"
+ENDPOINTS = "import gitops.embedded.endpoints.__main__"
+POSTGRESQL = "sqlalchemy.dialects.postgresql"
 HELP = """
 from gitops.cli.main import run
 assert run(["--help"]) == 0
@@ -28,6 +37,11 @@ assert run(["--help"]) == 0
 
 def imported_by(program: str, home: Path) -> frozenset[str]:
     """Return the names of the packages that a fresh interpreter holds after a program."""
+    return frozenset(name.split(".")[0] for name in modules_of(program, home))
+
+
+def modules_of(program: str, home: Path) -> frozenset[str]:
+    """Return the names of all modules that a fresh interpreter holds after a program."""
     shown = subprocess.run(
         [sys.executable, "-P", "-c", f"{program}\nimport sys\nprint('\\n', *sys.modules)"],
         cwd=home,
@@ -38,7 +52,7 @@ def imported_by(program: str, home: Path) -> frozenset[str]:
         check=False,
     )
     assert shown.returncode == 0, shown.stderr
-    return frozenset(name.split(".")[0] for name in shown.stdout.splitlines()[-1].split())
+    return frozenset(shown.stdout.splitlines()[-1].split())
 
 
 def _settings(home: Path) -> dict[str, str]:
@@ -81,6 +95,27 @@ def test_no_vendor_and_no_database_is_imported_when_a_module_is_only_imported(mo
 def test_web_process_and_relay_hold_no_celery_and_relay_no_web_framework(home: Path) -> None:
     assert not imported_by(WEB, home) & {"celery", "kombu", "redis"}
     assert not imported_by(RELAY, home) & {"fastapi", "starlette", "uvicorn", "jinja2", "celery", "kombu"}
+
+
+@pytest.mark.parametrize(
+    ("program", "needed", "unneeded"),
+    [
+        (SERVED, "fastapi", {"click", "uvicorn.main", "pydantic.v1.main", "jinja2", "yaml", POSTGRESQL}),
+        (RELAY, "redis", {"redis.asyncio.client", "opentelemetry", "html.entities", "yaml", POSTGRESQL}),
+        (WORKER, "celery", {"celery.bin", "prompt_toolkit", "pygments", "redis.asyncio.client", "yaml", "psutil"}),
+        (WORKER, "kombu", {"sqlalchemy", "httpx", "opentelemetry", "prometheus_client", "html.entities"}),
+        (FORGE, "pygit2", {"click", "uvicorn.main", "jinja2", "markdown_it", "pydantic", "sqlalchemy"}),
+        (ENDPOINTS, "httpx", {"click", "uvicorn.main", "rich", "pygments", "sqlalchemy", "redis"}),
+    ],
+    ids=["web", "relay", "worker", "worker-idle", "forge", "endpoints"],
+)
+def test_process_holds_nothing_that_it_does_not_use_while_it_is_idle(
+    program: str, needed: str, unneeded: set[str], home: Path
+) -> None:
+    modules = modules_of(program, home)
+
+    assert needed in modules, "the program did not start what it names"
+    assert not modules & unneeded
 
 
 def test_help_imports_little_more_than_click_when_it_is_printed(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 import hashlib
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from webhooks.dashboard import words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FRAGMENT_HEADER = "x-launchpin-fragment"
 _TYPES = {"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8"}
@@ -37,31 +41,38 @@ def _load_assets() -> dict[str, Asset]:
 
 ASSETS = _load_assets()
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("webhooks.dashboard"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters.update(
-    tone=words.tone,
-    spoken=words.spoken,
-    span=words.span,
-    web_link=words.web_link,
-    version=words.label,
-    audit_subject=words.subject_of,
-    coded=words.coded,
-    number=words.number,
-    shell=shlex.quote,
-)
-_TEMPLATES.globals.update({"assets": ASSETS, "ago": words.ago})
+
+@cache
+def _templates() -> "Environment":
+    """Return what fills in our templates; loaded at the first page, since a web process may only take deliveries."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
+    templates = Environment(
+        loader=PackageLoader("webhooks.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(
+        tone=words.tone,
+        spoken=words.spoken,
+        span=words.span,
+        web_link=words.web_link,
+        version=words.label,
+        audit_subject=words.subject_of,
+        coded=words.coded,
+        number=words.number,
+        shell=shlex.quote,
+    )
+    templates.globals.update({"assets": ASSETS, "ago": words.ago})
+    return templates
 
 
 def show(request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:
     """Render a page, or only its changing part where our own script asked for that."""
     layout = "fragment.html" if FRAGMENT_HEADER in request.headers else "page.html"
-    text = _TEMPLATES.get_template(template).render(layout=layout, **values)
+    text = _templates().get_template(template).render(layout=layout, **values)
     headers = {"Cache-Control": "no-store", "Vary": FRAGMENT_HEADER}
     # A lone surrogate, which a browser could not read either, must not keep the page from being shown.
     return HTMLResponse(text.encode("utf-8", "replace").decode(), status_code=status, headers=headers)

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from markupsafe import Markup, escape
 
 from gitops.audit.entry import Entry, Subject
-from gitops.policy import show_number
 from gitops.records import Health, Sync
 from gitops.steps import Phase
 
@@ -84,6 +83,8 @@ def number(text: str) -> str:
         value = Decimal(text)
     except InvalidOperation:
         return text
+    from gitops.policy import show_number  # noqa: PLC0415 - it brings YAML, and only pages ask for it
+
     return show_number(value) if value.is_finite() else text
 
 

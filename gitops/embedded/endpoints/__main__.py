@@ -3,6 +3,9 @@
 One host has one folder, held by a lock, so that two never own the same scorers.
 """
 
+import gitops.telemetry.lean_uvicorn  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 import argparse
 import fcntl
 import signal

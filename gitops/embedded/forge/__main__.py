@@ -1,5 +1,8 @@
 """Run the embedded forge: `python -m gitops.embedded.forge --home DIR --port N`."""
 
+import gitops.telemetry.lean_uvicorn  # noqa: F401 - first: what it loads is not loaded again
+
+# isort: split
 import argparse
 import sys
 from pathlib import Path

@@ -146,11 +146,7 @@ def _relay(layout: Layout) -> Part:
 
 def _worker(layout: Layout, queue: str, *, threads: int) -> Part:
     """A Celery worker. It drains for 30 s: nothing needs a clean stop, but a clean one wastes no training."""
-    arguments = (
-        *(*_PYTHON, "celery", "--quiet", "-A", "workers.app", "worker", "-Q", queue, "-n", f"{queue}@%h"),
-        *("--pool", "threads", "--concurrency", str(threads), "--loglevel", "INFO"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    )
+    arguments = (*(*_PYTHON, "workers.start", "--queue", queue, "--threads", str(threads)),)
     probe = log_probe(rf"{queue}@\S+ ready\.")
     return Part(queue, arguments, part_environment(layout, queue), probe, after=_BACKING, patience=30.0)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -20,7 +20,6 @@ from gitops.embedded.forge.errors import ForgeError, not_found
 from gitops.embedded.forge.git import commits_between, diff_files, find_commit, is_sha, read_refs
 from gitops.embedded.forge.merging import Method, is_mergeable
 from gitops.embedded.forge.pages.diffs import shown_files
-from gitops.embedded.forge.pages.markdown import render_markdown
 from gitops.embedded.forge.pages.sessions import Session, find_session, open_session, read_form
 from gitops.embedded.forge.pulls import MergeWish, PullEdit, edit_pull, find_pull, list_pulls, merge_pull
 from gitops.embedded.forge.records import Repository
@@ -28,20 +27,14 @@ from gitops.embedded.forge.render import message_of, name_of_author
 from gitops.embedded.forge.render_pulls import pull_base, pull_facts
 from gitops.embedded.forge.state import Forge
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _RECENT = 20
 _WORDS = {"failure": "bad", "error": "bad", "timed_out": "bad", "action_required": "bad", "success": "good"}
 _HEADS = "refs/heads/"
 View = Callable[[Forge, Request, Session], Response]
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("gitops.embedded.forge.pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["markdown"] = render_markdown
-_TEMPLATES.filters["path"] = lambda text: quote(text, safe="")
 _STYLE = resources.files("gitops.embedded.forge.pages").joinpath("style.css").read_text()
 
 
@@ -231,12 +224,31 @@ def _tone(checks: list[Check]) -> str:
     return next((tone for tone in ("bad", "busy", "good", "calm") if tone in tones), "")
 
 
+@cache
+def _templates() -> "Environment":
+    """Return what fills in our templates; loaded at the first page, since a forge may stand idle for ever."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
+    from gitops.embedded.forge.pages.markdown import render_markdown  # noqa: PLC0415
+
+    templates = Environment(
+        loader=PackageLoader("gitops.embedded.forge.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["markdown"] = render_markdown
+    templates.filters["path"] = lambda text: quote(text, safe="")
+    return templates
+
+
 def _show(name: str, session: Session | None, **values: Any) -> Response:  # noqa: ANN401 - a template takes anything
-    html = _TEMPLATES.get_template(name).render(session=session, **values)
+    html = _templates().get_template(name).render(session=session, **values)
     return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
 
 def _refuse(error: ForgeError) -> Response:
     messages = [error.message, *(str(entry.get("message", "")) for entry in error.errors)]
-    html = _TEMPLATES.get_template("refusal.html").render(session=None, status=error.status, messages=messages)
+    html = _templates().get_template("refusal.html").render(session=None, status=error.status, messages=messages)
     return HTMLResponse(html, error.status, {"Cache-Control": "no-store"})
