@@ -84,16 +84,22 @@ def end_runs(deps: Deps, training: Training, numbers: Iterable[int], *, experime
     Raises:
         LaunchpinError: somebody who must be asked is away.
     """
+    failed: LaunchpinError | None = None
     for number in numbers:
         key = f"{training.id}/{number}"
-        run = deps.effects.recover(
-            "start_run",
-            f"run:{key}",
-            look=lambda key=key: deps.registry.find_run(experiment=experiment(), run_key=key),  # type: ignore[misc]
-            result=RunRef,
-        )
-        if run is not None:
-            _end(deps, run.run_id)
+        try:
+            run = deps.effects.recover(
+                "start_run",
+                f"run:{key}",
+                look=lambda key=key: deps.registry.find_run(experiment=experiment(), run_key=key),  # type: ignore[misc]
+                result=RunRef,
+            )
+            if run is not None:
+                _end(deps, run.run_id)
+        except LaunchpinError as error:  # which is no reason to leave the others open
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def end_run(deps: Deps, run_id: str) -> str:

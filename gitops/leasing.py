@@ -49,7 +49,11 @@ class _Pulse:
             if self._thread is None or not self._thread.is_alive():
                 self._until = due
                 self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError as error:  # no room for a thread; the next lease tries again
+                    self._thread = None
+                    _log.warning("leases are not renewed: %s", error)
             elif due < self._until:
                 self._bell.notify()
 
@@ -70,7 +74,7 @@ class _Pulse:
     def _begin(self, lease: "HeldLease", now: float) -> None:
         try:
             lease.begin_beating()
-        except RuntimeError as error:  # no room for a thread
+        except Exception as error:  # noqa: BLE001 - no room for a thread, say: the others must be renewed
             _log.warning("lease of job %s not renewed: %s", lease.claim.job, error)
             self._due[lease] = now + _AGAIN
         else:

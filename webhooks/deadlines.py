@@ -56,24 +56,29 @@ class Limit:
         until: by the event loop's clock.
     """
 
-    __slots__ = ("_deadlines", "_is_over", "_task", "until")
+    __slots__ = ("_cancelled", "_deadlines", "_is_over", "_task", "until")
 
     def __init__(self, deadlines: Deadlines, until: float) -> None:
         self._deadlines = deadlines
         self._task: asyncio.Task[object] | None = None
         self._is_over = False
+        self._cancelled = 0
         self.until = until
 
     def __enter__(self) -> Self:
         """Begin to watch the task that runs now."""
         self._task = asyncio.current_task()
+        self._cancelled = self._task.cancelling() if self._task is not None else 0
         self._deadlines.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         """End it."""
         self._deadlines.discard(self)
-        if self._is_over and self._task is not None and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+        if not self._is_over or self._task is None:
+            return
+        # Who else cancelled the task is not to be taken for us.
+        if self._task.uncancel() <= self._cancelled and kind is asyncio.CancelledError:
             raise TimeoutError
 
     def expire(self) -> None:

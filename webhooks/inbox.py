@@ -123,10 +123,11 @@ class Inbox:
             self._queue.put(fresh)
 
     def _start(self) -> asyncio.AbstractEventLoop:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="inbox", daemon=True)
-        self._thread.start()
-        return self._loop
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=self._run, args=(loop,), name="inbox", daemon=True)
+        thread.start()
+        self._loop, self._thread = loop, thread
+        return loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         taken: deque[_Waiting] = deque()
@@ -136,25 +137,25 @@ class Inbox:
             # A request that was answered meanwhile is not worth a row: its sender was told that nothing was stored.
             group = _next_group(taken)
             if group:
-                answers = self._write([_to_delivery(arrival) for _, arrival in group])
+                answers = self._write([arrival for _, arrival in group])
                 _tell(loop, [waiting.answer for waiting, _ in group], answers)
 
-    def _write(self, group: Sequence[Delivery]) -> Sequence[_Answer]:
+    def _write(self, group: Sequence[Arrival]) -> Sequence[_Answer]:
         try:
             failpoint("receive.before_commit")
-            received = self._store.save_deliveries(group)
+            received = self._store.save_deliveries([_to_delivery(arrival) for arrival in group])
             failpoint("receive.after_commit")
         except Exception as error:  # noqa: BLE001 - the thread must live: whatever it was goes to who asked
             _log.warning("a group of %d deliveries could not be stored: %s", len(group), error)
             return [error] * len(group) if len(group) == 1 or _is_busy(error) else self._write_each(group)
         return received
 
-    def _write_each(self, group: Sequence[Delivery]) -> Sequence[_Answer]:
+    def _write_each(self, group: Sequence[Arrival]) -> Sequence[_Answer]:
         """Store one after the other: a row that the database does not take must not take others with it."""
         until = time.monotonic() + PATIENCE
         answers: list[_Answer] = []
-        for delivery in group:
-            (answer,) = self._write([delivery])
+        for arrival in group:
+            (answer,) = self._write([arrival])
             answers.append(answer)
             if (isinstance(answer, Exception) and _is_busy(answer)) or time.monotonic() > until:
                 late = RetryError("DatabaseBusy", "there was no time left to store it")

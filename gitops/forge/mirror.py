@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops.disk.space import disk_low, speaks_of_full_disk
-from gitops.errors import ConflictError, RefusedError, RetryError
+from gitops.errors import ConflictError, NotFoundError, RefusedError, RetryError
 from gitops.failpoints import failpoint
 from gitops.forge.address import check_clone_url, web_address
 from gitops.forge.checkout import TreeLimits, private_folder, write_tree
@@ -231,6 +231,11 @@ class GitMirror:
     def _is_reachable(self, repository: Repository, commit: str) -> bool:
         """Return whether a branch leads to a commit, as the mirror is now: what was read of it before tells nothing."""
         if commit in self.heads(repository).values():
+            with self._reader(repository) as reader:
+                try:
+                    reader.commit(commit)
+                except NotFoundError as error:
+                    raise RetryError("MirrorBroken", f"a branch of the mirror names {commit}, which is lost") from error
             return True
         arguments = ("for-each-ref", "--count=1", f"--contains={commit}", "--format=%(refname)", "refs/heads/")
         ended = self._git.run(self._present(repository), *arguments, seconds=self._limits.local)

@@ -20,10 +20,23 @@ def read_heads(mirror: Path) -> dict[str, str]:
     """Return the commit of each `refs/heads/...`, by name.
 
     Raises:
-        RetryError: `MirrorBroken` when a file does not say what git writes there.
+        RetryError: `MirrorBroken` when a file does not say what git writes there, `MirrorBusy` while the mirror is made
+            anew: one that is not there says nothing about branches.
     """
+    before = _identity(mirror)
     loose = dict(_loose(mirror))
-    return dict(sorted({**dict(_packed(mirror)), **loose}.items()))
+    heads = dict(sorted({**dict(_packed(mirror)), **loose}.items()))
+    if _identity(mirror) != before:
+        raise RetryError("MirrorBusy", "the mirror was made anew while it was read")
+    return heads
+
+
+def _identity(mirror: Path) -> tuple[int, int]:
+    try:
+        seen = mirror.stat()
+    except OSError as error:
+        raise RetryError("MirrorBusy", f"the mirror is not there: {error.strerror}") from error
+    return seen.st_dev, seen.st_ino
 
 
 def _loose(mirror: Path) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ conflict. A transaction that gave way to another one, or may or may not have bee
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol, TypeVar, assert_never
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _TRIES = 8
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
-# What only a database says that is there and kept nothing: the outcome is known, whatever had begun.
+# A statement alone: what only a database says that is there and kept nothing of it.
 _ANSWERS = {Failure.AGAIN, Failure.BUSY, Failure.REFUSED, Failure.UNSTORABLE}
 
 
@@ -151,7 +151,8 @@ class Database:
             UnknownOutcomeError: the connection was lost in the commit.
             ConflictError: an invariant refused a row.
         """
-        ending = _Ending()
+        # A commit has company: what goes with it may fail when it is kept already.
+        ending = _Ending({Failure.AGAIN})
         with self._translated(ending), self.kind.writing(is_quiet=is_quiet) as connection:
             yield connection
             ending.begin()
@@ -164,7 +165,7 @@ class Database:
             UnknownOutcomeError: the connection was lost before the answer came.
             ConflictError: an invariant refused a row, so that none is kept.
         """
-        ending = _Ending()
+        ending = _Ending(_ANSWERS)
         with self._translated(ending):
             self.kind.run_alone(text, parameters, begun=ending.begin)
 
@@ -235,13 +236,13 @@ class Database:
         except errors as error:
             # While a connection is made or prepared, the driver's own error comes out.
             raw = error.orig or error if isinstance(error, DBAPIError) else error
-            may_be_kept = ending is not None and ending.has_begun and not self.kind.is_commit_certain
-            raise self._translate(raw, may_be_kept=may_be_kept) from error
+            begun = ending if ending is not None and ending.has_begun and not self.kind.is_commit_certain else None
+            raise self._translate(raw, begun) from error
 
-    def _translate(self, raw: BaseException, *, may_be_kept: bool) -> Exception:
+    def _translate(self, raw: BaseException, begun: "_Ending | None") -> Exception:
         told = self.kind.describe(raw)
         failure = self.kind.failure(raw)
-        if may_be_kept and failure not in _ANSWERS:
+        if begun is not None and failure not in begun.answers:
             return UnknownOutcomeError("DatabaseUnavailable", f"the connection was lost in a commit: {told}")
         match failure:
             case Failure.AGAIN:
@@ -262,9 +263,15 @@ class Database:
 
 
 class _Ending:
-    """Whether a transaction's commit has begun."""
+    """Whether a transaction's commit has begun.
 
-    has_begun = False
+    Args:
+        answers: failures that say that nothing was kept, whatever had begun.
+    """
+
+    def __init__(self, answers: Collection[Failure]) -> None:
+        self.answers = answers
+        self.has_begun = False
 
     def begin(self) -> None:
         """Note that something may be kept from now on."""

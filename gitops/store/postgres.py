@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -128,7 +129,7 @@ class PostgresKind:
             connection.exec_driver_sql("COMMIT" if is_quiet else _COMMIT)
 
     def run_alone(self, text: str, parameters: Sequence[object], *, begun: Callable[[], None]) -> None:
-        """Carry out one statement as a transaction of its own, and tell who waits for work: one way there and back.
+        """Carry out one statement as a transaction of its own, and tell who waits for work.
 
         Args:
             begun: called before anything may be kept.
@@ -142,16 +143,13 @@ class PostgresKind:
             if self._door is None:
                 self._door = self._connect()
             begun()
-            with self._door.pipeline() as pipeline:
-                self._door.execute(text, parameters)
-                # So that what follows is no part of it.
-                pipeline.sync()
+            self._door.execute(text, parameters)
+            # It is kept by now, whoever hears of it: one that nobody hears of costs the relay a second.
+            with suppress(psycopg.Error):
                 self._door.execute(_NOTIFY)
-        except psycopg.Error as error:
-            if self.failure(error) in {Failure.LOST, Failure.BROKEN}:
-                self._close_door()
-            raise
         finally:
+            if self._door is not None and self._door.info.transaction_status is not TransactionStatus.IDLE:
+                self._close_door()
             self._door_lock.release()
 
     def _close_door(self) -> None:

@@ -1,18 +1,11 @@
 """The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
 
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from typing import TypeVar
+from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import Connection, select
-
-from gitops import __version__
-from gitops.audit import merkle
-from gitops.audit.entry import Event, Service
-from gitops.errors import ConflictError, StalledError
-from gitops.ports import AuditNote, AuditRow, Claim, Exit, JobView, QueueDepth, Received, Resting
+from gitops.errors import ConflictError
+from gitops.ports import Claim, Exit, JobView, QueueDepth, Received, Resting
 from gitops.ports.tallies import Tallies
 from gitops.records import (
     Command,
@@ -29,23 +22,18 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
-from gitops.store import audit_log, effects, jobs, leading, opening, queries, retention, tables
+from gitops.store import effects, jobs, opening, queries, retention, tables
 from gitops.store.ancestry import read_ancestry
-from gitops.store.checks import check_joins
-from gitops.store.database import Database, open_database
-from gitops.store.failures import LOCK_SECONDS
 from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
+from gitops.store.log import AuditStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
-from gitops.store.transaction import Transaction, transaction
-
-T = TypeVar("T")
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
 
-class SqlStore:
+class SqlStore(AuditStore):
     """The truth in a SQL database; implements `gitops.ports.Store` and `gitops.ports.AuditLog`.
 
     Args:
@@ -58,51 +46,6 @@ class SqlStore:
         InputError: as `open_database`.
         StalledError: `SchemaMismatch` when the database is older or newer than this code.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        password: Callable[[], str] | None = None,
-        clock: Callable[[], datetime] | None = None,
-        service: Service | None = None,
-    ) -> None:
-        self._database = Database(open_database(url, password=password), clock=clock)
-        self._service = service or Service(version=__version__)
-        try:
-            self._log_id = self._read(_read_log_id)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._database.close()
-
-    def _read(self, ask: Callable[[Connection], T]) -> T:
-        def once(_: bool) -> T:  # noqa: FBT001 - as `Database.repeat` calls it
-            with self._database.read() as connection:
-                return ask(connection)
-
-        return self._database.repeat(once)
-
-    def _write(self, do: Callable[[Transaction], T], *, is_quiet: bool = False, patience: float = LOCK_SECONDS) -> T:
-        """Carry out a transaction, whole and as often as it needs; what it does twice must come to the same."""
-
-        def once(is_again: bool) -> T:  # noqa: FBT001 - as `Database.repeat` calls it
-            with self._open(is_again=is_again, is_quiet=is_quiet) as tx:
-                return do(tx)
-
-        return self._database.repeat(once, patience=patience)
-
-    def _open(self, *, is_again: bool = False, is_quiet: bool = False) -> AbstractContextManager[Transaction]:
-        return transaction(
-            self._database, log_id=self._log_id, service=self._service, is_again=is_again, is_quiet=is_quiet
-        )
-
-    def now(self) -> datetime:
-        """Return the database's clock, in UTC."""
-        return self._read(self._database.time)
 
     # ---- deliveries and commands
 
@@ -227,15 +170,6 @@ class SqlStore:
         """Return what a scrape of the metrics shows of the database, read on one snapshot."""
         return self._read(lambda connection: read_tallies(connection, now=self._database.time(connection)))
 
-    def check(self) -> None:
-        """Ask the database whether it answers, and whether its schema is this code's.
-
-        Raises:
-            RetryError: it does not answer.
-            StalledError: `SchemaMismatch`.
-        """
-        self._read(_read_log_id)
-
     # ---- what is known
 
     def repository(self, repository_id: int) -> Repository | None:
@@ -333,103 +267,7 @@ class SqlStore:
         """Remove at most so many of them; say how many."""
         return self._write(lambda tx: retention.drop_spent(tx, kind, before=tx.now - age, limit=limit))
 
-    # ---- the audit log
-
-    @property
-    def log_id(self) -> str:
-        """The audit log's origin, made once with the database: `<host>/audit/<uuid>`."""
-        return self._log_id
-
-    def append_audit(self, event: Event) -> None:
-        """Append an entry that belongs to no job: a sign-in, a rotated key."""
-        # Not again when its commit's answer was lost: nothing tells one such entry from another.
-        with self._open() as tx:
-            tx.record(event)
-
-    def lead(self, role: str, owner: str, *, seconds: float) -> bool:
-        """Become or stay the leader of a role for so long; False while somebody else is."""
-        return self._write(lambda tx: leading.take_lead(tx, role, owner, seconds=seconds))
-
-    def ask_checkpoint(self) -> int:
-        """Ask the relay to sign the log as it is now; returns the size that the head will cover at least."""
-
-        def ask(tx: Transaction) -> int:
-            size = audit_log.read_size(tx.connection)
-            leading.want_checkpoint(tx, size)
-            return size
-
-        return self._write(ask)
-
-    def wanted_checkpoint(self) -> int:
-        """Return the largest size that a signed head was asked for."""
-        return self._read(leading.read_wanted)
-
-    def audit_size(self) -> int:
-        """Return the number of entries."""
-        return self._read(audit_log.read_size)
-
-    def audit_entries(self, start: int, limit: int) -> Sequence[bytes]:
-        """Return the exact bytes of at most `limit` entries from a position on."""
-        return self._read(lambda connection: audit_log.read_entries(connection, start, limit=limit))
-
-    def audit_recent(self, limit: int) -> Sequence[AuditRow]:
-        """Return the last entries, newest first."""
-        return self._read(lambda connection: audit_log.read_newest(connection, limit=limit))
-
-    def audit_root(self, size: int) -> bytes:
-        """Return the root over the first `size` entries."""
-        return self._read(lambda connection: merkle.root(size, read_node=audit_log.NodeReader(connection)))
-
-    def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """Return the path from an entry to the root over the first `size` entries."""
-        return self._read(
-            lambda connection: merkle.prove_inclusion(index, size, read_node=audit_log.NodeReader(connection))
-        )
-
-    def consistency_proof(self, old: int, new: int) -> tuple[bytes, ...]:
-        """Return the proof that the log of `new` entries begins with that of `old`."""
-        return self._read(
-            lambda connection: merkle.prove_consistency(old, new, read_node=audit_log.NodeReader(connection))
-        )
-
-    def save_checkpoint(self, size: int, note: str, *, leader: str | None = None) -> None:
-        """Keep a signed head, where a leader is named only while it leads."""
-
-        def save(tx: Transaction) -> None:
-            if leader is not None:
-                leading.check_lead(tx, leading.RELAY, leader)
-            audit_log.write_checkpoint(tx.connection, size, note=note, now=tx.now)
-
-        self._write(save)
-
-    def checkpoints(self) -> Sequence[AuditNote]:
-        """Return the signed heads, oldest first."""
-        return self._read(audit_log.read_checkpoints)
-
-    def newest_checkpoint(self) -> AuditNote | None:
-        """Return the signed head that covers most, None before the first."""
-        return self._read(audit_log.read_newest_checkpoint)
-
-    def check_audit_joins(self) -> list[str]:
-        """Return every place where a state change and the audit log do not agree (I25)."""
-        return self._read(check_joins)
-
 
 def check_audit_joins(store: SqlStore) -> list[str]:
     """Return every place where a state change and the audit log do not agree (I25); for checks after a fault."""
     return store.check_audit_joins()
-
-
-def _read_log_id(connection: Connection) -> str:
-    """Return the log's origin.
-
-    Raises:
-        StalledError: `SchemaMismatch` when the database is not on the schema that this code was written for.
-    """
-    found = connection.dialect.has_table(connection, "alembic_version")
-    schema = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if found else None
-    if schema != tables.SCHEMA:
-        what = f"the database's schema is {schema or 'missing'}, this Launchpin needs {tables.SCHEMA}"
-        raise StalledError("SchemaMismatch", f"{what}: run the same version everywhere, and `launchpin up` once")
-    meta = tables.meta
-    return str(connection.execute(select(meta.c.value).where(meta.c.name == "log_id")).scalar_one())

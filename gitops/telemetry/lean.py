@@ -68,12 +68,16 @@ def _later(spec: ModuleSpec, places: dict[str, str]) -> type[ModuleType]:
             if asked in places:
                 return getattr(importlib.import_module(places[asked]), asked)
             # Python itself looks for some of those everywhere, and none of them is defined by running a package.
-            if asked.startswith("__") or spec.loader is None:
+            if (asked.startswith("__") and asked != "__version__") or spec.loader is None:
                 raise AttributeError(f"module {spec.name!r} has no attribute {asked!r}")
             with lock:
                 if not begun:
                     begun.append(True)
-                    spec.loader.exec_module(self)
+                    try:
+                        spec.loader.exec_module(self)
+                    except BaseException:
+                        begun.clear()
+                        raise
                     self.__class__ = ModuleType  # type: ignore[assignment]  # a class that it leaves
             return ModuleType.__getattribute__(self, asked)
 

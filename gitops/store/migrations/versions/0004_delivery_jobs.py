@@ -11,6 +11,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_WHERE_NEW = "WHERE true ON CONFLICT DO NOTHING"
 _STORIES = ("trainings", "promotions", "rollouts")
 _JOB = (
     "INSERT INTO jobs (kind, subject, queue, state, due, epoch, owner, attempts, retries, lost, wakes,"
@@ -23,12 +24,13 @@ def upgrade() -> None:
     """Make the trigger and the indexes; what is there has its jobs already."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
-            f"CREATE TRIGGER deliveries_give_job AFTER INSERT ON deliveries BEGIN {_JOB.format(fresh='NEW')}; END"
+            "CREATE TRIGGER deliveries_give_job AFTER INSERT ON deliveries "
+            f"BEGIN {_JOB.format(fresh='NEW')} {_WHERE_NEW}; END"
         )
     else:
         op.execute(
-            "CREATE FUNCTION deliveries_give_job() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN {_JOB.format(fresh='fresh')} FROM fresh; RETURN NULL; END $$"
+            "CREATE FUNCTION deliveries_give_job() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
+            f"$$ BEGIN {_JOB.format(fresh='fresh')} FROM fresh {_WHERE_NEW}; RETURN NULL; END $$"
         )
         op.execute(
             "CREATE TRIGGER deliveries_give_job AFTER INSERT ON deliveries REFERENCING NEW TABLE AS fresh "
