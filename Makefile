@@ -41,10 +41,10 @@ demo: $(ANY)
 	@env $(CERTIFICATES) $(BIN)/launchpin demo $(ARGS)
 
 test: $(DEV)
-	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
+	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(DEV)
-	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile \
+	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		--timeout 1500 $(ARGS)
 
 bench: $(DEV)

@@ -1,6 +1,7 @@
 """Fixtures that any test may ask for; what they do stands in tests/support."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,27 @@ __all__ = [
     "store",
     "tracking_uri",
 ]
+
+
+# Files that take minutes, those that take most first: begun last, each would be waited for alone.
+_LONG = (
+    "e2e/test_demo.py",
+    "faults/test_walker_rollouts.py",
+    "faults/test_walker.py",
+    "benchmarks/test_benchmarks.py",
+    "e2e/test_loop.py",
+    "faults/test_outside_away.py",
+    "faults/test_workers_training.py",
+    "faults/test_workers.py",
+    "faults/test_broker.py",
+    "faults/test_receiving.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the long files begin first."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(_LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(_LONG)))
 
 
 @pytest.fixture(scope="session")
