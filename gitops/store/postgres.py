@@ -251,14 +251,23 @@ def _open(url: URL, password: Callable[[], str] | None) -> Engine:
 def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     """Leave every BEGIN to us, and refuse a server that is too old or keeps text in another encoding."""
     raw = cast("psycopg.Connection[Any]", connection)
+    try:
+        _check_server(raw)
+        raw.autocommit = True
+        raw.execute(_SESSION)
+    except BaseException:
+        # Nobody else knows of it yet.
+        raw.close()
+        raise
+
+
+def _check_server(raw: "psycopg.Connection[Any]") -> None:
     if raw.info.server_version < OLDEST * 10_000:
         found = raw.info.server_version // 10_000
         raise InputError("database_unsupported", f"PostgreSQL {found} is too old; {OLDEST} is needed")
     encoding = raw.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise InputError("database_unsupported", f"the database's encoding is {encoding}; UTF8 is needed")
-    raw.autocommit = True
-    raw.execute(_SESSION)
 
 
 def _begin(connection: Connection) -> None:

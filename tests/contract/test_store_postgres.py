@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import event, text
 
-from gitops.errors import InputError, RetryError
+from gitops.errors import InputError, RetryError, StaleEpochError
 from gitops.ports import Exit, Received
 from gitops.settings import Settings, read_secret
 from gitops.steps import Done, Queue, Wait
@@ -223,13 +224,13 @@ def test_many_stories_at_once_on_postgresql_keep_one_open_promotion_and_rollout_
             elif claim.kind == "report":
                 _insist(partial(ours.finish, claim, Exit(None, Done(), recurring=True)))
             else:
-                _insist(partial(answer, ours, claim, Done(facts={}), step="plan", next_step="apply"))
+                with suppress(StaleEpochError):  # another writer's version took its place meanwhile
+                    _insist(partial(answer, ours, claim, Done(facts={}), step="plan", next_step="apply"))
             count += 1
         return count
 
-    with ThreadPoolExecutor(8) as pool:
+    with closing(other), ThreadPoolExecutor(8) as pool:
         done = sum(pool.map(work, range(8)))
-    other.close()
     assert done > 40
     assert check_audit_joins(store) == []
     assert len(store.open_promotions(2)) == 1
