@@ -21,15 +21,7 @@ T = TypeVar("T")
 class BaseStore:
     """Transactions on one migrated database, for the rooms that know what to ask.
 
-    Args:
-        url: SQLAlchemy's form; the database must be migrated.
-        password: asked at each new connection to a server.
-        clock: replaces the database's clock in tests; returns aware datetimes.
-        service: which Launchpin writes, for audit entries.
-
-    Raises:
-        InputError: as `open_database`.
-        StalledError: `SchemaMismatch` when the database is older or newer than this code.
+    Args and errors are those of `SqlStore`.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def measure(scale: Scale) -> Result:
         for _ in range(scale.pick(9, quick=1)):
             for server in servers.values():
                 server.send(seconds)
-        rows = (_row(servers, _SQLITE, 0.33), _row(servers, _POSTGRES, 0.22))
+        rows = (_row(servers, _SQLITE, 0.5), _row(servers, _POSTGRES, 0.35))
         curve = _measure_growth(servers, scale, seconds)
     return Result(rows, (curve,))
 
