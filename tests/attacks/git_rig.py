@@ -1,38 +1,10 @@
-"""What the attacks by Git share: a server of hostile repositories and a mirror of them."""
+"""What the attacks by Git share: a server of hostile repositories, a mirror of them, and what an attack would leave."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.support.mirrors import make_mirror, mirror, origin, repository, server
 
-from gitops.forge.mirror import GitMirror, MirrorLimits
-from gitops.records import Repository, Role
-from tests.support.githttp import GitServer, Origin, serve_git
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    with serve_git(tmp_path / "origins") as running:
-        yield running
-
-
-@pytest.fixture
-def origin(server: GitServer) -> Origin:
-    return Origin.make(server.root / "acme" / "iris.git")
-
-
-@pytest.fixture
-def repository(server: GitServer) -> Repository:
-    return Repository(id=7, full_name="acme/iris", role=Role.MODEL, clone_url=server.url("acme/iris"))
-
-
-def make_mirror(tmp_path: Path, server: GitServer, limits: MirrorLimits | None = None) -> GitMirror:
-    return GitMirror(tmp_path / "mirrors", forge_api=server.api, token="t", limits=limits)
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, server: GitServer) -> GitMirror:
-    return make_mirror(tmp_path, server)
+__all__ = ["make_mirror", "mirror", "origin", "repository", "server"]
 
 
 def is_canary_absent(tmp_path: Path) -> bool:
