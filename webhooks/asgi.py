@@ -14,17 +14,22 @@ from webhooks.guard import HostGuard
 from webhooks.metrics import Metrics
 from webhooks.receive import Receiver
 from webhooks.replies import App, Receive, Scope, Send
+from webhooks.saving import Keeper, ThreadKeeper
 from webhooks.waiting import Patient
 
 
-def create_app(settings: Settings) -> App:
+def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
     """Return the whole application.
+
+    Args:
+        keeper: what makes deliveries durable; by itself the application does so in a thread.
 
     Raises:
         InputError: when there is no webhook secret, or a secret's file may be read by others.
     """
     store = for_web(settings)
-    receiver = Receiver(store, path=f"/webhook/{settings.hook_path}", secrets=hook_secrets(settings))
+    path = f"/webhook/{settings.hook_path}"
+    receiver = Receiver(keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings))
     app = FastAPI(title="Launchpin", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_closing(receiver))
     app.state.store = store
     app.state.settings = settings
@@ -37,10 +42,11 @@ def create_app(settings: Settings) -> App:
 
 
 def _closing(receiver: Receiver) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Close the door when everything was answered."""
+    """Open the door, and close it when everything was answered."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await receiver.open()
         yield
         await receiver.close()
 

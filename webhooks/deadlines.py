@@ -1,6 +1,7 @@
 """Ends what takes too long. Looks now and then while anything is under way: a timer for each would cost far more."""
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,7 +12,7 @@ class Expiring(Protocol):
     """Something that must be over at some moment.
 
     Args:
-        until: by the event loop's clock.
+        until: by the monotonic clock.
     """
 
     until: float
@@ -40,7 +41,7 @@ class Deadlines:
         self._under_way.discard(one)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        now = time.monotonic()
         for one in [one for one in self._under_way if one.until < now]:
             self._under_way.discard(one)
             one.expire()
@@ -53,7 +54,7 @@ class Limit:
     """A block that ends with a `TimeoutError` when it takes too long, as `asyncio.timeout` has it.
 
     Args:
-        until: by the event loop's clock.
+        until: by the monotonic clock.
     """
 
     __slots__ = ("_cancelled", "_deadlines", "_is_over", "_task", "until")

@@ -8,15 +8,17 @@ import asyncio
 import hmac
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 
 from gitops.errors import RetryError
 from gitops.failpoints import failpoint
-from gitops.ports import Received, Store
+from gitops.ports import Received
 from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_address
 from webhooks.deadlines import Deadlines, Limit
-from webhooks.inbox import PATIENCE, Arrival, Inbox
+from webhooks.inbox import Inbox
 from webhooks.replies import TWO_LENGTHS, Receive, Refusal, Reply, Scope, Send, send_last_reply, send_reply
+from webhooks.saving import PATIENCE, Arrival, Keeper
 from webhooks.security import SecurityLog
 from webhooks.signature import is_signed
 
@@ -64,6 +66,7 @@ class Receiver:
     """Receives GitHub's deliveries on one unguessable path.
 
     Args:
+        keeper: what makes deliveries durable.
         path: the whole path, `/webhook/<random>`.
         secrets: at least one; there is no way to run without.
 
@@ -71,11 +74,12 @@ class Receiver:
         ValueError: when there is no secret.
     """
 
-    def __init__(self, store: Store, *, path: str, secrets: Sequence[str]) -> None:
+    def __init__(self, keeper: Keeper, *, path: str, secrets: Sequence[str]) -> None:
         if not secrets or not all(secrets):
             raise ValueError("a webhook secret is required")
+        self._keeper = keeper
         self._deadlines = Deadlines()
-        self._inbox = Inbox(store, self._deadlines)
+        self._inbox = Inbox(keeper, self._deadlines)
         self._path = path.encode()
         self._secrets = tuple(secrets)
         self._budgets = Budgets()
@@ -84,7 +88,7 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        begun = asyncio.get_running_loop().time()
+        begun = time.monotonic()
         until = begun + ANSWER_SECONDS
         address = to_address(scope["client"])
         body = _Body(receive, self._budgets, address, Limit(self._deadlines, begun + BODY_SECONDS))
@@ -106,9 +110,13 @@ class Receiver:
             await send_last_reply(receive, send, reply)
         failpoint("receive.after_reply")
 
+    async def open(self) -> None:
+        """Be ready; needed where deliveries are stored by another process."""
+        await self._keeper.open()
+
     async def close(self) -> None:
         """Store what was taken, and end."""
-        await asyncio.to_thread(self._inbox.close)
+        await self._inbox.close()
         self._security.close()
 
     async def _answer(self, scope: Scope, body: "_Body", address: str, *, until: float) -> Reply:
@@ -123,7 +131,7 @@ class Receiver:
         event = _check_form(headers, b"x-github-event", _EVENT, code="bad_event", field="X-GitHub-Event")
         if event == "ping":
             return _PONG
-        patience = min(PATIENCE, until - asyncio.get_running_loop().time())
+        patience = min(PATIENCE, until - time.monotonic())
         reply = await self._store_delivery(guid.lower(), event, unverified_body, patience=patience)
         if reply is _OTHER_BODY:
             self._security.note(reply.code, address)

@@ -4,23 +4,56 @@ import webhooks.lean  # noqa: F401 - first: what it loads is not loaded again
 
 # isort: split
 import argparse
+import gc
+import importlib
+import signal
+import sys
 
-from gitops.bootstrap import observe
+from gitops.bootstrap import for_web, observe
 from gitops.settings import Settings
 from webhooks.asgi import create_app
+from webhooks.saving import Save, saver
+from webhooks.scribe import Scribe, start_scribe
 from webhooks.server import allow_connections, make_server
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, or until the process that stores deliveries is gone: that ends with an error."""
     parser = argparse.ArgumentParser(description="Launchpin's web process")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     settings = Settings()
-    observe("web", settings)
-    allow_connections()
-    make_server(create_app(settings), host=arguments.host, port=arguments.port).run()
+    scribe = _start_scribe(settings)
+    try:
+        observe("web", settings)
+        allow_connections()
+        server = make_server(create_app(settings, keeper=scribe), host=arguments.host, port=arguments.port)
+        scribe.wake()
+
+        def stop_without_scribe(*_: object) -> None:
+            server.should_exit |= scribe.is_gone()
+
+        signal.signal(signal.SIGCHLD, stop_without_scribe)
+        # It may have gone before anybody heard of that.
+        stop_without_scribe()
+        server.run()
+        is_broken = scribe.is_gone()
+    finally:
+        scribe.end()
+    if is_broken:
+        sys.exit("the process that stores deliveries is gone")
+
+
+def _start_scribe(settings: Settings) -> Scribe:
+    def open_saver() -> Save:
+        observe("web", settings)
+        return saver(for_web(settings))
+
+    # Imported before the fork, it is in memory once.
+    importlib.import_module("gitops.store")
+    gc.freeze()
+    return start_scribe(open_saver)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tests.support.web import PATH, SECRET, Knock, Reply, knock, serving, sign, 
 from webhooks.guard import HostGuard
 from webhooks.receive import Receiver
 from webhooks.replies import Send
+from webhooks.saving import ThreadKeeper
 from webhooks.signature import is_signed
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -32,7 +33,7 @@ def store(sqlite_url: str) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def door(store: SqlStore) -> Iterator[int]:
-    with serving(Receiver(store, path=PATH, secrets=("an older one", SECRET))) as port:
+    with serving(Receiver(ThreadKeeper(store), path=PATH, secrets=("an older one", SECRET))) as port:
         yield port
 
 
@@ -63,7 +64,7 @@ def test_attack_02_without_a_secret_nothing_starts(store: SqlStore, tmp_path: Pa
         hook_secrets(Settings(home=tmp_path))
     for secrets in ((), ("",), (SECRET, "")):
         with pytest.raises(ValueError, match="secret is required"):
-            Receiver(store, path=PATH, secrets=secrets)
+            Receiver(ThreadKeeper(store), path=PATH, secrets=secrets)
 
 
 @pytest.mark.parametrize(

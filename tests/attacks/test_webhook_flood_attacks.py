@@ -18,6 +18,7 @@ from tests.support.processes import make_home, running_web
 from tests.support.web import PATH, SECRET, Knock, knock, serving, talk
 from webhooks.budgets import LONGEST_BODY, MOST_BYTES_EACH, MOST_REQUESTS_EACH
 from webhooks.receive import ANSWER_SECONDS, Receiver
+from webhooks.saving import ThreadKeeper
 from webhooks.server import HEAD_SECONDS, allow_connections
 
 STRANGER = "127.0.0.2"
@@ -33,7 +34,7 @@ def store(sqlite_url: str) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def door(store: SqlStore) -> Iterator[int]:
-    with serving(Receiver(store, path=PATH, secrets=(SECRET,))) as port:
+    with serving(Receiver(ThreadKeeper(store), path=PATH, secrets=(SECRET,))) as port:
         yield port
 
 

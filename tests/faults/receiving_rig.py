@@ -201,6 +201,13 @@ def kill(pid: int) -> None:
     wait_gone(pid)
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
+
+
 def wait_gone(pid: int) -> None:
     """Wait until a process has ended; the zygote lets nobody linger."""
     deadline = time.monotonic() + 30

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from gitops.store import SqlStore
-from tests.faults.receiving_rig import DICE, PACE, Ledger, Nursery, Post, kill, sending, wait_gone
+from tests.faults.receiving_rig import DICE, PACE, Ledger, Nursery, Post, children, kill, sending, wait_gone
 from tests.faults.tally import Tally, is_full, scale
 from tests.support.load import Load, begin, deliver, end
 from tests.support.processes import make_home, running_web
 from tests.support.small_disk import disk, fill
 from tests.support.web import PATH, SECRET, Knock, knock, serving
 from webhooks.receive import Receiver
+from webhooks.saving import ThreadKeeper
 
 __all__ = ["disk"]
 
@@ -58,14 +59,20 @@ def nursery(tmp_path: Path, database_url: str) -> Iterator[Nursery]:
 
 
 def die(nursery: Nursery, pid: int, *, traps: str) -> None:
-    """Wait for the death that is laid out, or kill the process at any moment from its first on."""
+    """Wait for the death that is laid out, or kill one of its two processes at any moment from its first on."""
     if traps:
         wait_gone(pid)
         return
     if DICE.random() < 0.9:
         nursery.wait_ready()
     PACE.wait(DICE.uniform(0, 0.04))
-    kill(pid)
+    scribes = children(pid)
+    if scribes and DICE.random() < 0.5:
+        # The two have one fate: who serves must end by itself.
+        kill(scribes[0])
+        wait_gone(pid)
+    else:
+        kill(pid)
 
 
 @pytest.mark.timeout(900)
@@ -200,7 +207,7 @@ def test_i3_of_a_crowd_of_duplicates_one_is_taken(
     row = tally(f"I3 each delivery five times at once on {ledger.kind}: one 202, the others 200, another body 409")
     knocks = [Knock(body=b'{"number": %d}' % number) for number in range(scale(1000, slice_=60))]
     with (
-        serving(Receiver(store, path=PATH, secrets=(SECRET,))) as port,
+        serving(Receiver(ThreadKeeper(store), path=PATH, secrets=(SECRET,))) as port,
         ThreadPoolExecutor(20) as pool,
     ):
         crowd = [one for one in knocks for _ in range(5)]
@@ -254,10 +261,10 @@ def wait_for_more(known: Sized, count: int) -> None:
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait for a condition, a minute at most."""
-    deadline = time.monotonic() + 60
+    """Wait for a condition, four minutes at most."""
+    deadline = time.monotonic() + 240
     while not is_true():
-        assert time.monotonic() < deadline, "it did not come to that within a minute"
+        assert time.monotonic() < deadline, "it did not come to that in time"
         PACE.wait(0.01)
 
 

@@ -17,11 +17,12 @@ from gitops.store import SqlStore
 from tests.support.processes import make_home, running_web
 from tests.support.web import PATH, SECRET, Knock, Reply, knock, serving
 from webhooks.receive import Receiver
+from webhooks.saving import ThreadKeeper
 
 
 @pytest.fixture
 def door(store: SqlStore) -> Iterator[int]:
-    with serving(Receiver(store, path=PATH, secrets=(SECRET,))) as port:
+    with serving(Receiver(ThreadKeeper(store), path=PATH, secrets=(SECRET,))) as port:
         yield port
 
 
