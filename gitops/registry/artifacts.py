@@ -9,9 +9,12 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +35,7 @@ _LISTING_BYTES = 8 << 20
 _NAME_BYTES = 255
 _PATH_BYTES = 1024
 _DEPTH = 20
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -174,17 +178,26 @@ class ProxiedArtifacts:
         return manifest
 
     def _download_all(self, folder: str, into: Path) -> Iterator[ManifestFile]:
-        deadline = time.monotonic() + self._limits.seconds
-        left = self._limits.size
+        """Download a few files at a time: most are small, and what they cost is the way there and back."""
         entries = list(self._walk(folder))
         if not entries:
             raise RefusedError("EmptyModel", f"there is no file below {folder}")
-        for entry in entries:
-            relative = check_path(entry.path.removeprefix(f"{folder}/"))
-            file = self._download_file(entry, into / relative, left=left, deadline=deadline)
-            left -= file.size
-            failpoint("artifact_file.after")
-            yield ManifestFile(relative, file.size, file.sha256)
+        names = [check_path(entry.path.removeprefix(f"{folder}/")) for entry in entries]
+        room = _Room(self._limits)
+        with ThreadPoolExecutor(min(_AT_ONCE, len(entries)), thread_name_prefix="download") as pool:
+            # Each in a context of its own, so that its call stands in the trace below what asked for it.
+            asked = [
+                pool.submit(copy_context().run, self._download_file, entry, into / name, room=room)
+                for entry, name in zip(entries, names, strict=True)
+            ]
+            try:
+                for name, one in zip(names, asked, strict=True):
+                    file = one.result()
+                    yield ManifestFile(name, file.size, file.sha256)
+            finally:
+                # Where one failed the others are of no use.
+                room.close()
+                pool.shutdown(cancel_futures=True)
 
     def _walk(self, folder: str) -> Iterator[Entry]:
         waiting = [folder]
@@ -201,23 +214,57 @@ class ProxiedArtifacts:
                 else:
                     yield entry
 
-    def _download_file(self, entry: Entry, to: Path, *, left: int, deadline: float) -> ManifestFile:
+    def _download_file(self, entry: Entry, to: Path, *, room: "_Room") -> ManifestFile:
         what = f"download {entry.path}"
         digest = hashlib.sha256()
         size = 0
         asked = self._caller.open("GET", f"{_SERVICE}/{quote(entry.path)}")
         with translated(what), asked as answer, _created(to) as file:
             for chunk in iter(partial(self._caller.read_piece, answer, _CHUNK), b""):
+                room.take(len(chunk), what=what)
                 size += len(chunk)
-                if size > left:
-                    raise RefusedError("model_too_large", f"the model has more than {self._limits.size} bytes")
-                if time.monotonic() > deadline:
-                    raise RetryError("RegistryUnavailable", f"{what}: over {self._limits.seconds:g} s for the model")
                 digest.update(chunk)
                 file.write(chunk)
         if entry.size not in {None, size}:
             raise bad_reply(what, f"{size} bytes where {entry.size} were listed")
+        failpoint("artifact_file.after")
         return ManifestFile(entry.path, size, digest.hexdigest())
+
+
+class _Room:
+    """What one download may still take, whichever thread takes it.
+
+    Args:
+        limits: over all its files.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.seconds
+        self._left = limits.size
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    def take(self, size: int, *, what: str) -> None:
+        """Count bytes that came.
+
+        Raises:
+            RefusedError: `model_too_large`.
+            RetryError: when the time is over, or the download was given up.
+        """
+        with self._lock:
+            self._left -= size
+            is_over = self._left < 0
+        if is_over:
+            raise RefusedError("model_too_large", f"the model has more than {self._limits.size} bytes")
+        if self._is_closed:
+            raise RetryError("RegistryUnavailable", f"{what}: another file of the model failed")
+        if time.monotonic() > self._deadline:
+            raise RetryError("RegistryUnavailable", f"{what}: over {self._limits.seconds:g} s for the model")
+
+    def close(self) -> None:
+        """Let nothing more be taken."""
+        self._is_closed = True
 
 
 def _files(body: bytes) -> list[dict[str, Any]]:
