@@ -1,10 +1,12 @@
 """Fixtures that any test may ask for; what they do stands in tests/support."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.live import ENVIRONMENTS
 from tests.support.mlflow import running_mlflow
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.store import (
@@ -51,6 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the long files begin first."""
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(_LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(_LONG)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_environments(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have the stacks of all test processes build an environment once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    os.environ[ENVIRONMENTS] = str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One whole stack for all end-to-end tests; each test has repositories of its own in it."""
+"""One whole stack for each file of end-to-end tests; each test has repositories of its own in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ TRAINING_TASKS = 300
 SECRET = "correct-horse-battery-staple"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Give a stack whose polls and comparisons come every few seconds, and whose trainings are held short."""
     folder = tmp_path_factory.mktemp("live") / "stack"

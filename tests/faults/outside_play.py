@@ -36,7 +36,7 @@ _BOT = "launchpin[bot]"
 _RESTING = {"Comparing", "Anchoring", "Polling", "AwaitingMerge", "Held"}
 _RECURRING = {"compare", "anchor", "poll"}
 _ROUNDS = 150
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _LEASE = LeaseTimes(lease=timedelta(seconds=60), heartbeat=timedelta(days=1))
 
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.faults.outside_exchange import TRANSPORT
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 class _Abrupt(H11Protocol):

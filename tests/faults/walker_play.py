@@ -42,7 +42,7 @@ ENVIRONMENT = Lock(text="", digest="0" * 64, python="3", key="e" * 64)
 _START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _RESTING = {"Comparing", "Anchoring", "Polling", "AwaitingMerge", "Held"}
 _RECURRING = {"compare", "anchor", "poll"}
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tests.support.forge import ForgeProcess, ForgeUnderTest
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 EXAMPLE = {"inputs": [1]}
 # Seconds for a part to die after the story, and to come back: far beyond what either takes on a busy machine.
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _BACK = 90.0
 
 # A scorer that is up as soon as `socket` is imported; called with a file, the training's interpreter.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOOK = 0.02
-_PATIENCE = 120.0
+_PATIENCE = 240.0
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LEASE = 2.0
 DATABASES = ("sqlite", "postgres")
 ROOT = Path(__file__).parents[2]
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 _PACE = 0.02
 
 

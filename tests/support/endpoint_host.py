@@ -26,7 +26,7 @@ from tests.support.models import Behaviour, write_model
 TOKEN = "made-up-token-of-the-tests"
 BODY = b'{"inputs": [1]}'
 JSON = "application/json"
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 def wait_until(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
