@@ -30,6 +30,7 @@ from gitops.steps import Outcome, Phase, Stalled, Step, Story, Wait
 from gitops.texts import code, short
 from gitops.writes import OpenRollout, SaveEnvironment, Wake, Write
 
+_NEXT = timedelta(seconds=1)
 _COMPARED = (
     "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit", "settings_sha256",
     "sync", "sync_reason", "health", "message", "url",
@@ -45,6 +46,9 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     if not head:
         return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(wakes))
     writes = (*compare_pins(deps, repository, head=head), *wakes)
+    if any(isinstance(write, OpenRollout) for write in writes):
+        # What was merged does not wait for what the forge says of other pull requests: they are looked at next.
+        return Wait(_NEXT, "Comparing", "checks the open pull requests next", writes=writes)
     try:
         check_pulls(deps, repository)
     except RetryError as error:
@@ -90,18 +94,10 @@ def _compare_environment(
         return _unreadable(deps, repository, known, head=head, path=path, error=error)
     target = deps.targets[desired.endpoint.target]
     try:
-        live = target.describe(desired.endpoint.endpoint)
+        live, host = target.describe(desired.endpoint.endpoint), target.host()
     except RetryError as error:
-        live = None
-        unreachable = error.message
-    else:
-        unreachable = ""
-    now = _environment(known, repository, desired, host=target.host() if not unreachable else "")
-    if unreachable:
-        now = now.model_copy(
-            update={"host": known.host if known else "", "health": Health.UNKNOWN, "message": unreachable}
-        )
-        return [SaveEnvironment(now, _COMPARED)]
+        return [SaveEnvironment(_unknown(known, repository, desired, error), _COMPARED)]
+    now = _environment(known, repository, desired, host=host)
     newest = deps.store.newest_rollout(repository.id, path)
     seen = Seen(known, now, live, newest, is_asked_again=_is_asked_again(deps, repository, now, newest))
     now = now.model_copy(update=_state(seen))
@@ -110,6 +106,18 @@ def _compare_environment(
         # It may wait for just this push: to be mended, or to make way.
         rollouts.append(Wake("rollout", newest.id))
     return [SaveEnvironment(now, _COMPARED), *rollouts]
+
+
+def _unknown(known: Environment | None, repository: Repository, desired: Desired, error: RetryError) -> Environment:
+    """Return an environment whose target cannot be asked.
+
+    Of a known one the record keeps what was compared last: a pin that is new must still be new when it is compared.
+    """
+    told = {"health": Health.UNKNOWN, "message": error.message}
+    if known is not None:
+        return known.model_copy(update=told)
+    sync = {"sync": Sync.OUT_OF_SYNC, "sync_reason": error.reason} if desired.pin.model_version else {}
+    return _environment(None, repository, desired, host="").model_copy(update={**told, **sync})
 
 
 def _is_asked_again(deps: Deps, repository: Repository, now: Environment, newest: Rollout | None) -> bool:

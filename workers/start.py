@@ -9,7 +9,10 @@ import workers.lean_celery  # noqa: F401 - first: what it loads is not loaded ag
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
+from celery import Celery
 from celery.concurrency.thread import TaskPool
 from celery.utils.nodenames import host_format
 
@@ -23,11 +26,21 @@ def main() -> None:
     parser.add_argument("--queue", type=Queue, choices=tuple(Queue), required=True, help="which jobs it takes")
     parser.add_argument("--threads", type=int, default=1, help="how many of them at a time")
     arguments = parser.parse_args()
-    worker = app.Worker(
-        hostname=host_format(f"{arguments.queue}@%h"),
-        queues=[arguments.queue.value],
+    work(app, name=arguments.queue.value, queues=[arguments.queue.value], threads=arguments.threads)
+
+
+def work(application: Celery, *, name: str, queues: Sequence[str], threads: int) -> NoReturn:
+    """Work until SIGTERM or SIGINT.
+
+    Args:
+        name: of this worker on its machine.
+        threads: how many jobs it takes at a time.
+    """
+    worker = application.Worker(
+        hostname=host_format(f"{name}@%h"),
+        queues=list(queues),
         pool_cls=TaskPool,
-        concurrency=arguments.threads,
+        concurrency=threads,
         loglevel=logging.INFO,
         quiet=True,
         # Workers know nothing of each other: what they share is in the database.

@@ -76,11 +76,9 @@ class Rig:
         failpoints: str = "",
         application: str = "workers.app",
     ) -> Part:
-        """Start a worker with the command of the embedded stack."""
-        arguments = ("celery", "-A", application, "worker", "-Q", queue.value, "-n", f"{name}@%h")
-        pool = ("--pool", "threads", "--concurrency", str(threads), "--loglevel", "INFO")
-        quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        return self._start(name, (*arguments, *pool, *quiet), failpoints=failpoints)
+        """Start a worker as the embedded stack does."""
+        arguments = ("--application", application, "--name", name, "--queues", queue.value, "--threads", str(threads))
+        return self._start(name, ("tests.support.worker", *arguments), failpoints=failpoints)
 
     def relay(self, name: str = "relay", *, failpoints: str = "", home: Path | None = None) -> Part:
         """Start a relay; with another home it shares nothing but the database and the broker."""

@@ -100,9 +100,8 @@ class Rig:
             (name if name.startswith("WORKERS_") else f"LAUNCHPIN_{name}"): value for name, value in variables.items()
         }
         arguments = (
-            *(sys.executable, "-P", "-m", "celery", "-A", "tests.faults.workers_app", "worker", "-Q", queues),
-            *("-n", f"w{self._next()}@%h", "--pool", "threads", "--concurrency", str(threads), "--loglevel", "INFO"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *(sys.executable, "-P", "-m", "tests.support.worker", "--application", "tests.faults.workers_app"),
+            *("--name", f"w{self._next()}", "--queues", queues, "--threads", str(threads)),
         )
         worker = Worker(*self._spawn(arguments, {**self.variables, **named}))
         self.workers.append(worker)

@@ -1,6 +1,6 @@
 """How rollouts end, by the real store, mirror and forge: traffic, Git, holds and what is said, whatever fails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from gitops.errors import RefusedError, RetryError
 from gitops.forge.github import GitHubForge
-from gitops.ports import Check, CheckState, Commit, Forge
+from gitops.ports import Check, CheckState, Commit, Forge, Pull
 from gitops.store import SqlStore
 from gitops.writes import OpenRollout
 from tests.support.forge import ForgeUnderTest, running_forge
@@ -79,6 +79,25 @@ def test_a_forge_whose_api_is_away_holds_up_no_rollout(deployment: Deployment) -
     deployment.later(1, seconds=900)
     (compare,) = [job for job in deployment.store.jobs() if job.kind == "compare"]
     assert compare.reason == "Comparing"
+
+
+def test_what_was_merged_rolls_out_before_the_forge_is_asked_about_other_pull_requests(deployment: Deployment) -> None:
+    deployment.serve("1")
+    begun: list[bool] = []
+
+    class Watched(GitHubForge):
+        def open_pulls(self, full_name: str) -> Sequence[Pull]:
+            known = deployment.environment()
+            newest = deployment.store.newest_rollout(known.repository_id, known.path)
+            begun.append(newest is not None and newest.version == "2")
+            return super().open_pulls(full_name)
+
+    deployment.with_parts(forge=Watched(deployment.forge.api, deployment.forge.bot, login=BOT))
+    deployment.pin("2")
+    deployment.target.end_bake("iris-staging")
+    deployment.later(1, seconds=6)
+    assert deployment.live() == "2"
+    assert set(begun) == {True}
 
 
 def test_files_that_are_wrong_are_told_when_the_forge_is_back(deployment: Deployment) -> None:

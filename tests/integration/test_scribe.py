@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,7 +96,6 @@ def test_the_scribe_ends_with_the_web_process_and_not_before(web: Web) -> None:
     assert "Traceback" not in web.log.read_text()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a stopped process is told from a busy one on Linux alone")
 def test_a_scribe_that_stands_still_is_answered_for_in_time_and_loses_nothing(web: Web, store: SqlStore) -> None:
     scribe = scribe_of(web)
     assert deliver(web, Knock())[0].status == 202
