@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.benchmarks.figures import Curve, Measured, Must, Reach, Result, Row, Scale
 from tests.benchmarks.peers import running_peer
 from tests.benchmarks.waiting import cpu_seconds
@@ -32,7 +34,8 @@ class Server:
 
     Args:
         rates: answers a second, of each turn.
-        costs: microseconds of its process's CPU for each answer.
+        costs: microseconds of CPU for each answer, of its process and of those that it started.
+        helpers: likewise, of those that it started alone.
         senders: the share of a core that the sender used: near 1 the sender is what is measured.
     """
 
@@ -40,23 +43,28 @@ class Server:
     pid: int
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
+    helpers: list[float] = field(default_factory=list)
     senders: list[float] = field(default_factory=list)
 
     def send(self, seconds: float, *, connections: int = _CONNECTIONS) -> float:
         """Take one turn, and return its rate."""
-        before = cpu_seconds(self.pid)
+        before, before_helpers = cpu_seconds(self.pid), self._helpers_seconds()
         heard = deliver(Load(self.port, seconds, connections=connections))
-        used = cpu_seconds(self.pid) - before
+        used, by_helpers = cpu_seconds(self.pid) - before, self._helpers_seconds() - before_helpers
         assert set(heard.statuses) == {"202"}, heard.statuses
         self.rates.append(heard.rate)
-        self.costs.append(used / heard.statuses["202"] * 1e6)
+        self.costs.append((used + by_helpers) / heard.statuses["202"] * 1e6)
+        self.helpers.append(by_helpers / heard.statuses["202"] * 1e6)
         self.senders.append(heard.cpu)
         return heard.rate
 
     def forget(self) -> None:
         """Begin anew, after warming up."""
-        for seen in (self.rates, self.costs, self.senders):
+        for seen in (self.rates, self.costs, self.helpers, self.senders):
             seen.clear()
+
+    def _helpers_seconds(self) -> float:
+        return sum(cpu_seconds(child.pid) for child in psutil.Process(self.pid).children())
 
 
 def measure(scale: Scale) -> Result:
@@ -96,7 +104,11 @@ def _row(servers: Mapping[str, Server], name: str, reach: float) -> Row:
     ours, bare = servers[name], servers[_BARE]
     cost, least = statistics.median(ours.costs), statistics.median(bare.costs)
     sender = max(statistics.median(one.senders) for one in (ours, bare))
-    note = f"CPU of the web process for each: {cost:.0f} µs, no-op {least:.0f} µs; the sender at most {sender:.0%} busy"
+    scribe = statistics.median(ours.helpers)
+    note = (
+        f"CPU for each: {cost:.0f} µs, {scribe:.0f} of them the scribe's, no-op {least:.0f} µs; "
+        f"the sender at most {sender:.0%} busy"
+    )
     return Row(
         f"durable ingest, {name}, 8 KB, {_CONNECTIONS} connections",
         _rates(ours),

@@ -1,6 +1,7 @@
 """The table and the pictures: for a terminal while it runs, and for `docs/` when everything was measured."""
 
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -14,13 +15,13 @@ from tests.benchmarks.figures import Curve, Measured, Must, Reach, Result, Row
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference" / "benchmarks.md"
 PICTURES = DOCS / "images" / "benchmarks"
+_HALF_DECADE = math.sqrt(10)
 _HEAD = """\
 # Benchmarks
 
 Written by `make bench`, which measures everything here in one run: ours and what it is compared with by turns, on the
 same machine. Ratios travel to other machines better than rates do. A figure is the median; behind it stands half of
 what lies between the quartiles. `make bench` ends with an error when a row misses what the design asks for.
-
 """
 
 
@@ -36,13 +37,17 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def goal(reach: Reach | None) -> str:
-    """Return what is to be reached, in a few characters."""
+def goal(reach: Reach | None, *, unit: str = "") -> str:
+    """Return what is to be reached, in a few characters.
+
+    Args:
+        unit: of the figure itself; a ratio has none.
+    """
     if reach is None:
         return ""
     sign = "≥" if reach.must in {Must.RATIO_AT_LEAST, Must.AT_LEAST} else "≤"
-    times = "x" if reach.must in {Must.RATIO_AT_LEAST, Must.RATIO_AT_MOST} else ""
-    return f"{sign} {number(reach.value)}{times}"
+    after = "x" if reach.must in {Must.RATIO_AT_LEAST, Must.RATIO_AT_MOST} else f" {unit}".rstrip()
+    return f"{sign} {number(reach.value)}{after}"
 
 
 def verdict(row: Row) -> str:
@@ -59,7 +64,7 @@ def lines(rows: Iterable[Row]) -> list[tuple[str, ...]]:
         beside = "; ".join(f"{name}: {told(measured)}" for name, measured in row.beside.items())
         ratio = f"{row.ratio:.2f}x" if row.ratio is not None else ""
         value = told(row.ours) if row.figure is None else f"{number(row.figure)} {row.ours.unit}"
-        found.append((row.what, value, beside, ratio, goal(row.reach), verdict(row), row.note))
+        found.append((row.what, value, beside, ratio, goal(row.reach, unit=row.ours.unit), verdict(row), row.note))
     return found
 
 
@@ -74,7 +79,10 @@ def write_page(results: Mapping[str, Result]) -> None:
             parts += [f"![{curve.title}](../images/benchmarks/{curve.name}.svg)", ""]
     PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     raw = {
-        name: [{"what": row.what, "unit": row.ours.unit, "values": row.ours.values} for row in result.rows]
+        name: {
+            "rows": [{"what": row.what, "unit": row.ours.unit, "values": row.ours.values} for row in result.rows],
+            "curves": {curve.name: curve.series for curve in result.curves},
+        }
         for name, result in results.items()
     }
     (PICTURES / "figures.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
@@ -94,12 +102,18 @@ def _machine() -> str:
     )
 
 
+def _between(value: float, _: int) -> str:
+    """Return the label of a small tick: of one that begins with 2 or 5."""
+    return f"{value:,.10g}" if f"{value:e}"[0] in "25" else ""
+
+
 def draw(curve: Curve, file: Path) -> None:
     """Draw a curve as SVG that looks right on light and dark pages."""
     import matplotlib as mpl  # noqa: PLC0415 - a second of import that the quick run does without
 
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what it draws with
+    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415 - as above
 
     with plt.rc_context({"svg.hashsalt": curve.name, "font.size": 10, "axes.spines.top": False}):
         figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -108,6 +122,16 @@ def draw(curve: Curve, file: Path) -> None:
         if curve.is_logarithmic:
             axes.set_xscale("log")
             axes.set_yscale("log")
+            heights = [y for points in curve.series.values() for _, y in points]
+            # A decade at least, or noise looks like a cliff.
+            middle = math.sqrt(min(heights) * max(heights))
+            axes.set_ylim(
+                min(0.8 * min(heights), middle / _HALF_DECADE), max(1.25 * max(heights), middle * _HALF_DECADE)
+            )
+            for axis, has_small in ((axes.xaxis, False), (axes.yaxis, True)):
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+                axis.set_minor_formatter(FuncFormatter(_between) if has_small else NullFormatter())
+            axes.set_xticks(sorted({x for points in curve.series.values() for x, _ in points}))
         axes.set(title=curve.title, xlabel=curve.x, ylabel=curve.y)
         axes.grid(visible=True, alpha=0.3)
         axes.legend()
