@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,14 +78,24 @@ def write_page(results: Mapping[str, Result]) -> None:
             draw(curve, PICTURES / f"{curve.name}.svg")
             parts += [f"![{curve.title}](../images/benchmarks/{curve.name}.svg)", ""]
     PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
-    raw = {
-        name: {
-            "rows": [{"what": row.what, "unit": row.ours.unit, "values": row.ours.values} for row in result.rows],
-            "curves": {curve.name: curve.series for curve in result.curves},
-        }
-        for name, result in results.items()
-    }
-    (PICTURES / "figures.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+    (PICTURES / "figures.jsonl").write_text("".join(_raw(results)), encoding="utf-8")
+
+
+def _raw(results: Mapping[str, Result]) -> Iterator[str]:
+    """Give every value that was measured, a line of JSON for each row and each series of a curve."""
+    for name, result in results.items():
+        told = [{"what": row.what, "unit": row.ours.unit, "values": _short(row.ours.values)} for row in result.rows]
+        told += [
+            {"what": f"{curve.title}: {series}", "unit": curve.y, curve.x: _short(x), "values": _short(y)}
+            for curve in result.curves
+            for series, points in curve.series.items()
+            for x, y in [zip(*points, strict=True)]
+        ]
+        yield from (json.dumps({"benchmark": name, **line}, ensure_ascii=False) + "\n" for line in told)
+
+
+def _short(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -115,7 +125,9 @@ def draw(curve: Curve, file: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what it draws with
     from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415 - as above
 
-    with plt.rc_context({"svg.hashsalt": curve.name, "font.size": 10, "axes.spines.top": False}):
+    with plt.rc_context(
+        {"svg.hashsalt": curve.name, "svg.fonttype": "none", "font.size": 10, "axes.spines.top": False}
+    ):
         figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
         for name, points in curve.series.items():
             axes.plot(*zip(*points, strict=True), marker="o", label=name)
