@@ -11,7 +11,7 @@ from gitops.ports import Store
 ROLE = "relay"
 """As the store knows it, which lets only this role's leader publish signed heads."""
 
-LEASE = 12.0
+LEASE = 10.0
 """Seconds; a relay that stands by asks every second, so that it leads within 15 s of the other one's death."""
 
 _LEASE_PARTS = 3
