@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from gitops.trainers.redaction import Masks
 
 
-def observe(part: str, settings: Settings) -> None:
+def observe(part: str, settings: Settings, *, has_spans: bool = True) -> None:
     """Set up a process's logs, with known secrets masked, and its traces where an exporter is set; call it first.
 
     Args:
         part: which process this is: `web`, `relay`, `control` and so on.
         settings: name the secrets that the process may read.
+        has_spans: whether it makes any.
     """
     from gitops.telemetry.logs import set_up_logs  # noqa: PLC0415 - not for `launchpin --help`
     from gitops.telemetry.tracing import start_tracing  # noqa: PLC0415
@@ -36,7 +37,8 @@ def observe(part: str, settings: Settings) -> None:
 
     _masks().learn(*_known_secrets(settings))
     set_up_logs(part, mask=_masks().mask, spell=show_controls)
-    start_tracing(part)
+    if has_spans:
+        start_tracing(part)
 
 
 @functools.cache

@@ -113,11 +113,11 @@ def _unknown(known: Environment | None, repository: Repository, desired: Desired
 
     Of a known one the record keeps what was compared last: a pin that is new must still be new when it is compared.
     """
-    told = {"health": Health.UNKNOWN, "message": error.message}
-    if known is not None:
-        return known.model_copy(update=told)
-    sync = {"sync": Sync.OUT_OF_SYNC, "sync_reason": error.reason} if desired.pin.model_version else {}
-    return _environment(None, repository, desired, host="").model_copy(update={**told, **sync})
+    now = _environment(known, repository, desired, host=known.host if known else "")
+    told: dict[str, object] = {"health": Health.UNKNOWN, "message": error.message}
+    if (known is None and now.pinned) or (known is not None and _asks(known) != _asks(now)):
+        told |= {"sync": Sync.OUT_OF_SYNC, "sync_reason": error.reason}
+    return (known or now).model_copy(update=told)
 
 
 def _is_asked_again(deps: Deps, repository: Repository, now: Environment, newest: Rollout | None) -> bool:

@@ -22,7 +22,7 @@ def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
     """Return the whole application.
 
     Args:
-        keeper: what makes deliveries durable; by itself the application does so in a thread.
+        keeper: what makes deliveries durable; without one a thread of this process does, as in tests.
 
     Raises:
         InputError: when there is no webhook secret, or a secret's file may be read by others.

@@ -14,7 +14,7 @@ from functools import partial
 from gitops.errors import RetryError
 from gitops.ports import Received
 from webhooks.deadlines import Deadlines
-from webhooks.saving import PATIENCE, Answer, Arrival, Keeper
+from webhooks.saving import PATIENCE, STOPPING, Answer, Arrival, Keeper
 
 _MOST_ROWS = 256
 _MOST_BYTES = 8 * 1024 * 1024
@@ -79,7 +79,7 @@ class Inbox:
             LaunchpinError: the database does not take this one.
         """
         if self._is_closed:
-            raise RetryError("Stopping", "this part is going down")
+            raise RetryError(STOPPING, "this part is going down")
         # Asking for the loop asks the kernel for the process's number, each time.
         loop = self._loop = self._loop or asyncio.get_running_loop()
         waiting = _Waiting(arrival, loop.create_future(), time.monotonic() + patience)
@@ -114,6 +114,7 @@ class Inbox:
         group = self._next_group()
         if group:
             self._under_way += 1
+            self._at_rest.clear()
             self._keeper.store([arrival for _, arrival in group], partial(self._tell, [one for one, _ in group]))
 
     def _tell(self, group: Sequence[_Waiting], answers: Sequence[Answer]) -> None:

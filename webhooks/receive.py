@@ -18,7 +18,7 @@ from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_addr
 from webhooks.deadlines import Deadlines, Limit
 from webhooks.inbox import Inbox
 from webhooks.replies import TWO_LENGTHS, Receive, Refusal, Reply, Scope, Send, send_last_reply, send_reply
-from webhooks.saving import PATIENCE, Arrival, Keeper
+from webhooks.saving import PATIENCE, STOPPING, Arrival, Keeper
 from webhooks.security import SecurityLog
 from webhooks.signature import is_signed
 
@@ -166,8 +166,8 @@ class Receiver:
     async def _store_delivery(self, guid: str, event: str, body: bytes, *, patience: float) -> Reply:
         try:
             received = await self._inbox.put(Arrival(guid, event, body), patience=patience)
-        except RetryError:
-            return _BUSY
+        except RetryError as error:
+            return _STOPPING if error.reason == STOPPING else _BUSY
         except Exception:  # noqa: BLE001 - whatever it is, the sender must hear that nothing was acknowledged
             _log.exception("delivery %s cannot be stored", guid)
             return _NOT_STORED

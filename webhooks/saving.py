@@ -20,6 +20,9 @@ from gitops.records import Cause, Delivery
 PATIENCE = 3.0
 """Seconds that a delivery waits for its commit; GitHub hangs up after ten, reading the body included."""
 
+STOPPING = "Stopping"
+"""The reason of a failure that lasts until this part was started anew."""
+
 Answer = Received | Exception
 _log = logging.getLogger("launchpin.receive")
 

@@ -21,7 +21,7 @@ import msgspec
 
 from gitops.errors import LaunchpinError, RetryError, StalledError
 from gitops.ports import Received
-from webhooks.saving import Answer, Arrival, Save, Tell
+from webhooks.saving import STOPPING, Answer, Arrival, Save, Tell
 
 _LENGTH = 4
 _PATIENCE = 5.0
@@ -120,7 +120,11 @@ class Scribe(asyncio.Protocol):
     def is_gone(self) -> bool:
         """Return whether it has ended."""
         if not self._is_gone:
-            self._is_gone = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            try:
+                self._is_gone = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:
+                # A signal's handler asked in between, and was told.
+                self._is_gone = True
         return self._is_gone
 
     def end(self) -> None:
@@ -130,15 +134,12 @@ class Scribe(asyncio.Protocol):
         while not self.is_gone():
             if time.monotonic() > until:
                 os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                return
             time.sleep(_PACE)
 
     def _give_up(self) -> None:
         while self._asked:
             count, tell = self._asked.popleft()
-            _log.warning("%d deliveries had no answer: the process that stores them is gone", count)
-            tell([RetryError("Stopping", "the process that stores deliveries is gone")] * count)
+            tell([RetryError(STOPPING, "the process that stores deliveries is gone")] * count)
 
 
 def start_scribe(open_saver: Callable[[], Save]) -> Scribe:
@@ -172,11 +173,17 @@ def _live(end: socket.socket, open_saver: Callable[[], Save]) -> NoReturn:
 def _store_groups(end: socket.socket, open_saver: Callable[[], Save]) -> None:
     file = end.makefile("rb")
     save: Save | None = None
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        while True:
-            group = _arrivals.decode(_receive(file))
-            save = save or open_saver()
-            _send(end, [_to_verdict(answer) for answer in save(group)] if group else [])
+    while True:
+        try:
+            message = _receive(file)
+        except (EOFError, ConnectionResetError):
+            return
+        group = _arrivals.decode(message)
+        save = save or open_saver()
+        verdicts = [_to_verdict(answer) for answer in save(group)] if group else []
+        # Who asked may be gone; then the next message never comes.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            _send(end, verdicts)
 
 
 def _send(end: socket.socket, message: Sequence[tuple[object, ...]]) -> None:
@@ -205,7 +212,9 @@ def _to_verdict(answer: Answer) -> _Verdict:
     if isinstance(answer, Received):
         return _Verdict(answer.value)
     reason = answer.reason if isinstance(answer, LaunchpinError) else type(answer).__name__
-    return _Verdict("", reason, str(answer), isinstance(answer, RetryError))
+    # An error may quote what is no text.
+    message = str(answer).encode("utf-8", "replace").decode()
+    return _Verdict("", reason, message, isinstance(answer, RetryError))
 
 
 def _to_answer(verdict: _Verdict) -> Answer:

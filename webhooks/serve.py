@@ -31,23 +31,34 @@ def main() -> None:
         server = make_server(create_app(settings, keeper=scribe), host=arguments.host, port=arguments.port)
         scribe.wake()
 
+        asked: list[int] = []
+
+        def stop(number: int, _: object) -> None:
+            asked.append(number)
+            server.should_exit = True
+
         def stop_without_scribe(*_: object) -> None:
             server.should_exit |= scribe.is_gone()
 
+        # The server sends itself what ended it once more, when all is answered: the scribe is ended before that counts.
+        signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGCHLD, stop_without_scribe)
         # It may have gone before anybody heard of that.
         stop_without_scribe()
         server.run()
-        is_broken = scribe.is_gone()
+        is_broken = not asked and scribe.is_gone()
     finally:
         scribe.end()
     if is_broken:
         sys.exit("the process that stores deliveries is gone")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in asked[:1]:
+        signal.raise_signal(number)
 
 
 def _start_scribe(settings: Settings) -> Scribe:
     def open_saver() -> Save:
-        observe("web", settings)
+        observe("web", settings, has_spans=False)
         return saver(for_web(settings))
 
     # Imported before the fork, it is in memory once.

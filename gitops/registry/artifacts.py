@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -190,14 +190,15 @@ class ProxiedArtifacts:
                 pool.submit(copy_context().run, self._download_file, entry, into / name, room=room)
                 for entry, name in zip(entries, names, strict=True)
             ]
-            try:
-                for name, one in zip(names, asked, strict=True):
-                    file = one.result()
-                    yield ManifestFile(name, file.size, file.sha256)
-            finally:
+            done, rest = wait(asked, return_when=FIRST_EXCEPTION)
+            if rest:
                 # Where one failed the others are of no use.
                 room.close()
                 pool.shutdown(cancel_futures=True)
+                raise next(error for one in asked if one in done and (error := one.exception()) is not None)
+        for name, one in zip(names, asked, strict=True):
+            file = one.result()
+            yield ManifestFile(name, file.size, file.sha256)
 
     def _walk(self, folder: str) -> Iterator[Entry]:
         waiting = [folder]

@@ -96,6 +96,17 @@ def test_the_scribe_ends_with_the_web_process_and_not_before(web: Web) -> None:
     assert "Traceback" not in web.log.read_text()
 
 
+def test_a_scribe_that_stands_still_does_not_outlive_the_web_process(web: Web) -> None:
+    scribe = scribe_of(web)
+    assert deliver(web, Knock())[0].status == 202
+    scribe.suspend()
+    web.process.terminate()
+
+    assert web.process.wait(timeout=60) == -signal.SIGTERM
+    scribe.wait(timeout=30)
+    assert "Traceback" not in web.log.read_text()
+
+
 def test_a_scribe_that_stands_still_is_answered_for_in_time_and_loses_nothing(web: Web, store: SqlStore) -> None:
     scribe = scribe_of(web)
     assert deliver(web, Knock())[0].status == 202

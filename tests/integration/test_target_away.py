@@ -44,6 +44,7 @@ def test_a_version_pinned_again_while_the_target_is_away_rolls_out_when_it_is_ba
     deployment.pin("2")
     known = deployment.environment()
     assert (known.health, known.message) == ("Unknown", "nobody answers")
+    assert (known.sync, known.sync_reason) == ("OutOfSync", "EndpointHostUnavailable")
     away.is_away = False
     deployment.later(1, seconds=61)
     deployment.target.end_bake("iris-staging")
