@@ -133,7 +133,8 @@ class Scribe(asyncio.Protocol):
         until = time.monotonic() + _PATIENCE
         while not self.is_gone():
             if time.monotonic() > until:
-                os.kill(self.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
             time.sleep(_PACE)
 
     def _give_up(self) -> None:

@@ -51,9 +51,9 @@ def main() -> None:
         scribe.end()
     if is_broken:
         sys.exit("the process that stores deliveries is gone")
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for number in asked[:1]:
-        signal.raise_signal(number)
+    if asked:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _start_scribe(settings: Settings) -> Scribe:

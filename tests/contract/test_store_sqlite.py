@@ -58,7 +58,7 @@ def test_i2_writer_gives_up_in_time_when_sqlite_is_locked(sqlite_url: str, tmp_p
     with pytest.raises(RetryError) as caught:
         store.save_delivery(make_delivery())
     assert caught.value.reason == "DatabaseBusy"
-    assert time.monotonic() - started < 9.5, "GitHub would have hung up"
+    assert time.monotonic() - started < 6
     assert store.recent("delivery") == []
     holder.execute("ROLLBACK")
     holder.close()
