@@ -44,8 +44,8 @@ test: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(DEV)
-	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		--timeout 1500 $(ARGS)
+	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults tests/e2e/test_demo.py --numprocesses 2 \
+		--dist load --maxschedchunk 1 --timeout 1500 $(ARGS)
 
 bench: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/python -m tests.benchmarks $(ARGS)

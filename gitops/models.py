@@ -14,6 +14,7 @@ from gitops.errors import RefusedError
 from gitops.failpoints import failpoint
 from gitops.manifest import Manifest, ManifestFile, build_manifest, compare_manifests
 from gitops.ports import Deps
+from gitops.records import Version
 
 _PIECE = 1 << 20
 _SHOWN = 5
@@ -84,6 +85,43 @@ def hold_folder(deps: Deps, digest: str) -> bool:
         except FileNotFoundError:
             return False
     return True
+
+
+def is_kept(deps: Deps, version: Version) -> bool:
+    """Return whether a version's files are kept here, each byte as it was judged; they count as used now."""
+    if not hold_folder(deps, version.manifest_sha256):
+        return False
+    try:
+        verify_folder(model_folder(deps, version.manifest_sha256), parse_manifest(version.manifest))
+    except RefusedError:
+        return False
+    return True
+
+
+def verify_kept(deps: Deps, version: Version) -> None:
+    """Hash the files that are kept of a version, or fetch it where there are none.
+
+    Raises:
+        RefusedError: `digest_mismatch`, naming what changed, is missing or was added.
+    """
+    if hold_folder(deps, version.manifest_sha256):
+        verify_folder(model_folder(deps, version.manifest_sha256), parse_manifest(version.manifest))
+    else:
+        fetch_judged(deps, version)
+
+
+def fetch_judged(deps: Deps, version: Version) -> None:
+    """Fetch a version that was judged and keep its files; damaged ones here are replaced.
+
+    Raises:
+        RefusedError: `digest_mismatch` when the registry's store holds other files, naming them.
+    """
+    found = fetch_version(deps, version.model, version.version)
+    judged = parse_manifest(version.manifest)
+    if found.digest != version.manifest_sha256:
+        verify_folder(model_folder(deps, found.digest), judged)
+        raise RefusedError("digest_mismatch", f"the registry holds other files for {version.model} {version.version}")
+    verify_folder(model_folder(deps, version.manifest_sha256), judged)
 
 
 def verify_folder(folder: Path, recorded: Manifest) -> None:

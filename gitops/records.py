@@ -241,6 +241,7 @@ class RolloutFacts(Frozen):
     manifest_sha256: str | None = None
     environment_key: str | None = None
     plan_digest: str | None = None
+    compared: bool | None = None
     configuration: str | None = None
     bake_seconds: float | None = None
     smoke: str | None = None

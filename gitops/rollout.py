@@ -10,7 +10,15 @@ from gitops.aftermath import BY_HAND, finish, restore, waiting_rollback, write_b
 from gitops.desired import Desired, check_pin, digest_of, is_touched, read_desired
 from gitops.disk.space import require_room
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
-from gitops.models import fetch_version, hash_folder, hold_folder, model_folder, parse_manifest, verify_folder
+from gitops.models import (
+    fetch_judged,
+    fetch_version,
+    hash_folder,
+    is_kept,
+    model_folder,
+    parse_manifest,
+    verify_kept,
+)
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout, Version
@@ -95,7 +103,10 @@ def _desired(deps: Deps, rollout: Rollout) -> Desired:
 
 
 def verify(deps: Deps, rollout: Rollout) -> Outcome:
-    """Check that the version exists, may be used and is byte for byte what was judged."""
+    """Check that the version exists, may be used and is byte for byte what was judged.
+
+    Where its files are kept here, those are hashed again; the registry's are compared while the version starts.
+    """
     if newer := _makes_way(deps, rollout):
         return newer
     if not rollout.version or rollout.facts.unchanged:
@@ -109,11 +120,14 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
     require_room(deps.service.models, deps.service.least_free)
     if version is None:
         return _verify_unjudged(deps, rollout, desired)
-    _fetch(deps, version)
+    is_here = is_kept(deps, version)
+    if not is_here:
+        fetch_judged(deps, version)
     facts: Facts = {
         "manifest_sha256": version.manifest_sha256,
         "environment_key": version.environment_key,
         "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=version),
+        "compared": not is_here,
     }
     return Done(facts=facts, message=f"version {rollout.version} is what was judged")
 
@@ -123,26 +137,9 @@ def _verify_kept(deps: Deps, rollout: Rollout) -> Outcome:
     version = deps.store.version(rollout.model, rollout.version)
     if version is None:
         raise RefusedError("VersionUnknown", f"{rollout.model} {rollout.version} has no verdict of Launchpin's")
-    folder = model_folder(deps, version.manifest_sha256)
-    if hold_folder(deps, version.manifest_sha256):
-        verify_folder(folder, parse_manifest(version.manifest))
-    else:
-        _fetch(deps, version)
+    verify_kept(deps, version)
     facts: Facts = {"manifest_sha256": version.manifest_sha256, "environment_key": version.environment_key}
     return Done(facts=facts, message=f"version {rollout.version} is what was judged")
-
-
-def _fetch(deps: Deps, version: Version) -> None:
-    found = fetch_version(deps, version.model, version.version)
-    if found.digest != version.manifest_sha256:
-        _refuse_changed(deps, version, found.digest)
-    verify_folder(model_folder(deps, version.manifest_sha256), parse_manifest(version.manifest))
-
-
-def _refuse_changed(deps: Deps, version: Version, digest: str) -> None:
-    """Refuse a version whose files in the registry's store are not those that were judged, naming them."""
-    verify_folder(model_folder(deps, digest), parse_manifest(version.manifest))
-    raise RefusedError("digest_mismatch", f"the registry holds other files for {version.model} {version.version}")
 
 
 def _name(deps: Deps, rollout: Rollout) -> str:
@@ -215,11 +212,18 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
 def _start(deps: Deps, rollout: Rollout) -> Outcome:
     target = deps.targets[rollout.target]
     configuration = _configuration(deps, rollout)
-    facts: Facts = {"configuration": configuration.name}
+    facts: Facts = {"configuration": configuration.name, "compared": rollout.facts.compared}
     # Asked for once: a target starts a failed configuration again when it is asked again.
     state = target.configuration(configuration.name) if rollout.facts.configuration == configuration.name else None
     if state is None:
         state = target.prepare(configuration)
+    if rollout.facts.compared is False:
+        if rollout.facts.configuration != configuration.name:
+            # Written down first that it was asked for: the registry may be away.
+            return Wait(timedelta(0), "Starting", f"version {rollout.version} is starting", facts=facts)
+        if version := deps.store.version(rollout.model, rollout.version):
+            fetch_judged(deps, version)
+        facts = {**facts, "compared": True}
     if state.readiness is Readiness.STARTING:
         return Wait(_LOOK, "Starting", f"version {rollout.version} is starting", facts=facts)
     if state.readiness is Readiness.FAILED:
@@ -383,7 +387,7 @@ ROLLOUT = Story(
     (
         Step("admit", admit, event="admitted"),
         Step("verify", verify, event="verified", deadline=timedelta(minutes=70)),
-        Step("prepare", prepare, event="prepared", deadline=timedelta(minutes=20)),
+        Step("prepare", prepare, event="prepared", deadline=timedelta(minutes=90)),
         Step("apply", apply, event="applied"),
         Step("bake", bake, event="baked"),
         Step("restore", restore, event="restored"),

@@ -7,10 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -19,7 +18,6 @@ from gitops.settings import Settings
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from tests.faults.broker_journal import Journal
-from tests.faults.tally import SLICES, is_full
 from tests.support.valkey import Valkey, running_valkey
 
 PROMISED = 60.0
@@ -28,9 +26,6 @@ PROMISED = 60.0
 _ENOUGH = 32
 KIND = "nothing"
 """Of the small jobs: each is claimed by the loop, and over, because no story is of its kind."""
-
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -238,12 +233,6 @@ def rig_on(database: str, request: pytest.FixtureRequest, folder: Path) -> Itera
     url = request.getfixturevalue("postgres_url") if database == "postgres" else ""
     with running_valkey(folder) as broker, running_rig(folder, broker, url) as made:
         yield made
-
-
-def turn(cases: Sequence[T]) -> list[T]:
-    """Return all cases, or in an ordinary run the one whose turn it is: ten runs cover up to ten."""
-    number = 0 if is_full() else int(os.environ.get("LAUNCHPIN_FAULTS", "0")) % SLICES
-    return list(cases) if is_full() else [cases[number % len(cases)]]
 
 
 def wait(what: str, is_done: Callable[[], bool], *, seconds: float = 30.0) -> float:

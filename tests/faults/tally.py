@@ -22,12 +22,21 @@ def is_full() -> bool:
 
 def choose(cases: Sequence[T]) -> list[T]:
     """Return the cases of this run: all, or every tenth, beginning with the slice's number."""
-    return list(cases) if is_full() else list(cases)[int(os.environ.get(_VARIABLE, "0")) % SLICES :: SLICES]
+    return list(cases) if is_full() else list(cases)[_slice() :: SLICES]
+
+
+def turn(cases: Sequence[T]) -> list[T]:
+    """Return all cases, or in an ordinary run the one whose turn it is: ten runs cover up to ten."""
+    return list(cases) if is_full() else [cases[_slice() % len(cases)]]
 
 
 def scale(full: int, *, slice_: int) -> int:
     """Return how often to repeat: `full` times when everything was asked for, `slice_` times in an ordinary run."""
     return full if is_full() else slice_
+
+
+def _slice() -> int:
+    return int(os.environ.get(_VARIABLE, "0")) % SLICES
 
 
 @dataclass

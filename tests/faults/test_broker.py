@@ -12,8 +12,8 @@ import pytest
 from gitops.audit.entry import Actor, Event
 from gitops.steps import Queue
 from gitops.store import SqlStore
-from tests.faults.broker_rig import KIND, PROMISED, Rig, loading, rig_on, turn, wait
-from tests.faults.tally import Tally, is_full, scale
+from tests.faults.broker_rig import KIND, PROMISED, Rig, loading, rig_on, wait
+from tests.faults.tally import Tally, is_full, scale, turn
 from tests.support.store import Clock
 from tests.support.valkey import running_valkey
 from workers.broker import Broker

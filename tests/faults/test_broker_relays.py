@@ -9,8 +9,8 @@ import pytest
 
 from gitops.audit.checkpoint import open_note, parse_signing_key
 from gitops.audit.entry import Actor, Event
-from tests.faults.broker_rig import PROMISED, Rig, rig_on, turn, wait
-from tests.faults.tally import Tally, scale
+from tests.faults.broker_rig import PROMISED, Rig, rig_on, wait
+from tests.faults.tally import Tally, scale, turn
 
 OpenTally = Callable[[str], Tally]
 TAKEOVER = 15.0

@@ -1,7 +1,9 @@
 """The act of the kills says what was lost: what its trainings come to is compared with a run where nothing dies."""
 
+import click
 import pytest
 
+from gitops.cli.demo import demo
 from gitops.cli.demo.ends import OVERTAKEN, judge_pushes
 from gitops.cli.demo.stage import SceneError
 from gitops.records import Training
@@ -50,3 +52,9 @@ def test_last_push_cannot_be_superseded_and_none_is_trained_twice() -> None:
         judge_pushes((OLD, NEW), [training(OLD), training(NEW, Phase.SUPERSEDED)], is_ancestor=in_line)
     with pytest.raises(SceneError, match="trained 2 times"):
         judge_pushes((OLD, NEW), [training(OLD), training(OLD), training(NEW)], is_ancestor=in_line)
+
+
+@pytest.mark.parametrize("arguments", [["--part", "web"], ["--act", "worse", "--part", "web"]])
+def test_part_to_kill_without_the_act_that_kills_is_refused_with_the_way_out(arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError, match="say --act kill too"):
+        demo.main(arguments, standalone_mode=False)

@@ -1,6 +1,8 @@
 """What the demo plays after the good push: a model that is worse, models that break when they serve, parts that die."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from gitops.cli.demo import scenes
@@ -10,6 +12,20 @@ from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.demo.traffic import Traffic
 from gitops.records import Rollout, Training
 from gitops.steps import Phase
+
+
+@dataclass(frozen=True)
+class Act:
+    """What may be played after the good push.
+
+    Args:
+        settings: what it shortens, by variable, where nobody set it.
+    """
+
+    name: str
+    play: Callable[[Stage], None]
+    settings: Mapping[str, str] = field(default_factory=dict)
+
 
 _WAIT = 300.0
 _GOOD = "            tree,\n            name="
@@ -182,7 +198,14 @@ def _held(stage: Stage, version: str) -> str | None:
     return promotion.message if promotion is not None and promotion.reason == "Held" else None
 
 
-ACTS: dict[str, Callable[[Stage], None]] = {"worse": play_worse, "broken": play_broken, "kill": play_kill}
+ACTS: Mapping[str, Act] = {
+    act.name: act for act in (Act("worse", play_worse), Act("broken", play_broken), Act("kill", play_kill, SHORTENED))
+}
 
-SETTINGS = {"kill": SHORTENED}
-"""What an act shortens, by variable, where nobody set it."""
+
+def find(name: str | None, parts: Sequence[str]) -> Act | None:
+    """Return an act; one that kills does so to these parts alone, if any are named."""
+    if name is None:
+        return None
+    act = ACTS[name]
+    return replace(act, play=partial(play_kill, parts=parts)) if parts else act

@@ -57,13 +57,17 @@ class Death:
         return tuple(failure for failure in self.failed if failure.at > self.killed + PATIENCE)
 
 
-def play_kill(stage: Stage) -> None:
-    """Kill every part in turn while pushes go on, and see the same end as without."""
+def play_kill(stage: Stage, *, parts: Sequence[str] = PARTS) -> None:
+    """Kill every part in turn while pushes go on, and see the same end as without.
+
+    Args:
+        parts: of `PARTS`, those to kill.
+    """
     known = scenes.find_environment(stage, scenes.STAGING)
     body = scenes.example_request(stage, known.serving)
     pushed: list[str] = []
     with Traffic(f"{known.url}/invocations", body) as traffic:
-        deaths = [_kill(stage, part, pushed, traffic) for part in PARTS]
+        deaths = [_kill(stage, part, pushed, traffic) for part in PARTS if part in parts]
         _see_end(stage, pushed)
         _count(deaths, traffic)
     with stage.step("A client asked all the time") as facts:
@@ -76,6 +80,8 @@ def _kill(stage: Stage, part: str, pushed: list[str], traffic: Traffic) -> Death
     """Kill a part, push while it is dead, and wait until it is back."""
     with stage.step(f"Kill {part}, push, and see it come back") as facts:
         if part == "training":
+            if not pushed:
+                pushed.append(_push(stage, "everything is well")[0])
             facts["in the middle of"] = stage.wait_for("waits for a training", lambda: _running(stage), timeout=_WAIT)
         process = _ready(stage, part)
         asked, killed = traffic.asked, time.monotonic()

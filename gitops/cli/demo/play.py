@@ -11,6 +11,8 @@ import click
 
 from gitops.bootstrap import for_command
 from gitops.cli.demo import acts, scenes
+from gitops.cli.demo.acts import Act
+from gitops.cli.demo.kills import PARTS
 from gitops.cli.demo.report import Report
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.exits import ExitCode
@@ -27,15 +29,20 @@ _START_TIME = 240.0
 @stack_dir_option
 @json_option
 @click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="With --act kill: this part alone.")
 @click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
-def demo(stack_dir: Path, *, as_json: bool, act: str | None, no_wait: bool, report_file: Path | None) -> int:
+def demo(
+    stack_dir: Path, *, as_json: bool, act: str | None, parts: tuple[str, ...], no_wait: bool, report_file: Path | None
+) -> int:
     """Play the whole loop: push, train, judge, merge, roll out, predict, prove."""
+    if parts and act != "kill":
+        raise click.UsageError("--part names what --act kill kills: say --act kill too")
     console = Console(sys.stderr if as_json else sys.stdout)
     waits = not no_wait and console.is_terminal and sys.stdin.isatty()
     report = Report()
     try:
-        return _play(stack_dir, console, report, act=act, waits=waits)
+        return _play(stack_dir, console, report, act=acts.find(act, parts), waits=waits)
     except KeyboardInterrupt:
         console.rest()
         console.say("Left before the end. All data stays; the same command goes on from there.")
@@ -48,7 +55,7 @@ def demo(stack_dir: Path, *, as_json: bool, act: str | None, no_wait: bool, repo
             print_json(report.document())
 
 
-def _play(stack_dir: Path, console: Console, report: Report, *, act: str | None, waits: bool) -> int:
+def _play(stack_dir: Path, console: Console, report: Report, *, act: Act | None, waits: bool) -> int:
     _shorten(console, act)
     console.say(f"Launchpin's demo, in {stack_dir}: one push, one prediction, every part real and on this machine.")
     begun = time.monotonic()
@@ -70,9 +77,9 @@ def _play(stack_dir: Path, console: Console, report: Report, *, act: str | None,
     return ExitCode.OK
 
 
-def _shorten(console: Console, act: str | None) -> None:
+def _shorten(console: Console, act: Act | None) -> None:
     """Let an act wait less than usual; the stack's parts take these variables from this process."""
-    chosen = {name: value for name, value in acts.SETTINGS.get(act or "", {}).items() if name not in os.environ}
+    chosen = {name: value for name, value in act.settings.items() if name not in os.environ} if act else {}
     if chosen:
         console.say(f"For this act: {', '.join(f'{name}={value}' for name, value in chosen.items())}")
         os.environ.update(chosen)
@@ -97,7 +104,7 @@ def _command(stack_dir: Path) -> str:
     return f"{word} up" if is_default else f"{word} up --dir {shlex.quote(str(stack_dir))}"
 
 
-def _play_scenes(stage: Stage, act: str | None) -> None:
+def _play_scenes(stage: Stage, act: Act | None) -> None:
     scenes.connect(stage)
     scenes.change_something(stage)
     commit = scenes.push_model(stage)
@@ -111,9 +118,9 @@ def _play_scenes(stage: Stage, act: str | None) -> None:
         serving = scenes.see_rollout(stage, environment, version)
     answer = scenes.predict(stage, serving)
     if act is not None:
-        acts.ACTS[act](stage)
+        act.play(stage)
     scenes.prove(stage)
-    _summarise(stage, serving, pull=promotion.facts.url or "", answer=answer, act=act or "")
+    _summarise(stage, serving, pull=promotion.facts.url or "", answer=answer, act=act.name if act else "")
 
 
 def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str, act: str) -> None:
