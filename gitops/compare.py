@@ -45,10 +45,11 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     wakes = [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
     if not head:
         return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(wakes))
-    writes = (*compare_pins(deps, repository, head=head), *wakes)
-    if any(isinstance(write, OpenRollout) for write in writes):
-        # What was merged does not wait for what the forge says of other pull requests: they are looked at next.
-        return Wait(_NEXT, "Comparing", "checks the open pull requests next", writes=writes)
+    found = tuple(compare_pins(deps, repository, head=head))
+    if any(isinstance(write, OpenRollout) for write in found):
+        # What was merged waits for nobody: who waited for the merge, and other pull requests, are looked at next.
+        return Wait(_NEXT, "Comparing", "looks at the pull requests next", writes=found)
+    writes = (*found, *wakes)
     try:
         check_pulls(deps, repository)
     except RetryError as error:

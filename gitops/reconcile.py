@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from gitops.disk.space import DISK_LOW, disk_low, is_disk_full
@@ -19,7 +20,7 @@ from gitops.leasing import HeldLease, Shift
 from gitops.observing import watched
 from gitops.ports import Claim, Deps, Exit, Store
 from gitops.records import Frozen, LeaseTimes, Record
-from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Step, Story
+from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Step, Story, Wait
 from gitops.telemetry.context import note
 from gitops.writes import Wake
 
@@ -36,6 +37,9 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 # So often an answer is tried on a database that takes everything else, before the answer is what is wrong.
 _WRITES = 3
+# How long the forge may be left without news of a record: forges limit writes, and people look when something is new.
+_SOON = timedelta(seconds=1)
+_PROGRESS = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -326,10 +330,10 @@ def _exit(story: AnyStory, step: AnyStep, record: Record | None, answer: Outcome
         return replace(here, error=_shown(answer), is_unforeseen=is_unforeseen, retry_after=answer.after)
     if isinstance(answer, Exception):
         raise answer
-    told = _told(story, record, answer)
+    following = story.after(step.name) if isinstance(answer, Done) else None
+    told = _told(story, record, answer, is_end=following is None and not isinstance(answer, Wait))
     if not isinstance(answer, Done):
         return replace(here, outcome=told)
-    following = story.after(step.name)
     return replace(
         here,
         outcome=told,
@@ -338,8 +342,11 @@ def _exit(story: AnyStory, step: AnyStep, record: Record | None, answer: Outcome
     )
 
 
-def _told(story: AnyStory, record: Record | None, outcome: Outcome) -> Outcome:
-    """Have the forge told of the outcome, by a job of its own."""
+def _told(story: AnyStory, record: Record | None, outcome: Outcome, *, is_end: bool) -> Outcome:
+    """Have the forge told of the outcome, by a job of its own: of an end at once, of the way there now and then."""
     if record is None or not story.is_reported:
         return outcome
-    return replace(outcome, writes=(*outcome.writes, Wake("report", f"{story.kind}:{record.id}")))
+    within = timedelta(0) if is_end else _SOON
+    if isinstance(outcome, Wait) and outcome.reason == record.reason:
+        within = _PROGRESS
+    return replace(outcome, writes=(*outcome.writes, Wake("report", f"{story.kind}:{record.id}", within)))

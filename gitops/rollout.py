@@ -7,7 +7,8 @@ automation from trying the same again.
 from datetime import timedelta
 
 from gitops.aftermath import BY_HAND, finish, restore, waiting_rollback, write_back
-from gitops.desired import Desired, check_pin, digest_of, is_touched, read_desired
+from gitops.announced import check_plan
+from gitops.desired import Desired, check_pin, digest_of, read_desired
 from gitops.disk.space import require_room
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.models import (
@@ -21,7 +22,7 @@ from gitops.models import (
 )
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
-from gitops.records import Direction, Environment, Frozen, Repository, Rollout, Version
+from gitops.records import Direction, Environment, Frozen, Repository, Rollout
 from gitops.smoke import run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
 from gitops.writes import Wake
@@ -115,7 +116,10 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
         return _verify_kept(deps, rollout)
     desired = _desired(deps, rollout)
     version = check_pin(deps, desired, known=_environment(deps, rollout))
-    if newer := _check_plan(deps, rollout, desired, version):
+    name = _environment(deps, rollout).name
+    if newer := check_plan(
+        deps, rollout, _repository(deps, rollout), environment=name, desired=desired, version=version
+    ):
         return newer
     require_room(deps.service.models, deps.service.least_free)
     if version is None:
@@ -126,7 +130,7 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
     facts: Facts = {
         "manifest_sha256": version.manifest_sha256,
         "environment_key": version.environment_key,
-        "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=version),
+        "plan_digest": digest_of(desired, environment=name, host=rollout.host, version=version),
         "compared": not is_here,
     }
     return Done(facts=facts, message=f"version {rollout.version} is what was judged")
@@ -142,46 +146,6 @@ def _verify_kept(deps: Deps, rollout: Rollout) -> Outcome:
     return Done(facts=facts, message=f"version {rollout.version} is what was judged")
 
 
-def _name(deps: Deps, rollout: Rollout) -> str:
-    return _environment(deps, rollout).name
-
-
-def _check_plan(deps: Deps, rollout: Rollout, desired: Desired, version: Version | None) -> Ended | None:
-    """Hold the merged tree against the plan that the pull request announced.
-
-    What was pushed to the environment's files after the merge was announced by nobody: its plan is what is there.
-
-    Returns:
-        The end of a rollout whose environment was changed while it stood; a new one takes its place.
-
-    Raises:
-        StalledError: `PlanChanged`.
-    """
-    name = _name(deps, rollout)
-    promotion = deps.store.promotion_of(rollout.repository_id, name, rollout.model, rollout.version)
-    if promotion is None or promotion.facts.plan_digest is None or not promotion.facts.merge_sha:
-        return None
-    digest = digest_of(desired, environment=name, host=rollout.host, version=version)
-    if digest == promotion.facts.plan_digest or _was_touched(deps, rollout, promotion.facts.merge_sha, rollout.commit):
-        return None
-    repository = _repository(deps, rollout)
-    head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", rollout.commit)
-    if _was_touched(deps, rollout, rollout.commit, head):
-        again = (Wake("compare", str(rollout.repository_id)),)
-        return Ended(Phase.SUPERSEDED, "NewerPin", f"{rollout.path} was changed at {head[:12]}", writes=again)
-    message = (
-        f"pull request {promotion.facts.number} announced plan {promotion.facts.plan_digest[:12]}, the merged tree is "
-        f"{digest[:12]}: push a change to {desired.buildspec}, a comment will do, to roll out what is there now"
-    )
-    raise StalledError("PlanChanged", message)
-
-
-def _was_touched(deps: Deps, rollout: Rollout, old: str, new: str) -> bool:
-    if old == new:
-        return False
-    return is_touched(rollout.path, deps.mirror.changed_paths(_repository(deps, rollout), old, new))
-
-
 def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
     """Take a version without a verdict where endpoint.yaml allows it, in an environment of its own requirements."""
     found = fetch_version(deps, rollout.model, rollout.version)
@@ -192,7 +156,9 @@ def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
     facts: Facts = {
         "manifest_sha256": found.digest,
         "environment_key": lock.key,
-        "plan_digest": digest_of(desired, environment=_name(deps, rollout), host=rollout.host, version=None),
+        "plan_digest": digest_of(
+            desired, environment=_environment(deps, rollout).name, host=rollout.host, version=None
+        ),
     }
     return Done(facts=facts, message=f"version {rollout.version} has no verdict of ours; unjudged is warn")
 

@@ -5,6 +5,7 @@ step never writes by itself and nothing is half done.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
 
@@ -98,10 +99,12 @@ class Wake:
     Args:
         kind: the story's kind.
         subject: what the job is about, as the story's `load` reads it.
+        within: how long it may be left, so that several wakes are one.
     """
 
     kind: str
     subject: str
+    within: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)

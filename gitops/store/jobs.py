@@ -171,30 +171,38 @@ def end_job(tx: Transaction, kind: str, subject: str) -> None:
     tx.connection.execute(update(jobs).where(jobs.c.kind == kind, jobs.c.subject == subject).values(over))
 
 
-def wake_job(tx: Transaction, kind: str, subject: str, *, queue: Queue, after: timedelta | None) -> int:
-    """Make a job ready now, or with `after` only make sure that it exists; returns its number.
+def wake_job(
+    tx: Transaction,
+    kind: str,
+    subject: str,
+    *,
+    queue: Queue,
+    after: timedelta | None,
+    within: timedelta = timedelta(0),
+) -> int:
+    """Make a job ready now or `within` a time, or with `after` only make sure that it exists; returns its number.
 
     A held job is only marked: it becomes ready when it is given back. A story that is over stays over. Also a job that
     is ready already stays locked until the commit, or it might be worked on before what it was woken for can be seen.
     """
     known = lock_job(tx, kind, subject)
     if known is None:
-        insert_new(tx.connection, jobs, new_job(kind, subject, queue=queue, due=tx.now + (after or timedelta())))
+        insert_new(tx.connection, jobs, new_job(kind, subject, queue=queue, due=tx.now + (after or within)))
         known = lock_job(tx, kind, subject)
     if known is None:
         raise GaveWayError("DatabaseBusy", f"the job of {kind} {subject} was removed at this moment; it is tried again")
-    changes = _wake(known, kind, now=tx.now) if after is None else None
+    changes = _wake(known, kind, by=tx.now + within) if after is None else None
     if changes:
         tx.connection.execute(update(jobs).where(jobs.c.id == known.id).values(changes))
     return int(known.id)
 
 
-def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, now: datetime) -> Row | None:
+def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, by: datetime) -> Row | None:
     if known.state == State.LEASED.value:
         return {"wakes": jobs.c.wakes + 1}
-    is_asleep = known.due is None or known.due > now
+    is_asleep = known.due is None or known.due > by
     stays_over = kind in KINDS and known.state == State.OVER.value
-    return {"state": State.READY.value, "due": now} if is_asleep and not stays_over else None
+    return {"state": State.READY.value, "due": by} if is_asleep and not stays_over else None
 
 
 def wake_jobs(tx: Transaction, kind: str, subjects: Select[str]) -> None:

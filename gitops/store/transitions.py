@@ -16,6 +16,8 @@ from gitops.store.rows import Row
 STALLED_LOOK = timedelta(minutes=10)
 """How often a stalled story is looked at although nobody woke it."""
 
+# How long a step may put itself off although somebody woke it meanwhile.
+_MOMENT = timedelta(seconds=1)
 _OVER: Row = {"state": State.OVER, "due": None, "reason": "", "message": ""}
 # A step that answered, whatever it said, ends the count of tries in vain.
 _ANSWERED: Row = {"attempts": 0, "retries": 0, "lost": 0}
@@ -115,10 +117,15 @@ def change_job(claim: Claim, end: Exit, *, now: datetime, is_woken: bool) -> Row
         now: the database's clock.
         is_woken: somebody woke the job while it was held; it is looked at again at once, unless it is ready anyway.
     """
-    change = _plan(claim, end, now=now)
+    change: dict[str, Any] = _plan(claim, end, now=now)
     if is_woken and change["state"] is not State.READY and change["state"] is not State.OVER:
-        change = change | {"state": State.READY, "due": now}
+        change = change | {"state": State.READY, "due": _soonest(change["due"], now)}
     return change | {"state": str(change["state"])}
+
+
+def _soonest(due: datetime | None, now: datetime) -> datetime:
+    """Return when a job is due that was woken while it was held: a moment that it asked for itself is left to it."""
+    return due if due is not None and due - now <= _MOMENT else now
 
 
 def _plan(claim: Claim, end: Exit, *, now: datetime) -> Row:

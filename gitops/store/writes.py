@@ -256,7 +256,7 @@ def _decline_version(tx: Transaction, write: DeclineVersion, cause: Cause) -> No
 
 
 def _wake(tx: Transaction, write: Wake, _: Cause) -> None:
-    wake_job(tx, write.kind, write.subject, queue=Queue.CONTROL, after=None)
+    wake_job(tx, write.kind, write.subject, queue=Queue.CONTROL, after=None, within=write.within)
 
 
 def _audit(tx: Transaction, write: Audit, cause: Cause) -> None:

@@ -34,7 +34,8 @@ phases:
 _BOT = "launchpin[bot]"
 # A busy machine takes minutes for what takes seconds elsewhere: the first training makes an environment.
 _PATIENCE = 900.0
-_AT_REST = 0.3
+# Longer than news of a commit may be left untold.
+_AT_REST = 1.5
 
 
 def measure(scale: Scale) -> Result:

@@ -8,7 +8,7 @@ from gitops.errors import StaleEpochError
 from gitops.ports import Claim, Exit
 from gitops.steps import Done, Ended, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore
-from gitops.writes import StartTraining
+from gitops.writes import StartTraining, Wake
 from tests.support.store import (
     LEASE,
     Clock,
@@ -258,6 +258,31 @@ def test_waiting_job_is_ready_when_it_is_woken(store: SqlStore) -> None:
     assert (view.state, view.reason, view.message) == ("waiting", "AwaitMerge", "waits for a person")
     store.wake("training", claim.subject)
     assert take(store).subject == claim.subject
+
+
+def test_wakes_that_may_be_left_for_a_while_are_one_and_hold_up_no_other(store: SqlStore, clock: Clock) -> None:
+    for _ in range(3):
+        write(store, Wake("report", "x", timedelta(seconds=30)))
+        clock.advance(timedelta(seconds=1))
+    assert store.next_due() == 27
+    write(store, Wake("report", "x", timedelta(seconds=5)))
+    assert store.next_due() == 5
+    write(store, Wake("report", "x"))
+    assert take(store).subject == "x"
+
+
+def test_job_that_was_woken_while_it_was_held_keeps_a_moment_that_it_asked_for_and_no_longer_one(
+    store: SqlStore, clock: Clock
+) -> None:
+    claim = start_training(store)
+    store.wake("training", claim.subject)
+    answer(store, claim, Wait(timedelta(seconds=1), "Comparing"))
+    assert store.next_due() == 1
+    clock.advance(timedelta(seconds=1))
+    claim = take(store)
+    store.wake("training", claim.subject)
+    answer(store, claim, Wait(timedelta(seconds=2), "Comparing"))
+    assert store.next_due() == 0
 
 
 @pytest.mark.parametrize("is_unforeseen", [False, True])

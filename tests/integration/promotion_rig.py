@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ class World:
         return self.forge.head(self.deploy.full_name, BRANCH)
 
     def said(self, name: str = CHECK) -> CheckState | None:
-        """Return how the promotion stands on the commit that was trained."""
+        """Return how the promotion stands on the commit that was trained, once the forge was told."""
+        self.clock.advance(timedelta(seconds=1))
+        self.handle()
         return self.forge.checks(self.model.full_name, self.training.commit).get(name)
 
 

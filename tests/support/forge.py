@@ -113,7 +113,8 @@ def running_forge(home: Path, *, port: int = 0) -> Iterator[ForgeUnderTest]:
         port: where to listen; a free one when 0.
     """
     tokens = make_tokens(home)
-    listener = socket.socket()
+    # The protocol must be named: asyncio sets TCP_NODELAY only where it is, and git would wait 40 ms for each answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     port = listener.getsockname()[1]

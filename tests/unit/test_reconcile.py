@@ -84,19 +84,49 @@ def test_story_ends_as_the_step_says_when_it_ends_early(world: World) -> None:
     assert (world.now.phase, world.now.step, world.now.message) == (Phase.CANCELLED, "first", "by mona")
 
 
-@pytest.mark.parametrize("is_reported", [True, False])
-def test_the_forge_is_told_by_a_job_of_its_own_when_such_records_are_reported(world: World, is_reported: bool) -> None:
-    told: list[str] = []
+class Told:
+    """A loop whose reports are counted: what the forge was told of, each time."""
 
-    def tell(_deps: Deps, subject: str) -> Outcome:
-        told.append(subject)
+    def __init__(self, world: World, *steps: Run, is_reported: bool = True) -> None:
+        self.world, self.subjects = world, list[str]()
+        loop = world.loop(*steps, is_reported=is_reported)
+        report: AnyStory = Story("report", (Step("tell", self._tell),), lambda _deps, subject: subject)
+        self._loop = replace(loop, stories={**loop.stories, "report": report})
+
+    def _tell(self, _: Deps, subject: str) -> Outcome:
+        self.subjects.append(subject)
         return Done()
 
-    report: AnyStory = Story(kind="report", steps=(Step("tell", tell),), load=lambda _deps, subject: subject)
-    loop = world.loop(say(Wait(timedelta(hours=1), "Review")), is_reported=is_reported)
-    run_until_idle(replace(loop, stories={**loop.stories, "report": report}), Queue.CONTROL)
+    def after(self, seconds: float) -> int:
+        """Let time pass, and return how often the forge was told by then."""
+        self.world.clock.advance(timedelta(seconds=seconds))
+        run_until_idle(self._loop, Queue.CONTROL)
+        return len(self.subjects)
 
-    assert told == ([f"training:{world.training.id}"] if is_reported else [])
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_the_forge_is_told_by_a_job_of_its_own_when_such_records_are_reported(world: World, is_reported: bool) -> None:
+    told = Told(world, say(Wait(timedelta(hours=1), "Review")), is_reported=is_reported)
+    told.after(0)
+    told.after(1)
+    assert told.subjects == ([f"training:{world.training.id}"] if is_reported else [])
+
+
+def test_the_forge_is_told_once_of_steps_that_follow_each_other_within_a_second_and_at_once_of_the_end(
+    world: World,
+) -> None:
+    last: list[Outcome] = [Wait(timedelta(seconds=5), "Review"), Done()]
+    told = Told(world, say(Done()), say(Done()), lambda _deps, _record: last.pop(0))
+    assert (told.after(0), told.after(1)) == (0, 1)
+    assert told.after(5) == 2
+
+
+def test_the_forge_is_told_of_progress_in_one_wait_twice_a_minute(world: World) -> None:
+    left = iter(range(100, 0, -1))
+    told = Told(world, lambda _deps, _record: Wait(timedelta(seconds=1), "Baking", f"{next(left)} s to go"))
+    assert (told.after(0), told.after(1)) == (0, 1)
+    counts = [told.after(1) for _ in range(65)]
+    assert (counts[28], counts[-1]) == (1, 3)
 
 
 # ------------------------------------------------------------ errors
