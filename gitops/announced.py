@@ -55,8 +55,11 @@ def check_plan(
 
 
 def _find_merge(deps: Deps, repository: Repository, promotion: Promotion) -> str:
-    """Return the merge that the promotion itself has not seen yet; empty where a person pinned the version by hand."""
-    if promotion.phase.is_final or promotion.facts.number is None:
+    """Return the merge that the promotion has not seen yet, or never will since a newer one took its place.
+
+    Empty where the pull request was not merged: a person pinned the version by hand.
+    """
+    if promotion.facts.number is None:
         return ""
     pull = deps.forge.pull(repository.full_name, promotion.facts.number)
     return pull.merge_sha if pull.merged else ""

@@ -179,19 +179,16 @@ def _start(deps: Deps, rollout: Rollout) -> Outcome:
     target = deps.targets[rollout.target]
     configuration = _configuration(deps, rollout)
     facts: Facts = {"configuration": configuration.name, "compared": rollout.facts.compared}
-    # Asked for once: a target starts a failed configuration again when it is asked again.
+    # Asked for once: a target starts a failed configuration again when it is asked again. What got no traffic for long
+    # was stopped meanwhile, and must be asked for again.
     state = target.configuration(configuration.name) if rollout.facts.configuration == configuration.name else None
-    if state is None:
+    if state is None or state.is_stopped:
         state = target.prepare(configuration)
     if rollout.facts.compared is False:
-        if rollout.facts.configuration != configuration.name:
-            # Written down first that it was asked for: the registry may be away.
-            return Wait(timedelta(0), "Starting", f"version {rollout.version} is starting", facts=facts)
-        if version := deps.store.version(rollout.model, rollout.version):
-            fetch_judged(deps, version)
-        facts = {**facts, "compared": True}
+        is_asked = rollout.facts.configuration == configuration.name
+        return _compare(deps, rollout, facts) if is_asked else _starting(rollout, facts)
     if state.readiness is Readiness.STARTING:
-        return Wait(_LOOK, "Starting", f"version {rollout.version} is starting", facts=facts)
+        return _starting(rollout, facts, after=_LOOK)
     if state.readiness is Readiness.FAILED:
         return _failed(facts, state.reason or "StartFailed", state.message, state.tail)
     if rollout.direction is Direction.ROLLBACK:
@@ -201,6 +198,23 @@ def _start(deps: Deps, rollout: Rollout) -> Outcome:
     if failure:
         return _failed(facts, "SmokeFailed", failure)
     return Done(facts={**facts, "smoke": "pass"}, message="the smoke test passed")
+
+
+def _compare(deps: Deps, rollout: Rollout, facts: Facts) -> Wait:
+    """Hold the registry's files against what was judged, while a version that was kept here starts.
+
+    That is written down before anything else happens: a large model is not downloaded twice.
+    """
+    version = deps.store.version(rollout.model, rollout.version)
+    if version is None:
+        raise RefusedError("VersionUnknown", f"{rollout.model} {rollout.version} has no verdict of Launchpin's")
+    require_room(deps.service.models, deps.service.least_free)
+    fetch_judged(deps, version)
+    return _starting(rollout, {**facts, "compared": True})
+
+
+def _starting(rollout: Rollout, facts: Facts, *, after: timedelta = timedelta(0)) -> Wait:
+    return Wait(after, "Starting", f"version {rollout.version} is starting", facts=facts)
 
 
 def _ask(deps: Deps, rollout: Rollout, configuration: str) -> str:

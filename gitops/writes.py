@@ -99,7 +99,8 @@ class Wake:
     Args:
         kind: the story's kind.
         subject: what the job is about, as the story's `load` reads it.
-        within: how long it may be left, so that several wakes are one.
+        within: how long it may be left, so that several wakes are one. More than a second is for what comes again by
+            itself: a job that is held at this moment is not woken by it.
     """
 
     kind: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.table import pytest_runtest_makereport, pytest_sessionfinish, pytest_terminal_summary, tally
 from tests.support.live import ENVIRONMENTS
 from tests.support.mlflow import running_mlflow
 from tests.support.postgres import Postgres, running_postgres
@@ -27,9 +28,13 @@ __all__ = [
     "empty_url",
     "postgres",
     "postgres_url",
+    "pytest_runtest_makereport",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
     "sqlite_template",
     "sqlite_url",
     "store",
+    "tally",
     "tracking_uri",
 ]
 

@@ -9,10 +9,20 @@ from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRep
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
-from gitops.ports.target import Answer, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness, Target
+from gitops.ports.target import (
+    STOPPED,
+    Answer,
+    Configuration,
+    ConfigurationState,
+    Endpoint,
+    EndpointStatus,
+    Readiness,
+    Target,
+)
 from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
 
 __all__ = [
+    "STOPPED",
     "Ahead",
     "Answer",
     "AuditLog",

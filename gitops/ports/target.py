@@ -40,6 +40,10 @@ class Readiness(StrEnum):
     FAILED = "Failed"
 
 
+STOPPED = "Stopped"
+"""The reason of a configuration that is kept and does not run: it had no traffic for long."""
+
+
 @dataclass(frozen=True)
 class ConfigurationState:
     """A configuration as the target sees it; `tail` holds its log's last lines when it failed."""
@@ -49,6 +53,11 @@ class ConfigurationState:
     reason: str = ""
     message: str = ""
     tail: tuple[str, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it must be prepared again before it answers anything."""
+        return self.reason == STOPPED
 
 
 class EndpointStatus(StrEnum):

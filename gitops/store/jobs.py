@@ -24,6 +24,7 @@ from gitops.store.transaction import Transaction
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _HINTS = 64
+_MOMENT = timedelta(seconds=1)
 
 
 class State(StrEnum):
@@ -182,8 +183,10 @@ def wake_job(
 ) -> int:
     """Make a job ready now or `within` a time, or with `after` only make sure that it exists; returns its number.
 
-    A held job is only marked: it becomes ready when it is given back. A story that is over stays over. Also a job that
-    is ready already stays locked until the commit, or it might be worked on before what it was woken for can be seen.
+    A held job is only marked: it becomes ready when it is given back. A wake that may be left for more than a moment
+    does not even that, so whoever gives one gives it again while there is news. A story that is over stays over. Also a
+    job that is ready already stays locked until the commit, or it might be worked on before what it was woken for can
+    be seen.
     """
     known = lock_job(tx, kind, subject)
     if known is None:
@@ -191,15 +194,17 @@ def wake_job(
         known = lock_job(tx, kind, subject)
     if known is None:
         raise GaveWayError("DatabaseBusy", f"the job of {kind} {subject} was removed at this moment; it is tried again")
-    changes = _wake(known, kind, by=tx.now + within) if after is None else None
+    changes = _wake(known, kind, now=tx.now, within=within) if after is None else None
     if changes:
         tx.connection.execute(update(jobs).where(jobs.c.id == known.id).values(changes))
     return int(known.id)
 
 
-def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, by: datetime) -> Row | None:
+def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, now: datetime, within: timedelta) -> Row | None:
     if known.state == State.LEASED.value:
-        return {"wakes": jobs.c.wakes + 1}
+        # A held job would become ready as soon as it is given back. What may be left for longer comes again by itself.
+        return {"wakes": jobs.c.wakes + 1} if within <= _MOMENT else None
+    by = now + within
     is_asleep = known.due is None or known.due > by
     stays_over = kind in KINDS and known.state == State.OVER.value
     return {"state": State.READY.value, "due": by} if is_asleep and not stays_over else None

@@ -5,6 +5,7 @@ Each begins on a stack at rest, as when a person pushes or merges: what an earli
 And a pin's commit through the forge's API, against what a script would do: clone, edit, push.
 """
 
+import json
 import shutil
 import tempfile
 import time
@@ -88,8 +89,8 @@ def _round(pair: Pair, number: int) -> tuple[float, float]:
     trained = [each for each in entries if each.subject.training_id == training.id and each.subject.revision]
     spent = _step_time(trained, "training.trained")
     opened = _moment(entries, "promotion.proposed", lambda each: each.subject.promotion_id == staging.id)
-    verified = _moment(entries, "rollout.verified", lambda each: each.subject.rollout_id == rollout.id)
-    return (opened - pushed).total_seconds() * 1000 - spent, (verified - merged).total_seconds() * 1000
+    called = _called(pair.live, rollout.facts.configuration or "")
+    return (opened - pushed).total_seconds() * 1000 - spent, (called - merged).total_seconds() * 1000
 
 
 def _merge(pair: Pair, promotion: Promotion) -> datetime:
@@ -150,6 +151,12 @@ def _check(rollout: Rollout | None) -> None:
 
 def _entries(live: Live) -> list[Entry]:
     return [parse(raw) for raw in live.store.audit_entries(0, 1_000_000)]
+
+
+def _called(live: Live, configuration: str) -> datetime:
+    """Return when the endpoint host took a configuration: by its own record, after it hashed the model's files."""
+    state = json.loads((live.layout.dir / "endpoints" / "state.json").read_text(encoding="utf-8"))
+    return datetime.fromtimestamp(state["configurations"][configuration]["prepared_at"], UTC)
 
 
 def _step_time(entries: list[Entry], kind: str) -> float:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.demo.ends import OVERTAKEN
 from gitops.cli.demo.kills import PARTS
 from gitops.steps import Phase
-from tests.faults.tally import turn
+from tests.faults.tally import Tally, turn
 
 _LONGEST = 600
 _GOOD = (
@@ -68,7 +69,7 @@ def facts(document: dict[str, Any], name: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * _LONGEST)
-def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -> None:
+def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path, tally: Callable[[str], Tally]) -> None:
     broken = play(tmp_path, "broken")
     assert broken["ok"] is True
     names = [step["name"] for step in broken["steps"]]
@@ -92,6 +93,8 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(tmp_path: Path) -
 
     # And once more: parts die in turn, and the end is the same as without. All of them do by `make faults`.
     parts = turn(PARTS)
+    row = tally("every part killed in turn while pushes go on: the same end, no prediction failed")
+    row.cases = len(parts)
     killed = play(tmp_path, "kill", *(f"--part={part}" for part in parts))
     assert killed["ok"] is True
     deaths = {part: facts(killed, f"Kill {part}, push, and see it come back") for part in parts}

@@ -147,7 +147,7 @@ def test_i2_every_answer_comes_in_time_while_another_process_holds_the_database(
     tmp_path: Path, database_url: str, ledger: Ledger, post: Post, tally: Callable[[str], Tally]
 ) -> None:
     row = tally(f"I2 {ledger.kind} locked by another process: 503 in time, and nothing is lost")
-    seconds = scale(60 if ledger.kind == "SQLite" else 20, slice_=8)
+    seconds = scale(60, slice_=8)
     variables = make_home(tmp_path, database_url=database_url)
     with running_web(tmp_path, variables) as web, sending(web.port, post, senders=SENDERS):
         wait_for_more(post.acknowledged, 50)

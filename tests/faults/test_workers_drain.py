@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gitops.records import Command
+from gitops.settings import Settings
 from gitops.steps import Phase
 from tests.faults.tally import Tally, choose, scale
 from tests.faults.workers_rig import Rig, Worker, check_done, databases, on_databases, rigs, wait_until
@@ -70,7 +71,8 @@ def _come_by(rig: Rig, place: str) -> tuple[Worker, Command]:
 
 
 def _hang(rig: Rig, _: str) -> tuple[Worker, Command]:
-    worker = rig.start()
+    """Have a worker hang in a step for ever; it waits for that as long as one that nobody configured."""
+    worker = rig.start(DRAIN=f"{Settings.model_fields['drain'].default.total_seconds():g}s")
     command = rig.ask("hang")
     rig.await_begun(command.id)
     return worker, command

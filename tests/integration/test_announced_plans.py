@@ -55,15 +55,17 @@ def merge(deployment: Deployment, promotion: Promotion) -> str:
     )
 
 
-@pytest.mark.parametrize("is_seen", [False, True])
-def test_another_plan_than_was_announced_stalls_whether_the_merge_was_seen_yet_or_not(
-    deployment: Deployment, is_seen: bool
+@pytest.mark.parametrize(
+    ("phase", "is_seen"), [(Phase.RUNNING, False), (Phase.SUCCEEDED, True), (Phase.SUPERSEDED, False)]
+)
+def test_another_plan_than_was_announced_stalls_whether_the_promotion_saw_the_merge_or_never_will(
+    deployment: Deployment, phase: Phase, is_seen: bool
 ) -> None:
     deployment.serve("1")
     promotion = propose(deployment, "2")
     sha = merge(deployment, promotion)
-    if is_seen:
-        promotion = promotion.model_copy(update={"facts": promotion.facts.model_copy(update={"merge_sha": sha})})
+    facts = promotion.facts.model_copy(update={"merge_sha": sha if is_seen else None})
+    promotion = promotion.model_copy(update={"phase": phase, "facts": facts})
     deployment.with_parts(store=Announcing(deployment.store, promotion))
     deployment.compare()
     stalled = deployment.rollouts()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from gitops.errors import RetryError
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, model_folder
-from gitops.ports import Configuration, ConfigurationState, Readiness
+from gitops.ports import STOPPED, Configuration, ConfigurationState, Readiness
 from tests.integration.test_rollout_story import deployment, forge
 from tests.support.rollouts import Deployment, MemoryRegistry
 from tests.support.target import MemoryTarget
@@ -32,14 +32,20 @@ class Watched:
 
 @dataclass
 class Slow:
-    """A target whose configurations are starting until somebody says that they are there."""
+    """A target whose configurations are starting until somebody says that they are there.
+
+    Args:
+        stopped: whether what was prepared got no traffic for so long that it was stopped; until it is prepared again.
+    """
 
     real: MemoryTarget
     prepared: int = 0
     is_there: bool = False
+    stopped: bool = False
 
     def prepare(self, configuration: Configuration) -> ConfigurationState:
         self.prepared += 1
+        self.stopped = False
         return self._hidden(self.real.prepare(configuration))
 
     def configuration(self, name: str) -> ConfigurationState | None:
@@ -47,6 +53,8 @@ class Slow:
         return self._hidden(state) if state else None
 
     def _hidden(self, state: ConfigurationState) -> ConfigurationState:
+        if self.stopped:
+            return ConfigurationState(state.name, Readiness.READY, STOPPED)
         return state if self.is_there else ConfigurationState(state.name, Readiness.STARTING)
 
     def __getattr__(self, name: str) -> object:
@@ -116,6 +124,27 @@ def test_a_version_that_is_kept_here_is_asked_nothing_while_the_registrys_bytes_
     deployment.target.end_bake("iris-staging")
     deployment.later(1, seconds=6)
     assert deployment.environment().serving == "2"
+
+
+def test_a_version_that_was_stopped_while_the_registry_was_away_is_started_again(deployment: Deployment) -> None:
+    deployment.serve("1")
+    keep(deployment, "2")
+    asked, slow = list[int](), Slow(deployment.target, is_there=True)
+
+    def lose() -> None:
+        asked.append(slow.prepared)
+        if len(asked) == 1:
+            raise RetryError("RegistryUnavailable", "nobody listens")
+
+    deployment.with_parts(targets={"local": slow}, registry=Watched(deployment.registry, lose))
+    deployment.pin("2")
+    deployment.later(1, seconds=2)
+    slow.stopped = True
+    deployment.later(1, seconds=3700)
+    deployment.target.end_bake("iris-staging")
+    deployment.later(1, seconds=6)
+    assert deployment.environment().serving == "2"
+    assert asked == [1, 2]
 
 
 def test_a_kept_file_that_was_damaged_is_fetched_again(deployment: Deployment) -> None:

@@ -1,12 +1,12 @@
 """Debian's Chromium by Playwright; where it is missing a test fails in CI, and says at home how to get it."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.postgres import require
 
 _HINT = "install chromium: apt-get install chromium"
 # As Debian calls it, and as it is called where Debian's package is not.
@@ -29,10 +29,8 @@ _ARGUMENTS = (
 def find_chromium() -> str:
     """Return where Chromium is; end the test where it is not."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail(_HINT)
-    if found is None:
-        pytest.skip(_HINT)
+    require(found, _HINT)
+    assert found
     return found
 
 

@@ -17,6 +17,7 @@ from gitops.steps import Stalled
 from gitops.store import SqlStore
 from gitops.writes import SetHold
 from tests.support import docs
+from tests.support.postgres import require
 from tests.support.processes import Web, make_home, running_web
 from tests.support.store import make_hold, take, write
 from tests.support.web import Knock, knock
@@ -140,8 +141,8 @@ def test_every_rule_has_a_case_that_raises_it_and_one_that_does_not() -> None:
 
 def test_promtool_takes_configuration_and_rules_and_their_tests_pass(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not here: `apt-get install --no-install-recommends prometheus` brings it")
+    require(promtool, "promtool is not here: `apt-get install --no-install-recommends prometheus` brings it")
+    assert promtool
     for file in MONITORING.glob("*.yml"):
         shutil.copy(file, tmp_path)
     (tmp_path / "metrics.token").write_text("token")

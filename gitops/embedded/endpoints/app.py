@@ -40,7 +40,7 @@ from gitops.embedded.endpoints.wire import (
     state_response,
 )
 from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError
-from gitops.ports import ConfigurationState
+from gitops.ports import STOPPED, ConfigurationState
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 _TIDY = 60.0
@@ -254,7 +254,7 @@ def _to_state(row: Prepared) -> ConfigurationState:
     return ConfigurationState(
         name=row.configuration.name,
         readiness=row.readiness,
-        reason="Stopped" if is_stopped else row.reason,
+        reason=STOPPED if is_stopped else row.reason,
         message="started again when it is asked for" if is_stopped else row.message,
         tail=row.tail,
     )

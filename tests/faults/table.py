@@ -1,4 +1,7 @@
-"""Collects the tallies of all fault tests and prints them as one table at the end of the run."""
+"""Collects the tallies of all fault tests and prints them as one table at the end of the run.
+
+The hooks belong to `tests/conftest.py`: with several test processes the one that prints loads no other.
+"""
 
 import json
 from collections.abc import Callable, Generator, Iterator
@@ -62,7 +65,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _count(reporter: pytest.TerminalReporter, outcome: str) -> int:
-    return sum("tests/faults/" in report.nodeid for report in reporter.getreports(outcome))
+    return sum(is_full() or "tests/faults/" in report.nodeid for report in reporter.getreports(outcome))
 
 
 def _rows(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, int, int, dict[str, str]]]:
