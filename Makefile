@@ -44,7 +44,8 @@ test: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(DEV)
-	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults tests/e2e/test_demo.py --numprocesses 2 \
+	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults \
+		tests/e2e/test_demo.py::test_parts_die_in_turn_and_the_end_is_the_same_as_without --numprocesses 2 \
 		--dist load --maxschedchunk 1 --timeout 1500 $(ARGS)
 
 bench: $(DEV)

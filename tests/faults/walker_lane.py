@@ -56,8 +56,8 @@ def listen(walker: Walker, databases: Callable[[str], Databases]) -> Listen:
 def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list[Cut]:
     """Return the cases of a scene on a database.
 
-    SQLite has all. On PostgreSQL every kind of place is killed once and every reply lost; workers are overtaken, and
-    something raises, at every commit and effect, and in one scene everywhere.
+    SQLite has all. On PostgreSQL workers are killed and overtaken, and something raises, once at every kind of commit
+    and effect, and every reply is lost: between those nothing is different there.
     """
     cuts = cuts_of(scene, score)
     if scene in _ALREADY:
@@ -67,13 +67,7 @@ def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list
 
 
 def _is_on_postgres(cut: Cut) -> bool:
-    match cut.action:
-        case "kill":
-            return cut.nth == 1
-        case "lose":
-            return True
-        case _:
-            return cut.is_stored or cut.scene == "promote"
+    return cut.action == "lose" or (cut.is_stored and cut.nth == 1)
 
 
 def walk_scene(walker: Walker, row: Tally, listen: Listen, *, scene: str, database: str) -> None:
