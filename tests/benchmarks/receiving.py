@@ -3,8 +3,10 @@
 Each server runs in a process of its own, and so does the sender: signed bodies of 8 KB with ids of their own.
 """
 
+import os
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -77,9 +79,27 @@ def measure(scale: Scale) -> Result:
         for _ in range(scale.pick(9, quick=1)):
             for server in servers.values():
                 server.send(seconds)
-        rows = (_row(servers, _SQLITE, 0.5), _row(servers, _POSTGRES, 0.35))
-        curve = _measure_growth(servers, scale, seconds)
-    return Result(rows, (curve,))
+        disk = f"an fsync of 64 KB takes {_time_fsync(Path(folder)):.1f} ms on this disk"
+        rows = (_row(servers, _SQLITE, 0.5, told=disk), _row(servers, _POSTGRES, 0.35))
+        turns = _measure_growth(servers, scale, seconds)
+    most = max(turns)
+    many = tuple(
+        Row(f"the same, {name}, {most} connections", turns[most][name], {_BARE: turns[most][_BARE]})
+        for name in (_SQLITE, _POSTGRES)
+    )
+    return Result((*rows, *many), (_draw_growth(turns),))
+
+
+def _time_fsync(folder: Path) -> float:
+    """Return the milliseconds that the disk takes to keep what one group of deliveries writes."""
+    times = []
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        for _ in range(50):
+            file.write(os.urandom(1 << 16))
+            begun = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(times)
 
 
 @contextmanager
@@ -100,14 +120,14 @@ def _running(folder: Path) -> Iterator[Mapping[str, Server]]:
         yield servers
 
 
-def _row(servers: Mapping[str, Server], name: str, reach: float) -> Row:
+def _row(servers: Mapping[str, Server], name: str, reach: float, *, told: str = "") -> Row:
     ours, bare = servers[name], servers[_BARE]
     cost, least = statistics.median(ours.costs), statistics.median(bare.costs)
     sender = max(statistics.median(one.senders) for one in (ours, bare))
     scribe = statistics.median(ours.helpers)
     note = (
         f"CPU for each: {cost:.0f} µs, {scribe:.0f} of them the scribe's, no-op {least:.0f} µs; "
-        f"the sender at most {sender:.0%} busy"
+        f"the sender at most {sender:.0%} busy{'; ' * bool(told)}{told}"
     )
     return Row(
         f"durable ingest, {name}, 8 KB, {_CONNECTIONS} connections",
@@ -122,13 +142,21 @@ def _rates(server: Server) -> Measured:
     return Measured(tuple(server.rates), "requests/s")
 
 
-def _measure_growth(servers: Mapping[str, Server], scale: Scale, seconds: float) -> Curve:
-    series: dict[str, list[tuple[float, float]]] = {name: [] for name in (_BARE, _SQLITE, _POSTGRES)}
+def _measure_growth(servers: Mapping[str, Server], scale: Scale, seconds: float) -> dict[int, dict[str, Measured]]:
+    """Return the rates of each server by the number of connections."""
+    found = {}
     for count in scale.steps(1, 2, 4, 8, 16, 32, 64):
-        turns: dict[str, list[float]] = {name: [] for name in series}
-        for _ in range(scale.pick(2, quick=1)):
-            for name, rates in turns.items():
-                rates.append(servers[name].send(seconds, connections=count))
-        for name, rates in turns.items():
-            series[name].append((float(count), statistics.median(rates)))
+        rates: dict[str, list[float]] = {name: [] for name in (_BARE, _SQLITE, _POSTGRES)}
+        for _ in range(scale.pick(3, quick=1)):
+            for name, seen in rates.items():
+                seen.append(servers[name].send(seconds, connections=count))
+        found[count] = {name: Measured(tuple(seen), "requests/s") for name, seen in rates.items()}
+    return found
+
+
+def _draw_growth(turns: Mapping[int, Mapping[str, Measured]]) -> Curve:
+    series = {
+        name: [(float(count), seen[name].median) for count, seen in turns.items()]
+        for name in (_BARE, _SQLITE, _POSTGRES)
+    }
     return Curve("receiving", "Durable ingest, bodies of 8 KB", "connections", "requests a second", series)

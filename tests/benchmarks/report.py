@@ -26,8 +26,9 @@ what lies between the quartiles. `make bench` ends with an error when a row miss
 
 
 def told(measured: Measured) -> str:
-    """Return a figure as people read it."""
-    return f"{number(measured.median)} {measured.unit} ±{measured.spread:.0%}"
+    """Return a figure as people read it; what was measured once has no spread."""
+    spread = f" ±{measured.spread:.0%}" if len(measured.values) > 1 else ", once"
+    return f"{number(measured.median)} {measured.unit}{spread}"
 
 
 def number(value: float) -> str:
