@@ -42,7 +42,7 @@ def test_a_row_is_held_against_its_baseline_or_a_number() -> None:
 def test_a_row_that_misses_says_so_in_its_line() -> None:
     row = Row("row", Measured((2500.0,), "ms"), {"other": Measured((1000.0,), "ms")}, Reach(Must.RATIO_AT_MOST, 2.0))
 
-    assert lines([row]) == [("row", "2,500 ms ±0%", "other: 1,000 ms ±0%", "2.50x", "≤ 2x", "**no**", "")]
+    assert lines([row]) == [("row", "2,500 ms, once", "other: 1,000 ms, once", "2.50x", "≤ 2x", "**no**", "")]
     assert (goal(None), verdict(Row("row", row.ours))) == ("", "")
     assert goal(Reach(Must.AT_MOST, 15.0), unit="ms") == "≤ 15 ms"
 
