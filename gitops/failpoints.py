@@ -112,6 +112,7 @@ def _do(name: str, action: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this very thread: one that is sent to the process stops another thread first, and this one runs on a while.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     elif action.startswith("sleep:"):
         time.sleep(float(action.removeprefix("sleep:")))

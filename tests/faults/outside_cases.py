@@ -169,7 +169,6 @@ Kind = tuple[str, str, str]
 DROPPED: dict[str, tuple[Kind, ...]] = {
     "train": (
         ("forge", "POST", "/check-runs$"),
-        ("forge", "PATCH", "/check-runs/"),
         ("tracking", "POST", "/experiments/create$"),
         ("tracking", "POST", "/runs/create$"),
         ("tracking", "PUT", "/mlflow-artifacts/artifacts/"),
@@ -188,7 +187,6 @@ DROPPED: dict[str, tuple[Kind, ...]] = {
         ("forge", "POST", "/git/refs$"),
         ("forge", "POST", "/pulls$"),
         ("forge", "POST", "/check-runs$"),
-        ("forge", "PATCH", "/check-runs/"),
         ("forge", "PUT", "/merge$"),
         ("forge", "PATCH", "/git/refs/heads/launchpin-audit$"),
         ("tracking", "POST", "/registered-models/alias$"),
@@ -200,6 +198,7 @@ DROPPED: dict[str, tuple[Kind, ...]] = {
         ("forge", "POST", "/git/blobs$"),
         ("forge", "POST", "/git/refs$"),
         ("forge", "PATCH", "/git/refs/heads/main$"),
+        ("forge", "PATCH", "/check-runs/"),
         ("host", "PUT", "/endpoints/"),
         ("host", "POST", "/restore$"),
     ),

@@ -83,6 +83,19 @@ def test_a_stopped_process_goes_on_when_it_is_told_to() -> None:
     assert (told, child.returncode) == ("through\n", 0)
 
 
+def test_a_process_is_stopped_right_there_also_by_a_thread_beside_its_main_one() -> None:
+    code = (
+        "import os, threading, time; from gitops.failpoints import failpoint;"
+        "threading.Thread(target=lambda: (failpoint('a'), os.write(1, b'on'))).start(); time.sleep(30)"
+    )
+    environment = os.environ | {"LAUNCHPIN_FAILPOINTS": "a=stop"}
+    for _ in range(10):
+        with subprocess.Popen((sys.executable, "-c", code), env=environment, stdout=subprocess.PIPE) as process:
+            assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+            process.kill()
+            assert process.communicate()[0] == b""
+
+
 def test_a_sleep_holds_only_the_thread_that_came_by(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
