@@ -45,7 +45,7 @@ test: $(DEV)
 
 faults: $(DEV)
 	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults \
-		tests/e2e/test_demo.py::test_parts_die_in_turn_and_the_end_is_the_same_as_without --numprocesses 2 \
+		tests/e2e/test_demo.py::test_parts_die_in_turn_and_the_end_is_the_same_as_without --numprocesses $(TESTERS) \
 		--dist load --maxschedchunk 1 --timeout 1500 $(ARGS)
 
 bench: $(DEV)
