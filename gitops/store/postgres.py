@@ -54,7 +54,7 @@ _SESSION = f"""
 SET default_transaction_isolation = 'read committed';
 SET lock_timeout = {int(LOCK_SECONDS * 1000)};
 SET statement_timeout = 10000;
-SET idle_in_transaction_session_timeout = 15000;
+SET idle_in_transaction_session_timeout = 5000;
 SET timezone = 'UTC';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """

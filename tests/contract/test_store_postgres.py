@@ -99,7 +99,7 @@ def test_postgresql_that_keeps_text_in_another_encoding_is_refused(postgres: Pos
 def test_sessions_on_postgresql_wait_three_seconds_and_keep_no_lock_while_they_idle(database: Database) -> None:
     wanted = {
         "lock_timeout": "3s",
-        "idle_in_transaction_session_timeout": "15s",
+        "idle_in_transaction_session_timeout": "5s",
         "transaction_isolation": "read committed",
         "synchronous_commit": "on",
         "TimeZone": "UTC",
