@@ -41,15 +41,15 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     """Compare every environment of a deploy repository, and check its open pull requests."""
     deps.mirror.fetch(repository)
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
-    # Whoever waits for a merge looks again; a merge of ours may have come by another way than its delivery.
-    wakes = [Wake("promotion", promotion.id) for promotion in deps.store.open_promotions(repository.id)]
-    if not head:
-        return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=tuple(wakes))
-    found = tuple(compare_pins(deps, repository, head=head))
+    found = tuple(compare_pins(deps, repository, head=head)) if head else ()
     if any(isinstance(write, OpenRollout) for write in found):
         # What was merged waits for nobody: who waited for the merge, and other pull requests, are looked at next.
         return Wait(_NEXT, "Comparing", "looks at the pull requests next", writes=found)
-    writes = (*found, *wakes)
+    # Whoever waits for a merge looks again; a merge of ours may have come by another way than its delivery.
+    waiting = deps.store.open_promotions(repository.id)
+    writes = (*found, *(Wake("promotion", promotion.id) for promotion in waiting))
+    if not head:
+        return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=writes)
     try:
         check_pulls(deps, repository)
     except RetryError as error:

@@ -24,7 +24,8 @@ from gitops.store.transaction import Transaction
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _HINTS = 64
-_MOMENT = timedelta(seconds=1)
+MOMENT = timedelta(seconds=1)
+"""How long a job that was woken while it was held may be left all the same."""
 
 
 class State(StrEnum):
@@ -203,7 +204,7 @@ def wake_job(
 def _wake(known: SqlRow[int, str, datetime | None], kind: str, *, now: datetime, within: timedelta) -> Row | None:
     if known.state == State.LEASED.value:
         # A held job would become ready as soon as it is given back. What may be left for longer comes again by itself.
-        return {"wakes": jobs.c.wakes + 1} if within <= _MOMENT else None
+        return {"wakes": jobs.c.wakes + 1} if within <= MOMENT else None
     by = now + within
     is_asleep = known.due is None or known.due > by
     stays_over = kind in KINDS and known.state == State.OVER.value

@@ -10,14 +10,12 @@ from gitops.ports import Claim, Exit
 from gitops.records import Record
 from gitops.steps import Done, Ended, Phase, Refused, Stalled, Wait
 from gitops.store.entries import end_evidence, record_event
-from gitops.store.jobs import State
+from gitops.store.jobs import MOMENT, State
 from gitops.store.rows import Row
 
 STALLED_LOOK = timedelta(minutes=10)
 """How often a stalled story is looked at although nobody woke it."""
 
-# How long a step may put itself off although somebody woke it meanwhile.
-_MOMENT = timedelta(seconds=1)
 _OVER: Row = {"state": State.OVER, "due": None, "reason": "", "message": ""}
 # A step that answered, whatever it said, ends the count of tries in vain.
 _ANSWERED: Row = {"attempts": 0, "retries": 0, "lost": 0}
@@ -125,7 +123,7 @@ def change_job(claim: Claim, end: Exit, *, now: datetime, is_woken: bool) -> Row
 
 def _soonest(due: datetime | None, now: datetime) -> datetime:
     """Return when a job is due that was woken while it was held: a moment that it asked for itself is left to it."""
-    return due if due is not None and due - now <= _MOMENT else now
+    return due if due is not None and due - now <= MOMENT else now
 
 
 def _plan(claim: Claim, end: Exit, *, now: datetime) -> Row:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.postgres import require
+
 MIB = 1024 * 1024
 _MISSING = "a test mounts a small file system, which needs root or `sudo -n`"
 
@@ -38,9 +40,7 @@ def _as_root(*command: str) -> None:
 
 def _give_up(why: str) -> None:
     """Fail where everything must be there; say at home what is missing."""
-    if os.environ.get("CI") or os.environ.get("LAUNCHPIN_CI"):
-        pytest.fail(f"{_MISSING}: {why}")
-    pytest.skip(f"{_MISSING}: {why}")
+    require(None, f"{_MISSING}: {why}")
 
 
 def fill(disk: Path, *, leave: int) -> Path:
