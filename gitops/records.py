@@ -147,7 +147,11 @@ class GateOutcome(Frozen):
 
 
 class TrainingFacts(Frozen):
-    """What a training has learned so far."""
+    """What a training has learned so far.
+
+    Args:
+        seconds: how long the training's own process ran.
+    """
 
     project: str | None = None
     environment_key: str | None = None
@@ -160,6 +164,7 @@ class TrainingFacts(Frozen):
     disk_full: int | None = None
     exit_code: int | None = None
     end: str | None = None
+    seconds: float | None = None
     log_sha256: str | None = None
     log_tail: tuple[str, ...] = ()
     candidate_run_id: str | None = None

@@ -228,6 +228,7 @@ def _trained(end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, attempt: int
         "experiment_id": run.experiment_id,
         "exit_code": end.exit_code,
         "end": end.end.value,
+        "seconds": round(end.seconds, 3),
         "log_sha256": end.log_sha256,
         "log_tail": list(end.tail),
     }

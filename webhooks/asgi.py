@@ -9,7 +9,7 @@ from gitops.bootstrap import for_web, hook_secrets, metrics_token
 from gitops.settings import Settings
 from webhooks import health
 from webhooks.dashboard import pages
-from webhooks.door import watched_door
+from webhooks.door import watching
 from webhooks.guard import HostGuard
 from webhooks.metrics import Metrics
 from webhooks.receive import Receiver
@@ -29,15 +29,17 @@ def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
     """
     store = for_web(settings)
     path = f"/webhook/{settings.hook_path}"
-    receiver = Receiver(keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings))
+    metrics = Metrics(store.tallies, home=settings.home, token=metrics_token(settings))
+    receiver = Receiver(
+        keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings), told=watching(metrics)
+    )
     app = FastAPI(title="Launchpin", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_closing(receiver))
     app.state.store = store
     app.state.settings = settings
     app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
     app.include_router(health.router)
     pages.install(app)
-    metrics = Metrics(store.tallies, home=settings.home, token=metrics_token(settings))
-    guarded = HostGuard(_split(watched_door(receiver, metrics), app), allowed=settings.web_hosts)
+    guarded = HostGuard(_split(receiver, app), allowed=settings.web_hosts)
     return _beside(metrics, guarded)
 
 

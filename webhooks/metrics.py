@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gitops.errors import LaunchpinError
 from gitops.ports.tallies import Tallies
+from webhooks.answers import Answers
 from webhooks.gauges import Snapshot, SnapshotCollector
 from webhooks.replies import Receive, Reply, Scope, Send, send_reply
 from webhooks.waiting import Patient
@@ -20,7 +21,6 @@ from webhooks.waiting import Patient
 PATIENCE = 8.0
 """Seconds that the database's counts may take; Prometheus waits for ten."""
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _OFF = Reply(404, "metrics_off", "set LAUNCHPIN_METRICS_TOKEN_FILE to a file with a token")
 _NO_TOKEN = Reply(401, "no_token", "send the token as `Authorization: Bearer TOKEN`")
 _NOT_GET = Reply(405, "method_not_allowed", "ask with GET", allow="GET")
@@ -37,31 +37,18 @@ class Metrics:
     """
 
     def __init__(self, read: Callable[[], Tallies], *, home: Path, token: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they write the function, not its types
         self._token = token
         self._look = Patient(lambda: Snapshot.take(read), seconds=PATIENCE)
         self._snapshots = SnapshotCollector(home)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self._snapshots)
         ProcessCollector(registry=self._registry)
-        self._answers = Counter("launchpin_ingest", "Answers at the webhook's door", ("code",), registry=self._registry)
-        # A label is looked up under a lock, for every delivery: the door is a hot path.
-        self._by_code: dict[str, Counter] = {}
-        self._seconds = Histogram(
-            "launchpin_ingest_seconds",
-            "From a delivery's head to the answer that it is stored",
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
+        self._answers = Answers()
+        self._registry.register(self._answers)
 
     def count_answer(self, code: str, seconds: float) -> None:
-        """Count an answer of the door; only the time of what was stored says anything."""
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._answers.labels(code)
-        counter.inc()
-        if code == "accepted":
-            self._seconds.observe(seconds)
+        """Count an answer of the door."""
+        self._answers.count(code, seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

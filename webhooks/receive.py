@@ -6,14 +6,17 @@ signature holds nothing is written, nothing of the body reaches a log, and what 
 
 import asyncio
 import hmac
+import itertools
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from secrets import token_hex
 
 from gitops.errors import RetryError
 from gitops.failpoints import failpoint
 from gitops.ports import Received
+from gitops.telemetry import context
 from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_address
 from webhooks.deadlines import Deadlines, Limit
 from webhooks.inbox import Inbox
@@ -27,6 +30,7 @@ ANSWER_SECONDS = 9.5
 """From the request's head to the answer, whatever happens; GitHub waits for ten."""
 
 _LONGEST_HEADER = 8 * 1024
+_USUAL_HEADERS = 4 * 1024
 _LONGEST_NUMBER = 12
 _LARGE = 1024 * 1024
 _GUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -43,6 +47,11 @@ _ONCE = frozenset(
     )
 )
 _log = logging.getLogger("launchpin.receive")
+_PROCESS = token_hex(4)
+_requests = itertools.count(1)
+
+Told = Callable[[Scope, str, float], None]
+"""What hears of each answer: the request, the answer's code, and the seconds that it took."""
 
 _NOT_POST = Reply(405, "method_not_allowed", "deliver with POST", allow="POST")
 _NOT_HERE = Reply(404, "not_found", "nothing is here")
@@ -69,15 +78,17 @@ class Receiver:
         keeper: what makes deliveries durable.
         path: the whole path, `/webhook/<random>`.
         secrets: at least one; there is no way to run without.
+        told: hears of each answer, once it went out.
 
     Raises:
         ValueError: when there is no secret.
     """
 
-    def __init__(self, keeper: Keeper, *, path: str, secrets: Sequence[str]) -> None:
+    def __init__(self, keeper: Keeper, *, path: str, secrets: Sequence[str], told: Told | None = None) -> None:
         if not secrets or not all(secrets):
             raise ValueError("a webhook secret is required")
         self._keeper = keeper
+        self._told = told
         self._deadlines = Deadlines()
         self._inbox = Inbox(keeper, self._deadlines)
         self._path = path.encode()
@@ -89,6 +100,17 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         begun = time.monotonic()
+        # A server runs each request in a context of its own.
+        context.note(request_id=f"{_PROCESS}-{next(_requests)}")
+        code = "none"
+        try:
+            code = await self._serve(scope, receive, send, begun=begun)
+        finally:
+            if self._told is not None:
+                self._told(scope, code, time.monotonic() - begun)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, begun: float) -> str:
+        """Answer one request, and return the answer's code."""
         until = begun + ANSWER_SECONDS
         address = to_address(scope["client"])
         body = _Body(receive, self._budgets, address, Limit(self._deadlines, begun + BODY_SECONDS))
@@ -109,6 +131,7 @@ class Receiver:
         else:
             await send_last_reply(receive, send, reply)
         failpoint("receive.after_reply")
+        return reply.code
 
     async def open(self) -> None:
         """Be ready; needed where deliveries are stored by another process."""
@@ -182,13 +205,10 @@ class Receiver:
 
 def _read_headers(scope: Scope) -> Mapping[bytes, bytes]:
     """Return the headers, refused by size, type and doubled ones before a byte of the body is read."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if len(name) + len(value) > _LONGEST_HEADER:
-            raise Refusal(_LONG_HEADER)
-        if name in headers and name in _ONCE:
-            raise Refusal(Reply(400, "duplicate_header", "a header came twice", field=name.decode()))
-        headers[name] = value
+    pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
+    headers = dict(pairs)
+    if len(headers) < len(pairs) or sum(map(len, headers.values())) > _USUAL_HEADERS:
+        _check_headers(pairs)
     declared = headers.get(b"content-length")
     if declared is not None:
         if not declared.isdigit() or len(declared) > _LONGEST_NUMBER or int(declared) > LONGEST_BODY:
@@ -200,6 +220,17 @@ def _read_headers(scope: Scope) -> Mapping[bytes, bytes]:
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
         raise Refusal(_NOT_JSON)
     return headers
+
+
+def _check_headers(pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse what is too long, and what came twice and must not."""
+    seen: set[bytes] = set()
+    for name, value in pairs:
+        if len(name) + len(value) > _LONGEST_HEADER:
+            raise Refusal(_LONG_HEADER)
+        if name in seen and name in _ONCE:
+            raise Refusal(Reply(400, "duplicate_header", "a header came twice", field=name.decode()))
+        seen.add(name)
 
 
 def _check_form(headers: Mapping[bytes, bytes], name: bytes, form: re.Pattern[bytes], *, code: str, field: str) -> str:

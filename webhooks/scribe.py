@@ -24,6 +24,7 @@ from gitops.ports import Received
 from webhooks.saving import STOPPING, Answer, Arrival, Save, Tell
 
 _LENGTH = 4
+_BUFFER = 256 * 1024
 _PATIENCE = 5.0
 _PACE = 0.01
 _log = logging.getLogger("launchpin.receive")
@@ -44,7 +45,19 @@ class _Verdict(NamedTuple):
     may_come_again: bool = False
 
 
-_arrivals = msgspec.msgpack.Decoder(list[Arrival])
+class _Heading(NamedTuple):
+    """A delivery of a group; its body follows behind the headings, as it is, so that it is copied only once.
+
+    Args:
+        size: bytes of its body.
+    """
+
+    id: str
+    event: str
+    size: int
+
+
+_headings = msgspec.msgpack.Decoder(list[_Heading])
 _verdicts = msgspec.msgpack.Decoder(list[_Verdict])
 _encoder = msgspec.msgpack.Encoder()
 
@@ -92,7 +105,7 @@ class Scribe(asyncio.Protocol):
         if self._transport is None:
             self._give_up()
         else:
-            self._transport.write(_frame(group))
+            self._transport.write(b"".join((_frame(_to_headings(group)), *(arrival.body for arrival in group))))
 
     async def close(self) -> None:
         """Hang up: the scribe stores what it is at, and ends."""
@@ -172,14 +185,13 @@ def _live(end: socket.socket, open_saver: Callable[[], Save]) -> NoReturn:
 
 
 def _store_groups(end: socket.socket, open_saver: Callable[[], Save]) -> None:
-    file = end.makefile("rb")
+    file: BinaryIO = end.makefile("rb", buffering=_BUFFER)  # type: ignore[assignment]  # typeshed knows some sizes only
     save: Save | None = None
     while True:
         try:
-            message = _receive(file)
+            group = _receive_group(file)
         except (EOFError, ConnectionResetError):
             return
-        group = _arrivals.decode(message)
         save = save or open_saver()
         verdicts = [_to_verdict(answer) for answer in save(group)] if group else []
         # Who asked may be gone; then the next message never comes.
@@ -202,11 +214,27 @@ def _receive(file: BinaryIO) -> bytes:
     Raises:
         EOFError: the other end is closed.
     """
-    size = file.read(_LENGTH)
-    payload = file.read(int.from_bytes(size))
-    if len(size) < _LENGTH or len(payload) < int.from_bytes(size):
+    return _read(file, int.from_bytes(_read(file, _LENGTH)))
+
+
+def _receive_group(file: BinaryIO) -> list[Arrival]:
+    return [Arrival(one.id, one.event, _read(file, one.size)) for one in _headings.decode(_receive(file))]
+
+
+def _to_headings(group: Sequence[Arrival]) -> list[_Heading]:
+    return [_Heading(arrival.id, arrival.event, len(arrival.body)) for arrival in group]
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Return so many bytes.
+
+    Raises:
+        EOFError: the other end was closed before they came.
+    """
+    read = file.read(size)
+    if len(read) < size:
         raise EOFError
-    return payload
+    return read
 
 
 def _to_verdict(answer: Answer) -> _Verdict:

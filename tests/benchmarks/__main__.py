@@ -45,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=tuple(BENCHMARKS), help="run this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="only see that everything can be measured")
     asked = parser.parse_args(arguments)
+    begun = time.monotonic()
     results = {name: run(name, Scale(is_quick=asked.quick)) for name in asked.only or BENCHMARKS}
     if not asked.only and not asked.quick:
         write_page(results)
     missed = [row for result in results.values() for row in result.rows if not row.is_reached]
     rows = sum(len(result.rows) for result in results.values())
-    sys.stdout.write(f"{rows} rows, {len(missed)} missed\n")
+    sys.stdout.write(f"{rows} rows, {len(missed)} missed, {(time.monotonic() - begun) / 60:.0f} min\n")
     return 1 if missed and not asked.quick else 0
 
 

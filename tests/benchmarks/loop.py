@@ -49,7 +49,7 @@ def measure(scale: Scale) -> Result:
     rounds = rounds[1:] or rounds
     to_pull = Measured(tuple(pull for pull, _ in rounds), "ms")
     to_call = Measured(tuple(call for _, call in rounds), "ms")
-    what = "push to pull request on a stack at rest, the training's own time left out"
+    what = "push to pull request on a stack at rest, the time of the training's own process left out"
     return Result(
         (
             Row(f"{what}, p50", to_pull, reach=_at_most(1000)),
@@ -86,11 +86,11 @@ def _round(pair: Pair, number: int) -> tuple[float, float]:
     merged = _merge(pair, proposed)
     rollout = _rolled_out(pair, version)
     entries = _entries(pair.live)
-    trained = [each for each in entries if each.subject.training_id == training.id and each.subject.revision]
-    spent = _step_time(trained, "training.trained")
+    spent = training.facts.seconds
+    assert spent is not None
     opened = _moment(entries, "promotion.proposed", lambda each: each.subject.promotion_id == staging.id)
     called = _called(pair.live, rollout.facts.configuration or "")
-    return (opened - pushed).total_seconds() * 1000 - spent, (called - merged).total_seconds() * 1000
+    return (opened - pushed).total_seconds() * 1000 - spent * 1000, (called - merged).total_seconds() * 1000
 
 
 def _merge(pair: Pair, promotion: Promotion) -> datetime:
@@ -157,12 +157,6 @@ def _called(live: Live, configuration: str) -> datetime:
     """Return when the endpoint host took a configuration: by its own record, after it hashed the model's files."""
     state = json.loads((live.layout.dir / "endpoints" / "state.json").read_text(encoding="utf-8"))
     return datetime.fromtimestamp(state["configurations"][configuration]["prepared_at"], UTC)
-
-
-def _step_time(entries: list[Entry], kind: str) -> float:
-    """Return the milliseconds between an entry of a record and the one before it."""
-    at = next(place for place, each in enumerate(entries) if each.kind == kind)
-    return (_time(entries[at]) - _time(entries[at - 1])).total_seconds() * 1000
 
 
 def _moment(entries: list[Entry], kind: str, is_it: Callable[[Entry], bool]) -> datetime:

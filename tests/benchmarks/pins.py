@@ -91,7 +91,7 @@ def _measure(folder: Path, size: int, *, times: int) -> Row:
     ours, bare = time_in_turn(compare, join, times=times)
     connection.close()
     return Row(
-        f"reconcile of {size:,} pins, nothing changed, after the fetch",
+        f"reconcile of {size:,} pins, nothing changed, files and endpoints read already",
         ours,
         {"bare SQL join of the same rows": bare},
         Reach(Must.RATIO_AT_MOST, 2.0),

@@ -1,5 +1,7 @@
 """The shortest way in: one statement for a group of deliveries, on both databases, and what is left when it is cut."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -38,6 +40,24 @@ def test_group_of_a_thousand_is_kept_by_one_statement(store: SqlStore) -> None:
     kept = store.delivery(batch[999].id)
     assert kept is not None
     assert (kept.body, kept.facts, kept.revision) == (batch[999].body, batch[999].facts, 0)
+
+
+def test_groups_with_the_same_deliveries_in_another_order_never_wait_for_each_other(postgres: Postgres) -> None:
+    url = postgres.make_database()
+    with closing(SqlStore(url)) as one, closing(SqlStore(url)) as other, ThreadPoolExecutor(2) as pool:
+        for _ in range(30):
+            batch = [make_delivery(b"x" * 3000) for _ in range(100)]
+            answers = pool.map(lambda store, group: store.save_deliveries(group), (one, other), (batch, batch[::-1]))
+            first, second = answers
+            assert Counter(zip(first, reversed(second), strict=True)).keys() <= {
+                (Received.NEW, Received.DUPLICATE),
+                (Received.DUPLICATE, Received.NEW),
+            }
+    with postgres.admin() as admin:
+        name = url.rpartition("/")[2]
+        (count,) = admin.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = %s", [name]).fetchone() or ()
+    assert count == 0
+    postgres.drop(url)
 
 
 def test_clock_of_a_server_is_what_a_delivery_carries(database_url: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gitops.embedded.stack import keys
 from gitops.embedded.stack.layout import Layout
 from gitops.logins import write_private
+from tests.faults.tally import turn
 from tests.support.live import Live, running
 
 TRAINING_MEMORY = 1500 * 1024**2
@@ -15,9 +16,14 @@ TRAINING_TASKS = 300
 SECRET = "correct-horse-battery-staple"
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Give a stack whose polls and comparisons come every few seconds, and whose trainings are held short."""
+@pytest.fixture(scope="module", params=turn(["sqlite", "postgres"]))
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Give a stack whose polls and comparisons come every few seconds, and whose trainings are held short.
+
+    Its database is SQLite in one run of CI and PostgreSQL in the next; `LAUNCHPIN_FAULTS=all` tries both.
+    """
+    on_server = request.param == "postgres"
+    database = {"database_url": request.getfixturevalue("postgres").make_empty()} if on_server else {}
     folder = tmp_path_factory.mktemp("live") / "stack"
     secrets = Layout.make(folder).secrets
     for place in (secrets, secrets / keys.GRANTED):
@@ -25,6 +31,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     write_private(secrets / keys.GRANTED / "DATA_TOKEN", SECRET + "\n")
     with running(
         folder,
+        **database,
         poll="10s",
         compare="8s",
         anchor="5s",

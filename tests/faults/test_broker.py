@@ -123,7 +123,9 @@ def be_away(rig: Rig, row: Tally) -> None:
         wait("a head", lambda: any(head.size >= wanted for head in rig.store.checkpoints()), seconds=20)
     wait("the time to be over", lambda: time.monotonic() >= deadline, seconds=away + 5)
     # A worker that was at work when the broker went may have taken some: it goes on until none is ready.
-    left = jobs | set(rig.wake(20, prefix="at-the-end")) - rig.journal.claimed()
+    left = (jobs | set(rig.wake(20, prefix="at-the-end"))) - rig.journal.claimed()
+    with row.case("jobs wait for its return"):
+        assert left
     most = 0
     rig.broker.start()
     back = time.time()

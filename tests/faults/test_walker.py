@@ -11,11 +11,12 @@ from datetime import timedelta
 import pytest
 
 from gitops.failpoints import FailpointError, arm
+from tests.faults.tally import choose
 from tests.faults.test_walker_rollouts import CRASHES
 from tests.faults.test_walker_rollouts import SCENES as OTHERS
 from tests.faults.walker import ROOT, Walker, differing
 from tests.faults.walker_cuts import EFFECTS, Cut, Score
-from tests.faults.walker_lane import DATABASES, Listen, Open, databases, listen, walk_scene, walker
+from tests.faults.walker_lane import DATABASES, Listen, Open, databases, listen, walk_all, walk_scene, walker
 from tests.faults.walker_stage import Crash, Stage
 from tests.support.endpoint_host import wait_until
 
@@ -39,6 +40,19 @@ def test_i4_to_i25_hold_wherever_training_and_promotion_are_cut(
     walker: Walker, listen: Listen, tally: Open, scene: str, database: str
 ) -> None:
     walk_scene(walker, tally(f"I4-I25 walked: {scene}, {database}"), listen, scene=scene, database=database)
+
+
+@pytest.mark.parametrize("scene", ["train", "promote", "anchor"])
+def test_i27_who_stops_inside_a_commit_on_postgresql_loses_it_and_holds_nobody_up(
+    walker: Walker, listen: Listen, tally: Open, scene: str
+) -> None:
+    """The server ends the transaction of whoever stands still in it."""
+    score = listen(scene, "postgres")
+    first = {hit.at: hit for hit in reversed(score.hits) if hit.name == "commit.before"}
+    cuts = [Cut(scene, "stop", hit.name, hit.place, hit.at, is_stored=True) for hit in first.values()]
+    row = tally(f"I27 stopped inside a commit, which the server ends: {scene}, postgres")
+    walk_all(walker, row, choose(cuts), score)
+    row.check()
 
 
 @pytest.mark.parametrize("place", ["local_target.discard.before", "local_target.discard.after"])

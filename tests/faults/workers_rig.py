@@ -20,7 +20,7 @@ from gitops.records import Cause, Command, Training
 from gitops.settings import Settings
 from gitops.steps import Phase
 from gitops.store import SqlStore
-from tests.faults.tally import choose, is_full
+from tests.faults.tally import turn
 from tests.faults.workers_outside import Outside
 from tests.faults.workers_play import training_of
 from tests.faults.workers_training import MARK, write_project
@@ -277,7 +277,7 @@ def check_done(rig: Rig, command: Command) -> Command:
 
 def databases() -> tuple[str, ...]:
     """Return both databases when everything was asked for, else the one whose turn it is."""
-    return DATABASES if is_full() else (choose(DATABASES * 5)[0],)
+    return tuple(turn(DATABASES))
 
 
 def on_databases(*names: str) -> list[tuple[str, str]]:

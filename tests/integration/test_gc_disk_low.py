@@ -96,9 +96,7 @@ def test_nothing_is_begun_while_there_is_too_little_room(
     assert caught.value.reason == "DiskLow"
 
 
-def test_a_rollout_fetches_nothing_while_there_is_too_little_room_but_a_rollback_goes_on(
-    store: SqlStore, tmp_path: Path
-) -> None:
+def test_a_rollback_goes_on_while_there_is_too_little_room(store: SqlStore, tmp_path: Path) -> None:
     version = make_version(version="1", manifest="[]", manifest_sha256="0" * 64)
     write(store, SaveVersion(version))
     service = make_service(tmp_path, least_free=FAR_TOO_MUCH)

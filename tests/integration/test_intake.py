@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_i05_each_commit_is_trained_once_when_deliveries_come_five_times_in_any_
     model.handle()
     # Only the head is looked at: the others were never the head when anybody looked.
     assert [training.commit for training in model.trainings()] == [commits[-1]]
+
+
+def test_i05_each_commit_is_trained_once_when_several_loops_handle_each_delivery_five_times(model: Model) -> None:
+    commits = []
+    for number in range(6):
+        commits.append(model.commit("train.py", f"# {number}\n"))
+        for _ in range(5):
+            model.deliver(commits[-1])
+        with ThreadPoolExecutor(3) as pool:
+            loops = [replace(model.loop, owner=f"loop-{each}") for each in range(3)]
+            list(pool.map(lambda loop: run_until_idle(loop, Queue.CONTROL), loops))
+    assert sorted(training.commit for training in model.trainings()) == sorted(commits)
 
 
 def test_i05_a_push_that_the_paths_filter_out_never_hides_an_earlier_one(model: Model) -> None:

@@ -1,7 +1,7 @@
 """Which bytes get traffic: those that were judged, whether they are kept here already or come from the registry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.errors import RetryError
@@ -13,6 +13,8 @@ from tests.support.rollouts import Deployment, MemoryRegistry
 from tests.support.target import MemoryTarget
 
 __all__ = ["deployment", "forge"]
+
+FAR_TOO_MUCH = 2**62  # bytes: more than any disk has
 
 
 @dataclass
@@ -154,3 +156,47 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(deployment: Deployment) -
     deployment.serve("2")
     assert (kept / "model.txt").read_text() == "iris 2"
     assert deployment.rollouts()[-1].facts.compared is True
+
+
+def test_a_rollout_fetches_nothing_while_the_disk_is_low(deployment: Deployment) -> None:
+    deployment.serve("1")
+    asked = list[str]()
+    watched = Watched(deployment.registry, lambda: asked.append("fetch"))
+    roomy, narrow = deployment.deps.service, replace(deployment.deps.service, least_free=FAR_TOO_MUCH)
+    deployment.with_parts(registry=watched, service=narrow)
+    deployment.pin("2")
+    deployment.later(1, seconds=6)
+    waiting = deployment.rollouts()[-1]
+    assert (waiting.step, waiting.reason, asked) == ("verify", "DiskLow", [])
+    assert "2" not in deployment.target.asked
+    deployment.with_parts(service=roomy)
+    deployment.later(1, seconds=3600)
+    deployment.target.end_bake("iris-staging")
+    deployment.later(1, seconds=6)
+    assert deployment.environment().serving == "2"
+
+
+def test_a_version_that_is_kept_here_is_not_compared_while_the_disk_is_low(deployment: Deployment) -> None:
+    deployment.serve("1")
+    keep(deployment, "2")
+    asked = list[str]()
+
+    def lose() -> None:
+        asked.append("fetch")
+        raise RetryError("RegistryUnavailable", "nobody listens")
+
+    roomy, narrow = deployment.deps.service, replace(deployment.deps.service, least_free=FAR_TOO_MUCH)
+    deployment.with_parts(registry=Watched(deployment.registry, lose))
+    deployment.pin("2")
+    deployment.later(1, seconds=6)
+    before = len(asked)
+    deployment.with_parts(service=narrow)
+    deployment.later(1, seconds=60)
+    waiting = deployment.rollouts()[-1]
+    assert (waiting.step, waiting.reason, len(asked)) == ("prepare", "DiskLow", before)
+    assert "2" not in deployment.target.asked
+    deployment.with_parts(service=roomy, registry=deployment.registry)
+    deployment.later(1, seconds=3600)
+    deployment.target.end_bake("iris-staging")
+    deployment.later(1, seconds=6)
+    assert deployment.environment().serving == "2"

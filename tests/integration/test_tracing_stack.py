@@ -50,7 +50,7 @@ def test_a_push_is_one_trace_from_the_webhook_to_the_rollout_and_every_log_line_
 
 
 def check_trace(collector: Collector, delivery: str, rollout: Rollout) -> None:
-    """Everything that the push caused is one trace, in which each span's parent was told, too."""
+    """Everything that the push caused is one trace, and what the rollout is part of was told, too."""
     ends = [("rollout", rollout.id)]
     wait_until(
         lambda: all(

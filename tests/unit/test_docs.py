@@ -283,10 +283,14 @@ def test_roles_named_in_the_tutorial_exist() -> None:
     assert set(kinds) <= {role.value for role in Role}
 
 
+_PROMISED = {*range(2, 10), *range(11, 15), *range(16, 20), 21, 25, 27, 29, 31}
+"""The invariants that this release holds; one is left out of the page only with the promise itself."""
+
+
 def test_every_invariant_of_the_promises_names_a_file_that_holds_it() -> None:
     rows = re.findall(
         r"^\| I(\d+) \|.*`(tests/[\w/.]+)` \|$", (docs.DOCS / "explanation" / "promises.md").read_text(), re.MULTILINE
     )
-    assert len(rows) >= 10
+    assert {int(number) for number, _ in rows} == _PROMISED
     for number, file in rows:
         assert re.search(rf"def test_(?:i\d+_)*i0*{number}_", (docs.ROOT / file).read_text()), f"I{number} in {file}"
