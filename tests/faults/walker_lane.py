@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 import pytest
@@ -16,8 +16,19 @@ Listen = Callable[[str, str], Score]
 DATABASES = ("sqlite", "postgres")
 # What differs from case to case in a path: parts with a number, a digest or a name made of one.
 _NAMES = re.compile(r"(?<=/)[^/]*[0-9][^/]*")
-# A scene that is another one but for a few places is cut there alone.
-_ALREADY = {"build": "train", "again": "promote", "back_by_pull": "back"}
+# What a scene comes by as those before it do is cut there alone. A rollout that replaces a version shares nothing with
+# one that is the first: `back` and `roll` are both cut everywhere.
+_BEFORE: Mapping[str, Sequence[str]] = {
+    "build": ("train",),
+    "promote": ("train",),
+    "again": ("train", "promote"),
+    "anchor": ("train", "promote"),
+    "roll": ("train", "promote", "anchor"),
+    "back": ("train", "promote", "anchor"),
+    "back_by_pull": ("train", "promote", "anchor", "back"),
+}
+# A reply does not tell which step asked: it is the same only in a scene that is another one but for a few places.
+_TWINS = {"build": "train", "again": "promote", "back_by_pull": "back"}
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +68,26 @@ def listen(walker: Walker, databases: Callable[[str], Databases]) -> Listen:
 
 
 def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list[Cut]:
-    """Return the cases of a scene on a database.
+    """Return the cases of a scene on a database that no scene before it has.
 
     SQLite has all. On PostgreSQL workers are killed and overtaken, and something raises, once at every kind of commit
     and effect, and every reply is lost: between those nothing is different there.
     """
-    cuts = cuts_of(scene, score)
-    if scene in _ALREADY:
-        known = {_kind_of(cut) for cut in cuts_of(_ALREADY[scene], listen(_ALREADY[scene], database))}
-        cuts = [cut for cut in cuts if _kind_of(cut) not in known]
+    before = {
+        _kind_of(cut)
+        for each in _BEFORE.get(scene, ())
+        for cut in cuts_of(each, listen(each, database))
+        if cut.action != "lose" or each == _TWINS.get(scene)
+    }
+    cuts = [cut for cut in cuts_of(scene, score) if _kind_of(cut) not in before]
     return [cut for cut in cuts if _is_on_postgres(cut)] if database == "postgres" else cuts
 
 
-def _kind_of(cut: Cut) -> tuple[str, ...]:
-    """Return what makes a cut the same in two scenes: a lost reply is known by what was asked, without its names."""
-    return (cut.action, cut.name, _NAMES.sub("*", cut.at)) if cut.action == "lose" else (cut.action, cut.name)
+def _kind_of(cut: Cut) -> tuple[object, ...]:
+    """Return what makes a cut the same in two scenes: a place in a step, or what was asked when a reply is lost."""
+    if cut.action == "lose":
+        return (cut.action, cut.name, _NAMES.sub("*", cut.at))
+    return (cut.action, cut.name, cut.at.partition(",")[0], cut.nth)
 
 
 def _is_on_postgres(cut: Cut) -> bool:
