@@ -12,8 +12,8 @@ from datetime import datetime
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
 
-_ROLLED_BACK = "rollout.rolled_back"
-_SERVING = {"rollout.applied", "rollout.succeeded", _ROLLED_BACK}
+ROLLED_BACK = "rollout.rolled_back"
+SERVING = {"rollout.applied", "rollout.succeeded", ROLLED_BACK}
 _TRAINED = "training.succeeded"
 _PROMOTION = "promotion."
 
@@ -30,6 +30,7 @@ class Span:
         start: when traffic went to it.
         end: when traffic left it; None while it serves.
         kind: the entry that began it.
+        rollout_id: the rollout that began it.
     """
 
     endpoint: str
@@ -39,6 +40,7 @@ class Span:
     start: datetime
     end: datetime | None
     kind: str
+    rollout_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> An
         first = spans[0].start.isoformat()
         return Answer(known=False, message=f"not known before {first}", endpoint=endpoint, time=time)
     span = next(span for span in reversed(spans) if span.start <= time)
-    trained = _find_training(relevant, span, time)
-    merged = _find_merge(relevant, span, time)
+    trained = find_training(relevant, span, time)
+    merged = find_merge(relevant, span, time)
     return _compose(span, time, trained, merged)
 
 
@@ -114,7 +116,7 @@ def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
         endpoint: the endpoint's name.
     """
     moves = sorted(
-        (entry for entry in entries if entry.kind in _SERVING and entry.subject.endpoint == endpoint),
+        (entry for entry in entries if entry.kind in SERVING and entry.subject.endpoint == endpoint),
         key=lambda entry: entry.ts,
     )
     begun: list[Entry] = []
@@ -127,7 +129,9 @@ def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
 
 def _span(entry: Entry, end: datetime | None) -> Span:
     model, version = _served(entry)
-    return Span(entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind)
+    return Span(
+        entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind, entry.subject.rollout_id
+    )
 
 
 def _served(entry: Entry) -> tuple[str, str]:
@@ -135,13 +139,13 @@ def _served(entry: Entry) -> tuple[str, str]:
 
     A rollback's subject is the version that failed, so without `serving` in its evidence nothing serves.
     """
-    unstated = "" if entry.kind == _ROLLED_BACK else entry.subject.version
+    unstated = "" if entry.kind == ROLLED_BACK else entry.subject.version
     serving = entry.evidence.get("serving", unstated)
     return entry.subject.model, serving if isinstance(serving, str) else unstated
 
 
 def _is_relevant(entry: Entry) -> bool:
-    return entry.kind in _SERVING or entry.kind == _TRAINED or _is_merge(entry)
+    return entry.kind in SERVING or entry.kind == _TRAINED or _is_merge(entry)
 
 
 def _is_merge(entry: Entry) -> bool:
@@ -152,13 +156,14 @@ def _is_about(entry: Entry, span: Span) -> bool:
     return entry.subject.version == span.version and entry.subject.model == span.model
 
 
-def _find_training(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
+def find_training(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
+    """Return the end of the training that a span's version came from, as far as it was recorded by then."""
     found = [entry for entry in entries if entry.kind == _TRAINED and _is_about(entry, span) and entry.time <= time]
     return found[-1] if found and span.version else None
 
 
-def _find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
-    """Return the merge that led to the span: the last before it, else the first that was recorded late."""
+def find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
+    """Return the merge that led to a span: the last before it, else the first that was recorded late."""
     found = [
         entry
         for entry in entries
@@ -170,9 +175,9 @@ def _find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry |
 
 
 def _compose(span: Span, time: datetime, trained: Entry | None, merged: Entry | None) -> Answer:
-    verdict = _text(trained, "verdict")
+    verdict = text_of(trained, "verdict")
     sha = trained.subject.sha if trained else ""
-    approved_by = _text(merged, "merged_by")
+    approved_by = text_of(merged, "merged_by")
     parts = [f"{span.model} v{span.version} has served on {span.endpoint} since {span.start.isoformat()}"]
     if span.version:
         parts.append(f"trained from {sha}" if sha else "no training on record")
@@ -195,11 +200,12 @@ def _compose(span: Span, time: datetime, trained: Entry | None, merged: Entry | 
         verdict=verdict,
         gates=_gates(trained),
         approved_by=approved_by,
-        merge_sha=_text(merged, "merge_sha"),
+        merge_sha=text_of(merged, "merge_sha"),
     )
 
 
-def _text(entry: Entry | None, name: str) -> str:
+def text_of(entry: Entry | None, name: str) -> str:
+    """Return what an entry's evidence says under a name, empty when that is no text or there is no entry."""
     value = entry.evidence.get(name) if entry else None
     return value if isinstance(value, str) else ""
 

@@ -6,31 +6,31 @@ Verifying imports no store and opens no connection.
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from gitops.audit.bundle import has_entries, read_entries, write_bundle
+from gitops.audit.bundle import write_bundle
 from gitops.audit.checkpoint import parse_verifier_key
-from gitops.audit.entry import Entry, parse
 from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
+from gitops.cli.trail import entries_of, pages
 from gitops.errors import InputError, NotFoundError, RetryError
 from gitops.ports import AuditLog
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops.audit.at import Answer
 
 _PACE = 0.1
-_PAGE = 1000
 _KEY_FILE = "audit.pub"
 
 
@@ -102,17 +102,7 @@ def export_bundle(store: AuditLog, folder: Path, *, key: str, size: int) -> int:
         ConflictError: `BundleExists`.
     """
     notes = [head.note for head in store.checkpoints() if 0 < head.size <= size]
-    return write_bundle(folder, _pages(store, size), notes=notes, keys=[key])
-
-
-def _pages(store: AuditLog, size: int) -> Iterator[bytes]:
-    start = 0
-    while start < size:
-        page = store.audit_entries(start, min(_PAGE, size - start))
-        if not page:
-            raise NotFoundError("EntriesMissing", f"the log ends at entry {start}, a head covers {size}")
-        yield from page
-        start += len(page)
+    return write_bundle(folder, pages(store, size), notes=notes, keys=[key])
 
 
 def find_key(*folders: Path) -> Path:
@@ -194,7 +184,7 @@ def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_j
     from gitops.audit.at import serving_at  # noqa: PLC0415 - for this verb alone
 
     time_asked = read_time(moment)
-    entries = _entries_of_bundle(folder) if folder else _entries_of_stack(stack_dir)
+    entries = entries_of(folder, stack_dir)
     known = sorted({entry.subject.endpoint for entry in entries} - {""})
     if endpoint not in known:
         fail_unknown("endpoint", endpoint, known)
@@ -218,21 +208,6 @@ def read_time(text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example", field="--time")
     return moment
-
-
-def _entries_of_stack(stack_dir: Path) -> list[Entry]:
-    with opened(stack_dir) as (_, store):
-        return [parse(entry) for entry in _pages(store, store.audit_size())]
-
-
-def _entries_of_bundle(folder: Path) -> list[Entry]:
-    """Return a bundle's entries if it is intact; an answer from an altered one would be worth nothing."""
-    if not has_entries(folder):
-        raise NotFoundError("NoBundle", f"{folder} holds no bundle: `launchpin audit export` writes one")
-    found = verify_bundle(folder)
-    if found.code is not Code.INTACT:
-        raise InputError("bundle_not_intact", f"{folder}: {found.message}")
-    return [parse(line.removesuffix(b"\n")) for line in read_entries(folder)]
 
 
 def _show_answer(answer: "Answer", *, as_json: bool) -> None:

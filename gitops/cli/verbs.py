@@ -10,6 +10,7 @@ VERBS = {
     "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
     "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
     "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
+    "history": ("gitops.cli.history:history", "Show which version served where, from when to when."),
     "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
     "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),

@@ -1,0 +1,141 @@
+"""The trail as a story: which version served where from when to when, what it came from, and why it ended.
+
+It reads what `at` reads, and `rollout.opened` for who asked to go back.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from gitops.audit.at import ROLLED_BACK, SERVING, Span, find_merge, find_training, serving_spans, text_of
+from gitops.audit.entry import Entry
+
+_OPENED = "rollout.opened"
+
+
+@dataclass(frozen=True)
+class Tenure:
+    """A time in which one version served on an endpoint; facts that no entry states are empty.
+
+    Args:
+        start: when traffic went to it.
+        end: when traffic left it; None while it serves.
+        ended: why it ended, in a few words.
+        repo: the model repository it was trained from.
+        sha: the commit it was trained from.
+        verdict: `pass`, or what the judging said.
+        approved_by: the login that merged it.
+        pull: the number of that pull request in the deploy repository, 0 when none is on record.
+        merge_sha: the merge's commit there.
+        rollout_id: the rollout that brought it into service.
+    """
+
+    endpoint: str
+    env: str
+    model: str
+    version: str
+    start: datetime
+    end: datetime | None
+    ended: str = ""
+    repo: str = ""
+    sha: str = ""
+    training_id: str = ""
+    verdict: str = ""
+    approved_by: str = ""
+    pull: int = 0
+    merge_sha: str = ""
+    rollout_id: str = ""
+
+
+class _Trail:
+    """The entries that matter here, by what they are about; read once, however long the trail is."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.last: datetime | None = None
+        self._by_endpoint: dict[str, list[Entry]] = defaultdict(list)
+        self._by_version: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        self._of_rollouts: dict[tuple[str, str], Entry] = {}
+        for entry in entries:
+            self.last = entry.time
+            subject = entry.subject
+            if entry.kind in SERVING:
+                self._by_endpoint[subject.endpoint].append(entry)
+            else:
+                self._by_version[subject.model, subject.version].append(entry)
+            if entry.kind in {_OPENED, ROLLED_BACK}:
+                self._of_rollouts.setdefault((entry.kind, subject.rollout_id), entry)
+
+    def spans(self) -> Iterator[tuple[Span, Span | None]]:
+        """Give every time that something served, or nothing did, each with the one after it."""
+        for endpoint, entries in self._by_endpoint.items():
+            yield from pairwise([*serving_spans(entries, endpoint), None])
+
+    def about(self, span: Span) -> list[Entry]:
+        """Return what was recorded about a span's version before any rollout."""
+        return self._by_version[span.model, span.version]
+
+    def of_rollout(self, kind: str, rollout_id: str) -> Entry | None:
+        """Return the first entry of a kind about a rollout."""
+        return self._of_rollouts.get((kind, rollout_id))
+
+
+def known_names(entries: Iterable[Entry]) -> list[str]:
+    """Return the endpoints on which something ever served, and their models."""
+    return sorted({name for span, _ in _Trail(entries).spans() for name in (span.endpoint, span.model)})
+
+
+def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
+    """Return every time that a version served, the oldest first.
+
+    Args:
+        entries: the trail in tree order, verified by the caller.
+        name: an endpoint, or a model: then of every endpoint that it served on.
+    """
+    trail = _Trail(entries)
+    found = [
+        _tenure(trail, span, following)
+        for span, following in trail.spans()
+        if span.version and name in {span.endpoint, span.model}
+    ]
+    return sorted(found, key=lambda tenure: (tenure.start, tenure.endpoint))
+
+
+def _tenure(trail: _Trail, span: Span, following: Span | None) -> Tenure:
+    # A merge may be recorded after the traffic has moved.
+    until = span.end or trail.last or span.start
+    known = trail.about(span)
+    trained = find_training(known, span, until)
+    merged = find_merge(known, span, until)
+    return Tenure(
+        endpoint=span.endpoint,
+        env=span.env,
+        model=span.model,
+        version=span.version,
+        start=span.start,
+        end=span.end,
+        ended=_why_ended(trail, following) if following else "",
+        repo=trained.subject.repo if trained else "",
+        sha=trained.subject.sha if trained else "",
+        training_id=trained.subject.training_id if trained else "",
+        verdict=text_of(trained, "verdict"),
+        approved_by=text_of(merged, "merged_by"),
+        pull=merged.subject.pr if merged else 0,
+        merge_sha=text_of(merged, "merge_sha"),
+        rollout_id=span.rollout_id,
+    )
+
+
+def _why_ended(trail: _Trail, following: Span) -> str:
+    """Return why a version made way for what served next."""
+    if following.kind == ROLLED_BACK:
+        failed = trail.of_rollout(ROLLED_BACK, following.rollout_id)
+        told = (text_of(failed, "reason"), text_of(failed, "message"))
+        return ": ".join(("failed", *filter(None, told)))
+    if not following.version:
+        return "taken out of service"
+    opened = trail.of_rollout(_OPENED, following.rollout_id)
+    if opened is not None and text_of(opened, "direction") == "rollback":
+        return f"rolled back to v{following.version} by {opened.actor.login}"
+    return f"replaced by v{following.version}"

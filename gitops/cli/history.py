@@ -1,0 +1,74 @@
+"""`launchpin history`: which version served where from when to when, from which commit, and why it ended.
+
+The answer comes from the audit trail alone, so that an auditor's bundle gives the same one as the stack.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gitops.audit.history import Tenure, known_names, tenures
+from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.show import print_json, table
+from gitops.cli.trail import entries_of
+from gitops.cli.words import cut, short
+from gitops.errors import NotFoundError
+from gitops.trainers.redaction import show_controls
+
+_HEAD = ("ENDPOINT", "VERSION", "FROM (UTC)", "TO", "COMMIT", "MERGED BY")
+_NAME, _LOGIN, _TEXT = 24, 16, 74
+
+
+@click.command()
+@click.argument("name", metavar="MODEL|ENDPOINT")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="An exported audit log to read instead of the stack's.")
+@stack_dir_option
+@json_option
+def history(name: str, *, limit: int, bundle: Path | None, stack_dir: Path, as_json: bool) -> None:
+    """List which version of MODEL, or on ENDPOINT, served from when to when, newest first."""
+    entries = entries_of(bundle, stack_dir)
+    found = tenures(entries, name)
+    if not found:
+        if not (known := known_names(entries)):
+            raise NotFoundError("NothingServed", "nothing has served yet: merge a promotion's pull request")
+        fail_unknown("model or endpoint", name, known)
+    newest = found[::-1][:limit]
+    if as_json:
+        print_json({"ok": True, "name": name, "times": len(found), "history": [_to_json(one) for one in newest]})
+        return
+    click.echo(_show(newest))
+    if len(found) > limit:
+        click.echo(f"{len(found) - limit} older ones: --limit {len(found)} shows them.")
+
+
+def _show(found: Sequence[Tenure]) -> str:
+    head, *rows = table(_HEAD, [_cells(one) for one in found]).splitlines()
+    lines = [head]
+    for one, row in zip(found, rows, strict=True):
+        lines += [row, *([f"    {show_controls(cut(one.ended, _TEXT))}"] if one.ended else [])]
+    return "\n".join(lines)
+
+
+def _cells(one: Tenure) -> tuple[str, ...]:
+    merged = f"{one.approved_by} (#{one.pull})" if one.pull else one.approved_by
+    return (
+        cut(one.endpoint, _NAME),
+        f"v{one.version}",
+        _moment(one.start),
+        _moment(one.end) if one.end else "serves",
+        short(one.sha) or "-",
+        cut(merged, _LOGIN + len(" (#1000)")) or "-",
+    )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _to_json(one: Tenure) -> dict[str, object]:
+    moments = {"start": one.start.isoformat(), "end": one.end.isoformat() if one.end else None}
+    return {**dataclasses.asdict(one), **moments}

@@ -1,0 +1,116 @@
+"""The trail as a story: times of service, what they came from, and why they ended."""
+
+from datetime import timedelta
+
+from gitops.audit.entry import Actor, Entry, Event, Evidence, Service, Subject, stamp
+from gitops.audit.history import known_names, tenures
+from tests.support.audit_log import ORIGIN, START
+
+
+def entry(kind: str, *, minute: int, actor: str = "", evidence: Evidence | None = None, **subject: str | int) -> Entry:
+    who = Actor(type="user", login=actor) if actor else Actor(type="service", login="launchpin")
+    event = Event(kind=kind, actor=who, subject=Subject(**subject), evidence=evidence or {})  # type: ignore[arg-type]
+    return stamp(event, log_id=ORIGIN, moment=START + timedelta(minutes=minute), service=Service(version="1"))
+
+
+def rollout(kind: str, version: str, *, minute: int, endpoint: str = "iris-production", **more: str) -> Entry:
+    evidence: dict[str, str] = {
+        name: more[name] for name in ("serving", "direction", "reason", "message") if name in more
+    }
+    return entry(
+        f"rollout.{kind}",
+        minute=minute,
+        actor=more.get("actor", ""),
+        evidence=evidence,
+        endpoint=endpoint,
+        env=endpoint.removeprefix("iris-"),
+        model="iris",
+        version=version,
+        rollout_id=more["id"],
+    )
+
+
+def trained(version: str, sha: str, *, minute: int) -> Entry:
+    told = {"model": "iris", "version": version, "sha": sha, "repo": "acme/iris", "training_id": f"t{version}"}
+    return entry("training.succeeded", minute=minute, evidence={"verdict": "pass"}, **told)
+
+
+def merged(version: str, by: str, *, minute: int, env: str = "production") -> Entry:
+    told = {"merged_by": by, "merge_sha": "c" * 40}
+    return entry("promotion.succeeded", minute=minute, evidence=told, model="iris", version=version, env=env, pr=minute)
+
+
+FIRST = [
+    trained("1", "a" * 40, minute=1),
+    merged("1", "ann", minute=2),
+    rollout("opened", "1", minute=3, id="r1", direction="forward"),
+    rollout("applied", "1", minute=4, id="r1", serving="1"),
+    rollout("succeeded", "1", minute=5, id="r1", serving="1"),
+]
+SECOND = [
+    trained("2", "b" * 40, minute=10),
+    merged("2", "bob", minute=11),
+    rollout("opened", "2", minute=12, id="r2", direction="forward"),
+    rollout("applied", "2", minute=13, id="r2", serving="2"),
+]
+KEPT = [rollout("succeeded", "2", minute=15, id="r2", serving="2")]
+BROKEN = [rollout("rolled_back", "2", minute=15, id="r2", serving="1", reason="BakeFailed", message="3 of 10 were 5xx")]
+BACK = [
+    rollout("opened", "1", minute=20, id="r3", direction="rollback", actor="oncall"),
+    rollout("applied", "1", minute=21, id="r3", serving="1"),
+]
+
+
+def told(entries: list[Entry], name: str = "iris-production") -> list[tuple[str, str, str]]:
+    return [(one.version, one.approved_by, one.ended) for one in tenures(entries, name)]
+
+
+def test_version_that_serves_has_no_end_and_its_commit_verdict_and_merge() -> None:
+    (one,) = tenures(FIRST, "iris-production")
+    assert (one.start, one.end, one.ended) == (START + timedelta(minutes=4), None, "")
+    assert (one.repo, one.sha, one.training_id, one.verdict) == ("acme/iris", "a" * 40, "t1", "pass")
+    assert (one.approved_by, one.pull, one.merge_sha, one.rollout_id) == ("ann", 2, "c" * 40, "r1")
+
+
+def test_version_ends_when_traffic_goes_to_a_newer_one() -> None:
+    first, second = tenures([*FIRST, *SECOND, *KEPT], "iris-production")
+    assert first.end == second.start == START + timedelta(minutes=13)
+    assert (first.ended, second.ended) == ("replaced by v2", "")
+
+
+def test_version_that_failed_says_what_failed_and_the_one_before_serves_again() -> None:
+    assert told([*FIRST, *SECOND, *BROKEN]) == [
+        ("1", "ann", "replaced by v2"),
+        ("2", "bob", "failed: BakeFailed: 3 of 10 were 5xx"),
+        ("1", "ann", ""),
+    ]
+
+
+def test_rollback_by_a_person_is_told_with_the_name() -> None:
+    assert told([*FIRST, *SECOND, *KEPT, *BACK])[1:] == [("2", "bob", "rolled back to v1 by oncall"), ("1", "ann", "")]
+
+
+def test_version_that_is_taken_out_leaves_a_time_in_which_nothing_is_told_to_serve() -> None:
+    out = [rollout("rolled_back", "1", minute=30, id="r1", serving="", reason="NoPrevious")]
+    assert told([*FIRST, *out]) == [("1", "ann", "failed: NoPrevious")]
+    emptied = [rollout("succeeded", "", minute=30, id="r9", serving="")]
+    assert told([*FIRST, *emptied]) == [("1", "ann", "taken out of service")]
+
+
+def test_model_is_told_on_every_endpoint_in_the_order_of_time() -> None:
+    staging = [
+        merged("1", "launchpin[bot]", minute=1, env="staging"),
+        rollout("applied", "1", minute=2, id="s1", endpoint="iris-staging", serving="1"),
+    ]
+    found = tenures([*staging, *FIRST], "iris")
+    assert [(one.endpoint, one.env, one.approved_by) for one in found] == [
+        ("iris-staging", "staging", "launchpin[bot]"),
+        ("iris-production", "production", "ann"),
+    ]
+    assert known_names([*staging, *FIRST]) == ["iris", "iris-production", "iris-staging"]
+
+
+def test_nothing_is_told_of_what_never_served() -> None:
+    assert tenures([], "iris") == []
+    assert tenures(FIRST, "churn") == []
+    assert known_names([trained("1", "a" * 40, minute=1)]) == []
