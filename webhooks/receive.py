@@ -16,7 +16,7 @@ from secrets import token_hex
 from gitops.errors import RetryError
 from gitops.failpoints import failpoint
 from gitops.ports import Received
-from gitops.telemetry import context
+from gitops.telemetry.context import bound
 from webhooks.budgets import FREE_BYTES, LONGEST_BODY, Budgets, Strikes, to_address
 from webhooks.deadlines import Deadlines, Limit
 from webhooks.inbox import Inbox
@@ -51,7 +51,7 @@ _PROCESS = token_hex(4)
 _requests = itertools.count(1)
 
 Told = Callable[[Scope, str, float], None]
-"""What hears of each answer: the request, the answer's code, and the seconds that it took."""
+"""What hears of each request: the answer's code, `none` where none went out, and the seconds that it took."""
 
 _NOT_POST = Reply(405, "method_not_allowed", "deliver with POST", allow="POST")
 _NOT_HERE = Reply(404, "not_found", "nothing is here")
@@ -100,11 +100,10 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         begun = time.monotonic()
-        # A server runs each request in a context of its own.
-        context.note(request_id=f"{_PROCESS}-{next(_requests)}")
         code = "none"
         try:
-            code = await self._serve(scope, receive, send, begun=begun)
+            with bound(request_id=f"{_PROCESS}-{next(_requests)}"):
+                code = await self._serve(scope, receive, send, begun=begun)
         finally:
             if self._told is not None:
                 self._told(scope, code, time.monotonic() - begun)
@@ -207,7 +206,8 @@ def _read_headers(scope: Scope) -> Mapping[bytes, bytes]:
     """Return the headers, refused by size, type and doubled ones before a byte of the body is read."""
     pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
     headers = dict(pairs)
-    if len(headers) < len(pairs) or sum(map(len, headers.values())) > _USUAL_HEADERS:
+    size = sum(map(len, headers)) + sum(map(len, headers.values()))
+    if len(headers) < len(pairs) or size > _USUAL_HEADERS:
         _check_headers(pairs)
     declared = headers.get(b"content-length")
     if declared is not None:

@@ -1,8 +1,8 @@
 """Answers from the trail: what served on an endpoint when, trained from which commit, judged how, approved by whom.
 
-It reads `rollout.applied`, `rollout.succeeded` and `rollout.rolled_back` (traffic moves at the first and the last;
-`serving` in their evidence names the version that serves from then on), `training.succeeded`, and every `promotion.*`
-entry whose evidence names `merged_by`.
+It reads `rollout.applied`, `rollout.restored`, `rollout.succeeded` and `rollout.rolled_back` (traffic moves at the
+first two; `serving` in their evidence names the version that serves from then on), `training.succeeded`, and every
+`promotion.*` entry whose evidence names `merged_by`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,8 @@ from gitops.audit.entry import Entry
 from gitops.errors import InputError
 
 ROLLED_BACK = "rollout.rolled_back"
-SERVING = {"rollout.applied", "rollout.succeeded", ROLLED_BACK}
+RESTORED = "rollout.restored"
+_SERVING = {"rollout.applied", "rollout.succeeded", ROLLED_BACK, RESTORED}
 _TRAINED = "training.succeeded"
 _PROMOTION = "promotion."
 
@@ -116,7 +117,7 @@ def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
         endpoint: the endpoint's name.
     """
     moves = sorted(
-        (entry for entry in entries if entry.kind in SERVING and entry.subject.endpoint == endpoint),
+        (entry for entry in entries if moves_traffic(entry) and entry.subject.endpoint == endpoint),
         key=lambda entry: entry.ts,
     )
     begun: list[Entry] = []
@@ -139,13 +140,18 @@ def _served(entry: Entry) -> tuple[str, str]:
 
     A rollback's subject is the version that failed, so without `serving` in its evidence nothing serves.
     """
-    unstated = "" if entry.kind == ROLLED_BACK else entry.subject.version
+    unstated = "" if entry.kind in {ROLLED_BACK, RESTORED} else entry.subject.version
     serving = entry.evidence.get("serving", unstated)
     return entry.subject.model, serving if isinstance(serving, str) else unstated
 
 
 def _is_relevant(entry: Entry) -> bool:
-    return entry.kind in SERVING or entry.kind == _TRAINED or _is_merge(entry)
+    return moves_traffic(entry) or entry.kind == _TRAINED or _is_merge(entry)
+
+
+def moves_traffic(entry: Entry) -> bool:
+    """Return whether an entry says what serves from then on; where nothing had to go back, `restored` says nothing."""
+    return entry.kind in _SERVING and (entry.kind != RESTORED or "serving" in entry.evidence)
 
 
 def _is_merge(entry: Entry) -> bool:

@@ -9,10 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from gitops.audit.at import ROLLED_BACK, SERVING, Span, find_merge, find_training, serving_spans, text_of
+from gitops.audit.at import (
+    RESTORED,
+    ROLLED_BACK,
+    Span,
+    find_merge,
+    find_training,
+    moves_traffic,
+    serving_spans,
+    text_of,
+)
 from gitops.audit.entry import Entry
 
 _OPENED = "rollout.opened"
+_BY_HAND = "RolledBack"
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class _Trail:
         for entry in entries:
             self.last = entry.time
             subject = entry.subject
-            if entry.kind in SERVING:
+            if moves_traffic(entry):
                 self._by_endpoint[subject.endpoint].append(entry)
             else:
                 self._by_version[subject.model, subject.version].append(entry)
@@ -82,8 +92,8 @@ class _Trail:
 
 
 def known_names(entries: Iterable[Entry]) -> list[str]:
-    """Return the endpoints on which something ever served, and their models."""
-    return sorted({name for span, _ in _Trail(entries).spans() for name in (span.endpoint, span.model)})
+    """Return the endpoints and models that any entry is about, whether anything served or not."""
+    return sorted({name for entry in entries for name in (entry.subject.endpoint, entry.subject.model)} - {""})
 
 
 def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
@@ -129,13 +139,20 @@ def _tenure(trail: _Trail, span: Span, following: Span | None) -> Tenure:
 
 def _why_ended(trail: _Trail, following: Span) -> str:
     """Return why a version made way for what served next."""
-    if following.kind == ROLLED_BACK:
-        failed = trail.of_rollout(ROLLED_BACK, following.rollout_id)
-        told = (text_of(failed, "reason"), text_of(failed, "message"))
-        return ": ".join(("failed", *filter(None, told)))
+    if following.kind in {RESTORED, ROLLED_BACK}:
+        return _why_failed(trail.of_rollout(ROLLED_BACK, following.rollout_id))
     if not following.version:
         return "taken out of service"
     opened = trail.of_rollout(_OPENED, following.rollout_id)
     if opened is not None and text_of(opened, "direction") == "rollback":
         return f"rolled back to v{following.version} by {opened.actor.login}"
     return f"replaced by v{following.version}"
+
+
+def _why_failed(ended: Entry | None) -> str:
+    """Return why a rollout gave the traffic back; it says so itself once Git follows."""
+    reason, message = text_of(ended, "reason"), text_of(ended, "message")
+    why = message.removeprefix(f"{reason}: ").rpartition(" - ")[0] or message
+    if reason == _BY_HAND:
+        return f"rolled back: {why}"
+    return ": ".join(("failed", *filter(None, (reason, why))))

@@ -33,8 +33,9 @@ def history(name: str, *, limit: int, bundle: Path | None, stack_dir: Path, as_j
     entries = entries_of(bundle, stack_dir)
     found = tenures(entries, name)
     if not found:
-        if not (known := known_names(entries)):
-            raise NotFoundError("NothingServed", "nothing has served yet: merge a promotion's pull request")
+        known = known_names(entries)
+        if name in known or not known:
+            raise NotFoundError("NothingServed", "nothing has served there yet: merge a promotion's pull request")
         fail_unknown("model or endpoint", name, known)
     newest = found[::-1][:limit]
     if as_json:

@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import insert
 
 from gitops.errors import RetryError, UnknownOutcomeError
 from gitops.ports import Received
+from gitops.records import Delivery
 from gitops.steps import Queue
 from gitops.store import SqlStore, tables
 from gitops.store.database import Database, open_database
@@ -42,13 +44,18 @@ def test_group_of_a_thousand_is_kept_by_one_statement(store: SqlStore) -> None:
     assert (kept.body, kept.facts, kept.revision) == (batch[999].body, batch[999].facts, 0)
 
 
-def test_groups_with_the_same_deliveries_in_another_order_never_wait_for_each_other(postgres: Postgres) -> None:
+def test_groups_with_the_same_deliveries_in_another_order_never_deadlock(postgres: Postgres) -> None:
     url = postgres.make_database()
+    together = Barrier(2)
+
+    def save(store: SqlStore, group: list[Delivery]) -> list[Received]:
+        together.wait(60)
+        return store.save_deliveries(group)
+
     with closing(SqlStore(url)) as one, closing(SqlStore(url)) as other, ThreadPoolExecutor(2) as pool:
         for _ in range(30):
             batch = [make_delivery(b"x" * 3000) for _ in range(100)]
-            answers = pool.map(lambda store, group: store.save_deliveries(group), (one, other), (batch, batch[::-1]))
-            first, second = answers
+            first, second = pool.map(save, (one, other), (batch, batch[::-1]))
             assert Counter(zip(first, reversed(second), strict=True)).keys() <= {
                 (Received.NEW, Received.DUPLICATE),
                 (Received.DUPLICATE, Received.NEW),

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from gitops.failpoints import FailpointError, arm
-from tests.faults.tally import choose
+from tests.faults.tally import turn
 from tests.faults.test_walker_rollouts import CRASHES
 from tests.faults.test_walker_rollouts import SCENES as OTHERS
 from tests.faults.walker import ROOT, Walker, differing
@@ -51,7 +51,7 @@ def test_i27_who_stops_inside_a_commit_on_postgresql_loses_it_and_holds_nobody_u
     first = {hit.at: hit for hit in reversed(score.hits) if hit.name == "commit.before"}
     cuts = [Cut(scene, "stop", hit.name, hit.place, hit.at, is_stored=True) for hit in first.values()]
     row = tally(f"I27 stopped inside a commit, which the server ends: {scene}, postgres")
-    walk_all(walker, row, choose(cuts), score)
+    walk_all(walker, row, turn(cuts), score)
     row.check()
 
 

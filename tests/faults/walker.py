@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -88,6 +89,10 @@ class Databases(Protocol):
 
     def drop(self, url: str) -> None:
         """Remove one."""
+        ...
+
+    def await_release(self, url: str) -> None:
+        """Wait until the server has ended the transaction of whoever stands still in one."""
         ...
 
 
@@ -177,6 +182,8 @@ class Walker:
         clock = SharedClock(Path(scene.play.folder) / "clock")
         clock.reach(clock() + LEASE * 2)
         if cut.action == "stop":
+            if cut.name == "commit.before":
+                self.databases.await_release(scene.play.database)
             # Whoever waits for what the stopped one holds must not wait for ever.
             self._server.run(scene, rounds=_FEW)
             assert self._server.go_on(first["pid"])["end"] == "done", f"once it went on: {_last_words(scene)}"
@@ -261,6 +268,14 @@ class SqliteFiles:
     def drop(self, url: str) -> None:
         """Leave it to whoever removes the folder."""
 
+    def await_release(self, url: str) -> None:
+        """Nobody ends it.
+
+        Raises:
+            AssertionError: always.
+        """
+        raise AssertionError(f"{url}: who stands still in a transaction of SQLite holds everybody up")
+
 
 class PostgresDatabases:
     """Databases of one server."""
@@ -276,6 +291,15 @@ class PostgresDatabases:
     def drop(self, url: str) -> None:
         """Remove it."""
         self._server.drop(url)
+
+    def await_release(self, url: str) -> None:
+        """Wait for it, twice as long as the server waits."""
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in transaction%%'"
+        deadline = time.monotonic() + 10
+        with self._server.admin() as admin:
+            while admin.execute(asked, [url.rpartition("/")[2]]).fetchone() != (0,):
+                assert time.monotonic() < deadline, "the server holds the transaction of who stands still in it"
+                time.sleep(0.1)  # the pace of looking, not the condition
 
 
 def differing(found: Any, expected: Any) -> str:  # noqa: ANN401 - JSON

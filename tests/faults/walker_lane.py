@@ -14,18 +14,24 @@ from tests.faults.walker_cuts import Cut, Score, cuts_of
 Open = Callable[[str], Tally]
 Listen = Callable[[str, str], Score]
 DATABASES = ("sqlite", "postgres")
+_PLACES = re.compile(r"@[0-9]+")
 # What differs from case to case in a path: parts with a number, a digest or a name made of one.
 _NAMES = re.compile(r"(?<=/)[^/]*[0-9][^/]*")
-# What a scene comes by as those before it do is cut there alone. A rollout that replaces a version shares nothing with
-# one that is the first: `back` and `roll` are both cut everywhere.
+# What a scene comes by as those before it do is cut there alone.
 _BEFORE: Mapping[str, Sequence[str]] = {
     "build": ("train",),
     "promote": ("train",),
     "again": ("train", "promote"),
     "anchor": ("train", "promote"),
     "roll": ("train", "promote", "anchor"),
-    "back": ("train", "promote", "anchor"),
-    "back_by_pull": ("train", "promote", "anchor", "back"),
+    "back": ("train", "promote", "anchor", "roll"),
+    "back_by_pull": ("train", "promote", "anchor", "roll", "back"),
+}
+# But these do something else in it: a comparison that opens a rollout, or finds a pin that was written back; a delivery
+# to another repository; a check that tells of a rollout; a rollout that replaces a version.
+_OWN: Mapping[str, frozenset[str]] = {
+    "roll": frozenset({"delivery", "compare", "report"}),
+    "back": frozenset({"compare", "rollout"}),
 }
 # A reply does not tell which step asked: it is the same only in a scene that is another one but for a few places.
 _TWINS = {"build": "train", "again": "promote", "back_by_pull": "back"}
@@ -76,18 +82,23 @@ def cuts_for(scene: str, score: Score, listen: Listen, *, database: str) -> list
     before = {
         _kind_of(cut)
         for each in _BEFORE.get(scene, ())
-        for cut in cuts_of(each, listen(each, database))
+        for cut in _on(database, cuts_of(each, listen(each, database)))
         if cut.action != "lose" or each == _TWINS.get(scene)
     }
-    cuts = [cut for cut in cuts_of(scene, score) if _kind_of(cut) not in before]
+    own = _OWN.get(scene, frozenset())
+    cuts = _on(database, cuts_of(scene, score))
+    return [cut for cut in cuts if cut.at.partition(".")[0] in own or _kind_of(cut) not in before]
+
+
+def _on(database: str, cuts: list[Cut]) -> list[Cut]:
     return [cut for cut in cuts if _is_on_postgres(cut)] if database == "postgres" else cuts
 
 
 def _kind_of(cut: Cut) -> tuple[object, ...]:
-    """Return what makes a cut the same in two scenes: a place in a step, or what was asked when a reply is lost."""
+    """Return what makes a cut the same in two scenes: what lies there in a step, or what was asked for a lost reply."""
     if cut.action == "lose":
         return (cut.action, cut.name, _NAMES.sub("*", cut.at))
-    return (cut.action, cut.name, cut.at.partition(",")[0], cut.nth)
+    return (cut.action, cut.name, _PLACES.sub("", cut.at), cut.nth)
 
 
 def _is_on_postgres(cut: Cut) -> bool:

@@ -73,8 +73,23 @@ def test_history_of_an_altered_bundle_is_refused(bundle: Path) -> None:
     assert "bundle_not_intact" in result.both or "altered" in result.both
 
 
+def test_history_of_what_never_served_says_so(stack: Stack) -> None:
+    failed: dict[str, str | int] = {
+        **STAGING,
+        "model": "churn",
+        "endpoint": "churn-staging",
+        "version": "1",
+        "rollout_id": "r9",
+    }
+    write(stack.store, Audit("rollout.rolled_back", failed, {"serving": "", "reason": "SmokeFailed"}))
+    for name in ("churn", "churn-staging"):
+        result = stack.launchpin("history", name)
+        assert result.code == 2
+        assert "nothing has served there yet" in result.err
+
+
 def test_history_says_so_where_nothing_has_served_yet(tmp_path: Path) -> None:
     with make_stack(tmp_path) as empty:
         result = empty.launchpin("history", "iris")
     assert result.code != 0
-    assert "nothing has served yet" in result.both
+    assert "nothing has served there yet" in result.both

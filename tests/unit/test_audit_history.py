@@ -54,7 +54,12 @@ SECOND = [
     rollout("applied", "2", minute=13, id="r2", serving="2"),
 ]
 KEPT = [rollout("succeeded", "2", minute=15, id="r2", serving="2")]
-BROKEN = [rollout("rolled_back", "2", minute=15, id="r2", serving="1", reason="BakeFailed", message="3 of 10 were 5xx")]
+# As `aftermath.finish` writes it.
+TOLD = "BakeFailed: 3 of 10 were 5xx - version 1 serves"
+BROKEN = [
+    rollout("restored", "2", minute=15, id="r2", serving="1"),
+    rollout("rolled_back", "2", minute=40, id="r2", serving="1", reason="BakeFailed", message=TOLD),
+]
 BACK = [
     rollout("opened", "1", minute=20, id="r3", direction="rollback", actor="oncall"),
     rollout("applied", "1", minute=21, id="r3", serving="1"),
@@ -86,6 +91,19 @@ def test_version_that_failed_says_what_failed_and_the_one_before_serves_again() 
     ]
 
 
+def test_traffic_is_back_when_it_was_restored_not_when_git_followed() -> None:
+    *_, failed, again = tenures([*FIRST, *SECOND, *BROKEN], "iris-production")
+    assert failed.end == again.start == START + timedelta(minutes=15)
+    _, failed, again = tenures([*FIRST, *SECOND, BROKEN[0]], "iris-production")
+    assert (failed.ended, again.end) == ("failed", None)
+
+
+def test_rollback_asked_for_during_the_bake_is_told_as_one() -> None:
+    message = "RolledBack: ada asked for version 1 during its bake - version 1 serves"
+    asked = [rollout("rolled_back", "2", minute=15, id="r2", serving="1", reason="RolledBack", message=message)]
+    assert told([*FIRST, *SECOND, *asked])[1][2] == "rolled back: ada asked for version 1 during its bake"
+
+
 def test_rollback_by_a_person_is_told_with_the_name() -> None:
     assert told([*FIRST, *SECOND, *KEPT, *BACK])[1:] == [("2", "bob", "rolled back to v1 by oncall"), ("1", "ann", "")]
 
@@ -113,4 +131,5 @@ def test_model_is_told_on_every_endpoint_in_the_order_of_time() -> None:
 def test_nothing_is_told_of_what_never_served() -> None:
     assert tenures([], "iris") == []
     assert tenures(FIRST, "churn") == []
-    assert known_names([trained("1", "a" * 40, minute=1)]) == []
+    never = [rollout("rolled_back", "1", minute=1, id="r1", serving="", reason="SmokeFailed")]
+    assert (tenures(never, "iris"), known_names(never)) == ([], ["iris", "iris-production"])
