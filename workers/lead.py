@@ -11,11 +11,12 @@ from gitops.ports import Store
 ROLE = "relay"
 """As the store knows it, which lets only this role's leader publish signed heads."""
 
-LEASE = 10.0
+LEASE = 8.0
 """Seconds; a relay that stands by asks every second, so that it leads within 15 s of the other one's death."""
 
 _LEASE_PARTS = 3
-_ASKED = 1.0
+# Less than the relay's patrol: as long as that, every other look would come a moment too early to ask.
+_ASKED = 0.5
 
 
 class Lead:
