@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.table import pytest_runtest_makereport, pytest_sessionfinish, pytest_terminal_summary, tally
+from tests.faults.tally import is_full
 from tests.support.live import ENVIRONMENTS
 from tests.support.mlflow import running_mlflow
 from tests.support.postgres import Postgres, running_postgres
@@ -51,13 +52,29 @@ _LONG = (
     "faults/test_workers.py",
     "faults/test_broker.py",
     "faults/test_receiving.py",
+    "faults/test_workers_drain.py",
+    "faults/test_workers_models.py",
 )
+# Of the fault tests these keep a core busy, and the others mostly wait.
+_BUSY = {"e2e/test_demo.py", "faults/test_walker_rollouts.py", "faults/test_walker.py", "faults/test_outside_away.py"}
+_HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the long files begin first."""
-    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(_LONG)}
+    """Have the long files begin first; where all faults run, those that wait beside those that do not."""
+    ranks = {_HERE / name: rank for rank, name in enumerate(_LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(_LONG)))
+    if is_full():
+        items[:] = _interleaved(
+            [item for item in items if item.path.relative_to(_HERE).as_posix() in _BUSY],
+            [item for item in items if item.path.relative_to(_HERE).as_posix() not in _BUSY],
+        )
+
+
+def _interleaved(*lists: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the items of all lists, those of each at equal distances."""
+    placed = [((place + 1) / (len(items) + 1), item) for items in lists for place, item in enumerate(items)]
+    return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
 
 
 @pytest.fixture(scope="session", autouse=True)

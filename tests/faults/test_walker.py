@@ -16,11 +16,9 @@ from tests.faults.test_walker_rollouts import CRASHES
 from tests.faults.test_walker_rollouts import SCENES as OTHERS
 from tests.faults.walker import ROOT, Walker, differing
 from tests.faults.walker_cuts import EFFECTS, Cut, Score
-from tests.faults.walker_lane import DATABASES, Listen, Open, databases, listen, walk_all, walk_scene, walker
+from tests.faults.walker_lane import DATABASES, Listen, Open, walk_all, walk_scene
 from tests.faults.walker_stage import Crash, Stage
 from tests.support.endpoint_host import wait_until
-
-__all__ = ["databases", "listen", "walker"]
 
 SCENES = ("train", "build", "promote", "again", "anchor")
 # Failpoints that no worker of the loop comes by, and who cuts them.

@@ -8,9 +8,7 @@ import pytest
 from tests.faults.tally import choose
 from tests.faults.walker import Walker
 from tests.faults.walker_cuts import Cut, cuts_of
-from tests.faults.walker_lane import DATABASES, Listen, Open, databases, listen, walk_all, walk_scene, walker
-
-__all__ = ["databases", "listen", "walker"]
+from tests.faults.walker_lane import DATABASES, Listen, Open, walk_all, walk_scene
 
 SCENES = ("roll", "back", "back_by_pull")
 # A part dies at the hits of these places; the endpoint host saves once when it starts.

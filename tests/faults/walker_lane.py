@@ -1,4 +1,7 @@
-"""What the tests of the walker share: a lane of cases, and which cases of a scene are walked on which database."""
+"""What the tests of the walker share: a lane of cases, and which cases of a scene are walked on which database.
+
+A lane lasts as long as its test process, whatever other tests come between: to set its stage takes half a minute.
+"""
 
 import re
 from collections import Counter
@@ -37,7 +40,7 @@ _OWN: Mapping[str, frozenset[str]] = {
 _TWINS = {"build": "train", "again": "promote", "back_by_pull": "back"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
     """Give a function that returns each kind of database, made when it is asked for first."""
 
@@ -50,16 +53,16 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return find
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def walker(
     databases: Callable[[str], Databases], tracking_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Walker]:
-    """Give one lane of cases for all tests here."""
+    """Give one lane of cases for all tests of a process."""
     with walking(tmp_path_factory.mktemp("walker"), tracking_uri, databases("sqlite")) as lane:
         yield lane
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def listen(walker: Walker, databases: Callable[[str], Databases]) -> Listen:
     """Give a function that plays a scene undisturbed, once for each database, which is the walker's from then on."""
     scores: dict[tuple[str, str], Score] = {}
