@@ -3,6 +3,7 @@
 No vendor's type passes here. Every implementation runs the contract tests of its port.
 """
 
+from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
@@ -23,6 +24,7 @@ from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Tra
 
 __all__ = [
     "STOPPED",
+    "Accounts",
     "Ahead",
     "Answer",
     "AuditLog",

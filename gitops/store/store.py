@@ -23,18 +23,18 @@ from gitops.records import (
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
 from gitops.store import effects, jobs, opening, queries, retention, tables
+from gitops.store.account_store import AccountStore
 from gitops.store.ancestry import read_ancestry
 from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
-from gitops.store.log import AuditStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
 
-class SqlStore(AuditStore):
-    """The truth in a SQL database; implements `gitops.ports.Store` and `gitops.ports.AuditLog`.
+class SqlStore(AccountStore):
+    """The truth in a SQL database; implements `gitops.ports.Store`, `AuditLog` and `Accounts`.
 
     Args:
         url: SQLAlchemy's form; the database must be migrated.

@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -248,6 +248,48 @@ audit_checkpoints = Table(
     Column("size", BigInteger, primary_key=True, autoincrement=False),
     Column("note", Word, nullable=False),
     Column("created_at", Instant, nullable=False),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_words("provider", "subject", "login", "name"),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Index("one_person_per_login", "provider", "login", unique=True),
+)
+_unique("one_person_per_subject", people.c.provider, people.c.subject, where=people.c.subject != "")
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("person_id", Word, primary_key=True),
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    *_words("role", "by"),
+    Column("created_at", Instant, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_words("person_id", "name", "secret_sha256", "role"),
+    Column("repositories", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    Index("tokens_by_person", "person_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_words("person_id", "csrf"),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("sessions_by_person", "person_id"),
 )
 
 

@@ -1,0 +1,84 @@
+"""People and what they may do: grants, tokens, sessions, behind one Protocol. Every change has its audit entry."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gitops.access import Access, AccessRole, Grant, Person, Session, Token
+from gitops.audit.entry import Actor
+
+
+class Accounts(Protocol):
+    """Who is known here.
+
+    Every method that changes something takes the actor who asked for it, for the audit log.
+    """
+
+    def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
+        """Return the person of a login, known from now on.
+
+        Args:
+            provider: who vouches for the person.
+            login: the name there.
+            subject: the provider's own id, at a sign-in: it is bound to the login that was granted something before.
+            name: shown beside the login.
+
+        Raises:
+            RefusedError: `LoginTaken` when the login belongs to another subject.
+        """
+        ...
+
+    def people(self) -> Sequence[Person]:
+        """Return everybody, by login."""
+        ...
+
+    def grants(self, person_id: str) -> Sequence[Grant]:
+        """Return what a person was granted, by repository."""
+        ...
+
+    def grant(self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+        """Give a person a role, in place of the one held there."""
+        ...
+
+    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+        """Take a role away; False where there was none."""
+        ...
+
+    def disable_person(self, person_id: str, *, actor: Actor) -> bool:
+        """End every session and token of a person; False where that was done before.
+
+        Raises:
+            NotFoundError: `UnknownPerson`.
+        """
+        ...
+
+    def save_token(self, token: Token, *, actor: Actor) -> Token:
+        """Keep a token's digest."""
+        ...
+
+    def tokens(self, *, person_id: str | None = None) -> Sequence[Token]:
+        """Return the tokens, of one person where asked for, newest first."""
+        ...
+
+    def revoke_token(self, token_id: str, *, actor: Actor) -> bool:
+        """End a token; False where that was done before.
+
+        Raises:
+            NotFoundError: `UnknownToken`.
+        """
+        ...
+
+    def token_access(self, unverified_text: str) -> Access | None:
+        """Return what a token may do; None for a text that is no good token's."""
+        ...
+
+    def open_session(self, session: Session, *, actor: Actor) -> None:
+        """Keep a session, and forget those that are over."""
+        ...
+
+    def session_access(self, session_id: str) -> tuple[Session, Access] | None:
+        """Return an open session and what its person may do; None when there is none."""
+        ...
+
+    def close_session(self, session_id: str) -> None:
+        """End a session; one that is over already is none."""
+        ...

@@ -1,0 +1,72 @@
+"""The part of the store that knows people: grants, tokens, sessions."""
+
+from collections.abc import Sequence
+
+from gitops.access import Access, AccessRole, Grant, Person, Session, Token
+from gitops.audit.entry import Actor
+from gitops.store import accounts
+from gitops.store.log import AuditStore
+
+
+class AccountStore(AuditStore):
+    """People and what they may do in a SQL database; implements `gitops.ports.Accounts`."""
+
+    def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
+        """Return the person of a login, known from now on."""
+        return self._write(lambda tx: accounts.ensure_person(tx, provider, login, subject=subject, name=name))
+
+    def people(self) -> Sequence[Person]:
+        """Return everybody, by login."""
+        return self._read(accounts.read_people)
+
+    def grants(self, person_id: str) -> Sequence[Grant]:
+        """Return what a person was granted, by repository."""
+        return self._read(lambda connection: accounts.read_grants(connection, person_id))
+
+    def grant(self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+        """Give a person a role, in place of the one held there."""
+        return self._write(
+            lambda tx: accounts.save_grant(tx, person_id, role, repository_id=repository_id, actor=actor)
+        )
+
+    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+        """Take a role away; False where there was none."""
+        return self._write(lambda tx: accounts.drop_grant(tx, person_id, repository_id=repository_id, actor=actor))
+
+    def disable_person(self, person_id: str, *, actor: Actor) -> bool:
+        """End every session and token of a person; False where that was done before."""
+        return self._write(lambda tx: accounts.disable_person(tx, person_id, actor=actor))
+
+    def save_token(self, token: Token, *, actor: Actor) -> Token:
+        """Keep a token's digest."""
+        return self._write(lambda tx: accounts.save_token(tx, token, actor=actor))
+
+    def tokens(self, *, person_id: str | None = None) -> Sequence[Token]:
+        """Return the tokens, of one person where asked for, newest first."""
+        return self._read(lambda connection: accounts.read_tokens(connection, person_id=person_id))
+
+    def revoke_token(self, token_id: str, *, actor: Actor) -> bool:
+        """End a token; False where that was done before."""
+        return self._write(lambda tx: accounts.revoke_token(tx, token_id, actor=actor))
+
+    def token_access(self, unverified_text: str) -> Access | None:
+        """Return what a token may do; None for a text that is no good token's."""
+        return self._read(
+            lambda connection: accounts.read_token_access(
+                connection, unverified_text, now=self._database.time(connection)
+            )
+        )
+
+    def open_session(self, session: Session, *, actor: Actor) -> None:
+        """Keep a session, and forget those that are over."""
+        self._write(lambda tx: accounts.open_session(tx, session, actor=actor))
+
+    def session_access(self, session_id: str) -> tuple[Session, Access] | None:
+        """Return an open session and what its person may do; None when there is none."""
+        return self._read(
+            lambda connection: accounts.read_session_access(connection, session_id, now=self._database.time(connection))
+        )
+
+    def close_session(self, session_id: str) -> None:
+        """End a session; one that is over already is none."""
+        self._write(lambda tx: accounts.close_session(tx, session_id))

@@ -1,0 +1,259 @@
+"""The rows of people, grants, tokens and sessions; each change with its audit entry, in the same transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, update
+
+from gitops.access import (
+    Access,
+    AccessRole,
+    Grant,
+    Person,
+    Session,
+    Token,
+    access_by_session,
+    access_by_token,
+    is_secret_of,
+    read_token_id,
+)
+from gitops.audit.entry import Actor, Event, Subject
+from gitops.errors import NotFoundError, RefusedError
+from gitops.identifiers import new_id
+from gitops.store.entries import to_evidence
+from gitops.store.rows import insert_new, read_all, read_one, to_row, write_row
+from gitops.store.tables import grants, people, sessions, tokens
+from gitops.store.transaction import Transaction
+
+
+def ensure_person(tx: Transaction, provider: str, login: str, *, subject: str, name: str) -> Person:
+    """Return the person of a login; see `Accounts.ensure_person`.
+
+    Raises:
+        RefusedError: `LoginTaken`.
+    """
+    here = people.c.provider == provider
+    if subject:
+        known = read_one(tx.connection, people, Person, here, people.c.subject == subject, is_locked=True)
+        if known is not None:
+            return _rename(tx, known, login=login, name=name)
+    named = read_one(tx.connection, people, Person, here, people.c.login == login, is_locked=True)
+    if named is None:
+        new = Person(id=new_id("u"), provider=provider, subject=subject, login=login, name=name, created_at=tx.now)
+        insert_new(tx.connection, people, to_row(new))
+        kept = read_one(tx.connection, people, Person, here, people.c.login == login)
+        if kept is not None and (not subject or kept.subject == subject):
+            return kept
+        raise _taken(login, provider)
+    if subject and named.subject not in ("", subject):
+        raise _taken(login, provider)
+    if subject and not named.subject:
+        named = named.model_copy(update={"subject": subject, "name": name or named.name})
+        write_row(tx.connection, people, to_row(named), fields=("subject", "name"))
+    return named
+
+
+def _rename(tx: Transaction, known: Person, *, login: str, name: str) -> Person:
+    """Follow a person whose login changed at the provider; the id there is what counts.
+
+    Raises:
+        RefusedError: `LoginTaken`.
+    """
+    now = known.model_copy(update={"login": login, "name": name or known.name})
+    if now == known:
+        return known
+    other = read_one(tx.connection, people, Person, people.c.provider == known.provider, people.c.login == login)
+    if other is not None and other.id != known.id:
+        raise _taken(login, known.provider)
+    write_row(tx.connection, people, to_row(now), fields=("login", "name"))
+    return now
+
+
+def _taken(login: str, provider: str) -> RefusedError:
+    message = f"the login {login!r} belongs to another person of {provider} here: an admin must remove that one first"
+    return RefusedError("LoginTaken", message)
+
+
+def read_people(connection: Connection) -> Sequence[Person]:
+    """Return everybody, by login."""
+    return read_all(connection, people, Person, order=(people.c.login, people.c.provider))
+
+
+def read_grants(connection: Connection, person_id: str) -> list[Grant]:
+    """Return what a person was granted."""
+    return read_all(connection, grants, Grant, grants.c.person_id == person_id, order=(grants.c.repository_id,))
+
+
+def save_grant(tx: Transaction, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+    """Give a role, in place of the one held there.
+
+    Raises:
+        NotFoundError: `UnknownPerson`.
+    """
+    person = _person(tx, person_id)
+    held = _held(tx, person_id, repository_id)
+    if held is not None and held.role is role:
+        return held
+    new = Grant(person_id=person_id, repository_id=repository_id, role=role, by=actor.login, created_at=tx.now)
+    write_row(tx.connection, grants, to_row(new))
+    _tell(tx, "grant.given", person, actor=actor, repository_id=repository_id, before=held, after=role)
+    return new
+
+
+def drop_grant(tx: Transaction, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+    """Take a role away.
+
+    Raises:
+        NotFoundError: `UnknownPerson`.
+    """
+    person = _person(tx, person_id)
+    held = _held(tx, person_id, repository_id)
+    if held is None:
+        return False
+    here = (grants.c.person_id == person_id, grants.c.repository_id == repository_id)
+    tx.connection.execute(delete(grants).where(*here))
+    _tell(tx, "grant.taken", person, actor=actor, repository_id=repository_id, before=held)
+    return True
+
+
+def _held(tx: Transaction, person_id: str, repository_id: int) -> Grant | None:
+    here = (grants.c.person_id == person_id, grants.c.repository_id == repository_id)
+    return read_one(tx.connection, grants, Grant, *here, is_locked=True)
+
+
+def _tell(
+    tx: Transaction,
+    kind: str,
+    person: Person,
+    *,
+    actor: Actor,
+    repository_id: int = 0,
+    before: Grant | None = None,
+    after: str = "",
+) -> None:
+    evidence = {"login": person.login, "provider": person.provider}
+    event = Event(
+        kind=kind,
+        actor=actor,
+        subject=Subject(repo_id=repository_id, name=person.id),
+        from_=before.role if before else "",
+        to=after,
+        evidence=to_evidence(evidence),
+    )
+    tx.record(event)
+
+
+def _person(tx: Transaction, person_id: str) -> Person:
+    found = read_one(tx.connection, people, Person, people.c.id == person_id, is_locked=True)
+    if found is None:
+        raise NotFoundError("UnknownPerson", f"nobody here has the id {person_id!r}")
+    return found
+
+
+def disable_person(tx: Transaction, person_id: str, *, actor: Actor) -> bool:
+    """End every session and token of a person.
+
+    Raises:
+        NotFoundError: `UnknownPerson`.
+    """
+    person = _person(tx, person_id)
+    if person.disabled_at is not None:
+        return False
+    tx.connection.execute(update(people).where(people.c.id == person_id).values(disabled_at=tx.now))
+    tx.connection.execute(delete(sessions).where(sessions.c.person_id == person_id))
+    _tell(tx, "person.disabled", person, actor=actor)
+    return True
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def save_token(tx: Transaction, token: Token, *, actor: Actor) -> Token:
+    """Keep a token.
+
+    Raises:
+        NotFoundError: `UnknownPerson`.
+    """
+    person = _person(tx, token.person_id)
+    new = token.model_copy(update={"created_at": tx.now})
+    if insert_new(tx.connection, tokens, to_row(new)):
+        known: dict[str, object] = {"login": person.login, "name": new.name, "repositories": list(new.repositories)}
+        known["expires_at"] = new.expires_at.isoformat()
+        _tell_of_token(tx, "token.made", new, actor=actor, to=new.role, evidence=known)
+    return new
+
+
+def read_tokens(connection: Connection, *, person_id: str | None) -> Sequence[Token]:
+    """Return tokens, newest first."""
+    where = [] if person_id is None else [tokens.c.person_id == person_id]
+    return read_all(connection, tokens, Token, *where, order=(tokens.c.created_at.desc(), tokens.c.id.desc()))
+
+
+def revoke_token(tx: Transaction, token_id: str, *, actor: Actor) -> bool:
+    """End a token.
+
+    Raises:
+        NotFoundError: `UnknownToken`.
+    """
+    found = read_one(tx.connection, tokens, Token, tokens.c.id == token_id, is_locked=True)
+    if found is None:
+        raise NotFoundError("UnknownToken", f"there is no token {token_id!r}: `launchpin token list` shows them")
+    if found.revoked_at is not None:
+        return False
+    tx.connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=tx.now))
+    _tell_of_token(tx, "token.revoked", found, actor=actor, from_=found.role, evidence={"name": found.name})
+    return True
+
+
+def _tell_of_token(
+    tx: Transaction,
+    kind: str,
+    token: Token,
+    *,
+    actor: Actor,
+    evidence: dict[str, object],
+    to: str = "",
+    from_: str = "",
+) -> None:
+    subject = Subject(name=token.id)
+    tx.record(Event(kind=kind, actor=actor, subject=subject, from_=from_, to=to, evidence=to_evidence(evidence)))
+
+
+def read_token_access(connection: Connection, unverified_text: str, *, now: datetime) -> Access | None:
+    """Return what a token may do, None for a text that is no good token's."""
+    token_id = read_token_id(unverified_text)
+    token = read_one(connection, tokens, Token, tokens.c.id == token_id) if token_id else None
+    if token is None or not is_secret_of(unverified_text, token):
+        return None
+    person = read_one(connection, people, Person, people.c.id == token.person_id)
+    return access_by_token(token, person, read_grants(connection, person.id), now=now) if person else None
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def open_session(tx: Transaction, session: Session, *, actor: Actor) -> None:
+    """Keep a session; those that are over go.
+
+    Raises:
+        NotFoundError: `UnknownPerson`.
+    """
+    person = _person(tx, session.person_id)
+    tx.connection.execute(delete(sessions).where(sessions.c.expires_at <= tx.now))
+    if insert_new(tx.connection, sessions, to_row(session, created_at=tx.now)):
+        _tell(tx, "session.opened", person, actor=actor)
+
+
+def read_session_access(connection: Connection, session_id: str, *, now: datetime) -> tuple[Session, Access] | None:
+    """Return an open session and what its person may do."""
+    session = read_one(connection, sessions, Session, sessions.c.id == session_id)
+    person = read_one(connection, people, Person, people.c.id == session.person_id) if session else None
+    if session is None or person is None:
+        return None
+    access = access_by_session(session, person, read_grants(connection, person.id), now=now)
+    return (session, access) if access else None
+
+
+def close_session(tx: Transaction, session_id: str) -> None:
+    """End a session."""
+    tx.connection.execute(delete(sessions).where(sessions.c.id == session_id))

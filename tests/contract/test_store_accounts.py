@@ -1,0 +1,218 @@
+from datetime import timedelta
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitops.access import (
+    EVERYWHERE,
+    AccessRole,
+    Person,
+    Session,
+    Token,
+    digest_secret,
+    mint_token_text,
+)
+from gitops.audit.entry import Actor, Entry
+from gitops.errors import NotFoundError, RefusedError
+from gitops.identifiers import new_id
+from gitops.store import SqlStore, check_audit_joins
+from tests.support.store import Clock, clock, store
+
+if TYPE_CHECKING:
+    from gitops.ports import Accounts
+
+__all__ = ["clock", "store"]
+
+ROOT = Actor(type="user", login="root")
+PROVIDER = "https://id.example"
+
+
+def entries(store: SqlStore) -> list[Entry]:
+    return [row.entry for row in reversed(store.audit_recent(1000))]
+
+
+def kinds(store: SqlStore) -> list[str]:
+    return [entry.kind for entry in entries(store)]
+
+
+def ada(store: SqlStore) -> Person:
+    return store.ensure_person("local", "ada")
+
+
+def make_token(store: SqlStore, clock: Clock, **changes: object) -> tuple[str, Token]:
+    token_id = new_id("k")
+    text = mint_token_text(token_id)
+    known: dict[str, object] = {
+        "id": token_id,
+        "person_id": ada(store).id,
+        "name": "ci",
+        "secret_sha256": digest_secret(text),
+        "role": AccessRole.RUNNER,
+        "expires_at": clock() + timedelta(days=30),
+    }
+    token = Token.model_validate(known | changes)
+    return text, store.save_token(token, actor=ROOT)
+
+
+def test_the_store_is_the_port_of_accounts(store: SqlStore) -> None:
+    accounts: Accounts = store
+    assert accounts.people() == []
+
+
+def test_a_person_is_known_once(store: SqlStore) -> None:
+    assert ada(store) == ada(store)
+    assert [person.login for person in store.people()] == ["ada"]
+    assert store.ensure_person(PROVIDER, "ada").id != ada(store).id
+
+
+def test_a_grant_before_the_first_sign_in_waits_for_the_person(store: SqlStore) -> None:
+    granted = store.ensure_person(PROVIDER, "ada")
+    signed_in = store.ensure_person(PROVIDER, "ada", subject="17", name="Ada")
+    assert (signed_in.id, signed_in.subject, signed_in.name) == (granted.id, "17", "Ada")
+
+
+def test_whoever_takes_over_a_login_does_not_become_that_person(store: SqlStore) -> None:
+    store.ensure_person(PROVIDER, "ada", subject="17")
+    with pytest.raises(RefusedError, match="another person") as refused:
+        store.ensure_person(PROVIDER, "ada", subject="18")
+    assert refused.value.reason == "LoginTaken"
+
+
+def test_a_person_who_is_called_otherwise_now_is_still_that_person(store: SqlStore) -> None:
+    first = store.ensure_person(PROVIDER, "ada", subject="17")
+    second = store.ensure_person(PROVIDER, "lovelace", subject="17")
+    assert second.id == first.id
+    assert [person.login for person in store.people()] == ["lovelace"]
+    store.ensure_person(PROVIDER, "eve", subject="18")
+    with pytest.raises(RefusedError, match="another person"):
+        store.ensure_person(PROVIDER, "lovelace", subject="18")
+
+
+def test_of_many_first_sign_ins_at_once_one_person_comes(store: SqlStore) -> None:
+    together, found = Barrier(4), []
+
+    def sign_in() -> None:
+        together.wait()
+        found.append(store.ensure_person(PROVIDER, "ada", subject="17").id)
+
+    threads = [Thread(target=sign_in) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == len(store.people()) == 1
+
+
+def test_a_grant_takes_the_place_of_the_one_before_and_each_change_is_told_once(store: SqlStore) -> None:
+    person = ada(store)
+    for role in (AccessRole.VIEWER, AccessRole.VIEWER, AccessRole.ADMIN):
+        store.grant(person.id, role, repository_id=EVERYWHERE, actor=ROOT)
+    store.grant(person.id, AccessRole.RUNNER, repository_id=7, actor=ROOT)
+    assert [(held.repository_id, held.role) for held in store.grants(person.id)] == [(0, "admin"), (7, "runner")]
+    assert store.ungrant(person.id, repository_id=7, actor=ROOT)
+    assert not store.ungrant(person.id, repository_id=7, actor=ROOT)
+    told = [(entry.kind, entry.from_, entry.to, entry.subject.repo_id) for entry in entries(store)]
+    assert told == [
+        ("grant.given", "", "viewer", 0),
+        ("grant.given", "viewer", "admin", 0),
+        ("grant.given", "", "runner", 7),
+        ("grant.taken", "runner", "", 7),
+    ]
+    assert {entry.subject.name for entry in entries(store)} == {person.id}
+    assert {entry.evidence["login"] for entry in entries(store)} == {"ada"}
+    assert check_audit_joins(store) == []
+
+
+def test_nobody_is_granted_anything_who_is_not_known(store: SqlStore) -> None:
+    with pytest.raises(NotFoundError, match="nobody"):
+        store.grant("u-none", AccessRole.VIEWER, repository_id=EVERYWHERE, actor=ROOT)
+    assert entries(store) == []
+
+
+def test_a_token_is_good_until_it_ends(store: SqlStore, clock: Clock) -> None:
+    text, token = make_token(store, clock)
+    store.grant(token.person_id, AccessRole.ADMIN, repository_id=EVERYWHERE, actor=ROOT)
+    access = store.token_access(text)
+    assert access is not None
+    assert (access.person.login, access.token_id, access.role_on(7)) == ("ada", token.id, AccessRole.RUNNER)
+    clock.advance(timedelta(days=30))
+    assert store.token_access(text) is None
+
+
+@pytest.mark.parametrize("wrong", ["", "lpt_x", "Bearer", "{other}", "{cut}"])
+def test_other_texts_open_nothing(store: SqlStore, clock: Clock, wrong: str) -> None:
+    text, _ = make_token(store, clock)
+    other = mint_token_text(new_id("k"))
+    assert store.token_access(wrong.format(other=other, cut=text[:-1])) is None
+
+
+def test_a_revoked_token_opens_nothing_and_is_revoked_once(store: SqlStore, clock: Clock) -> None:
+    text, token = make_token(store, clock, repositories=(7, 8))
+    assert store.revoke_token(token.id, actor=ROOT)
+    assert not store.revoke_token(token.id, actor=ROOT)
+    assert store.token_access(text) is None
+    assert kinds(store) == ["token.made", "token.revoked"]
+    made = entries(store)[0]
+    assert (made.to, made.subject.name, made.evidence["repositories"]) == ("runner", token.id, [7, 8])
+    with pytest.raises(NotFoundError, match="no token"):
+        store.revoke_token("k-none", actor=ROOT)
+
+
+def test_no_part_of_a_tokens_secret_is_kept_or_told(store: SqlStore, clock: Clock) -> None:
+    text, token = make_token(store, clock)
+    secret = text.rpartition("_")[2]
+    assert [kept.id for kept in store.tokens()] == [token.id]
+    assert secret not in "".join(kept.model_dump_json() for kept in store.tokens())
+    raw = b"".join(store.audit_entries(0, 100))
+    assert secret.encode() not in raw
+    assert token.secret_sha256.encode() not in raw
+
+
+def test_tokens_are_listed_newest_first_and_by_person(store: SqlStore, clock: Clock) -> None:
+    _, first = make_token(store, clock)
+    clock.advance(timedelta(seconds=1))
+    _, second = make_token(store, clock)
+    assert [token.id for token in store.tokens()] == [second.id, first.id]
+    assert store.tokens(person_id="u-none") == []
+
+
+def open_session(store: SqlStore, clock: Clock, cookie: str) -> Session:
+    session = Session(
+        id=digest_secret(cookie), person_id=ada(store).id, csrf="csrf", expires_at=clock() + timedelta(hours=12)
+    )
+    store.open_session(session, actor=ROOT)
+    return session
+
+
+def test_a_session_is_found_by_the_digest_of_its_cookie_until_it_ends(store: SqlStore, clock: Clock) -> None:
+    opened = open_session(store, clock, "cookie")
+    found = store.session_access(digest_secret("cookie"))
+    assert found is not None
+    assert (found[0].csrf, found[1].person.login, found[1].method) == ("csrf", "ada", "session")
+    assert store.session_access(digest_secret("other")) is None
+    store.close_session(opened.id)
+    assert store.session_access(opened.id) is None
+    store.close_session(opened.id)
+    assert kinds(store) == ["session.opened"]
+
+
+def test_sessions_that_are_over_are_forgotten_when_another_begins(store: SqlStore, clock: Clock) -> None:
+    old = open_session(store, clock, "old")
+    clock.advance(timedelta(hours=12))
+    assert store.session_access(old.id) is None
+    new = open_session(store, clock, "new")
+    assert store.session_access(new.id) is not None
+
+
+def test_a_disabled_person_has_neither_sessions_nor_tokens(store: SqlStore, clock: Clock) -> None:
+    text, token = make_token(store, clock)
+    session = open_session(store, clock, "cookie")
+    assert store.disable_person(token.person_id, actor=ROOT)
+    assert not store.disable_person(token.person_id, actor=ROOT)
+    assert store.token_access(text) is None
+    assert store.session_access(session.id) is None
+    assert kinds(store)[-1] == "person.disabled"
+    with pytest.raises(NotFoundError, match="nobody"):
+        store.disable_person("u-none", actor=ROOT)
