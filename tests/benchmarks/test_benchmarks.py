@@ -1,4 +1,7 @@
-"""Every benchmark can be run and gives all its figures; what they come to is judged by `make bench` alone."""
+"""Every benchmark can be run and gives all its figures; what they come to is judged by `make bench` alone.
+
+One ordinary run has one half of them, the next one the other.
+"""
 
 from pathlib import Path
 
@@ -7,11 +10,12 @@ import pytest
 from tests.benchmarks.__main__ import BENCHMARKS, run
 from tests.benchmarks.figures import Curve, Measured, Must, Reach, Row, Scale
 from tests.benchmarks.report import draw, goal, lines, verdict
+from tests.faults.tally import choose
 
 
 # On a busy machine: whole stacks are started here, and environments made.
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", choose(list(BENCHMARKS), of=2))
 def test_a_benchmark_gives_its_rows_and_curves(name: str) -> None:
     result = run(name, Scale(is_quick=True))
 

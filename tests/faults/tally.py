@@ -20,9 +20,18 @@ def is_full() -> bool:
     return os.environ.get(_VARIABLE, "0") == "all"
 
 
-def choose(cases: Sequence[T]) -> list[T]:
-    """Return the cases of this run: all, or every tenth, beginning with the slice's number."""
-    return list(cases) if is_full() else list(cases)[_slice() :: SLICES]
+def choose(cases: Sequence[T], *, of: int = SLICES) -> list[T]:
+    """Return the cases of this run: all, or every tenth, beginning with the slice's number.
+
+    Args:
+        of: every fifth for example, of cases that only every second run comes by.
+    """
+    return list(cases) if is_full() else list(cases)[_slice() % of :: of]
+
+
+def is_turn(which: int, *, of: int) -> bool:
+    """Return whether this run comes by: all do when everything was asked for, otherwise one of so many."""
+    return is_full() or _slice() % of == which
 
 
 def turn(cases: Sequence[T]) -> list[T]:
