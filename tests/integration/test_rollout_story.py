@@ -208,7 +208,7 @@ def test_a_rollback_during_a_bake_goes_further_back_when_it_names_an_earlier_ver
     deployment.serve("1")
     deployment.serve("2")
     deployment.pin("3")
-    command = deployment.ended(deployment.ask("rollback", version="1", reason="both are wrong"))
+    command = deployment.ended(deployment.ask("rollback", to="1", reason="both are wrong"))
     assert command.phase == "Succeeded", command.message
     assert (deployment.live(), deployment.pinned(), deployment.environment().serving) == ("1", "1", "1")
     assert [hold.message for hold in deployment.holds()] == ["version 3 was rolled back by hand: both are wrong"]
@@ -232,7 +232,7 @@ def test_a_rollback_of_the_first_version_is_refused_as_it_bakes(deployment: Depl
 def test_a_rollback_to_the_version_that_bakes_is_refused(deployment: Deployment) -> None:
     deployment.serve("1")
     deployment.pin("2")
-    command = deployment.ask("rollback", version="2")
+    command = deployment.ask("rollback", to="2")
     assert (command.phase, command.reason) == ("Refused", "AlreadyServing")
     assert deployment.live() == "2"
 

@@ -1,0 +1,97 @@
+"""`rollback`: an endpoint goes back to an earlier version, traffic first, then Git, with a hold."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from gitops.commands.naming import cause_of, find_environment
+from gitops.errors import RefusedError
+from gitops.identifiers import new_id
+from gitops.ports import Deps
+from gitops.records import Command, Direction, Environment, Rollout
+from gitops.steps import Done, Outcome, Phase, Refused, Wait
+from gitops.writes import OpenRollout, Wake
+
+_LOOK = timedelta(seconds=1)
+
+
+def rollback(deps: Deps, command: Command) -> Outcome:
+    """Go back to an earlier version: traffic first, then Git, with a hold."""
+    environment = find_environment(deps, command.arguments["endpoint"])
+    under_way = deps.store.active_rollouts(
+        target=environment.target, host=environment.host, endpoint=environment.endpoint
+    )
+    left, candidates = _way_back(deps, environment, under_way)
+    wanted = command.arguments.get("to", "") or _previous(deps, environment, _without(candidates, left))
+    if wanted == left:
+        raise RefusedError("AlreadyServing", f"version {wanted} serves on {environment.endpoint} already")
+    version = deps.store.version(environment.model, wanted)
+    if version is None:
+        raise RefusedError("VersionUnknown", f"{environment.model} {wanted} has no verdict of Launchpin's")
+    if version.quarantined or version.verdict != "pass":
+        raise RefusedError("VersionUnusable", f"{environment.model} {wanted} is quarantined or did not pass")
+    rollout = _rollback(command, environment, wanted, left=left)
+    return Done(
+        facts={"result": {"rollout": rollout.id, "endpoint": environment.endpoint, "version": wanted}},
+        # Whoever has no traffic yet gives way, and a bake ends at once.
+        writes=(OpenRollout(rollout), *(Wake("rollout", other.id) for other in under_way)),
+        message=f"{environment.endpoint} goes from version {left or 'nothing'} back to {wanted}",
+    )
+
+
+def _way_back(deps: Deps, environment: Environment, under_way: Sequence[Rollout]) -> tuple[str, tuple[str, ...]]:
+    """Return the version that is being left, and those to go back to, best first.
+
+    The environment's record is written when a rollout ends. While one is under way the target knows better.
+    """
+    running = next((each for each in under_way if each.phase is Phase.RUNNING), None)
+    if running is None:
+        return environment.serving, environment.earlier
+    live = deps.targets[environment.target].describe(environment.endpoint)
+    serving = live.version if live is not None and live.live else ""
+    if running.direction is Direction.FORWARD and (running.facts.applied or serving == running.version):
+        return running.version, (running.facts.previous_version or "", *environment.earlier)
+    return serving or environment.serving, environment.earlier
+
+
+def _without(versions: Sequence[str], left: str) -> tuple[str, ...]:
+    return tuple(version for version in versions if version and version != left)
+
+
+def _previous(deps: Deps, environment: Environment, candidates: Sequence[str]) -> str:
+    """Return the first version that served here, with a verdict of ours, and may be used."""
+    for candidate in candidates:
+        version = deps.store.version(environment.model, candidate)
+        if version is not None and version.verdict == "pass" and not version.quarantined:
+            return candidate
+    raise RefusedError("NoPrevious", f"{environment.endpoint} has no earlier version to go back to")
+
+
+def _rollback(command: Command, environment: Environment, version: str, *, left: str) -> Rollout:
+    return Rollout(
+        id=new_id("r"),
+        cause=cause_of(command),
+        repository_id=environment.repository_id,
+        repository=environment.repository,
+        environment=environment.name,
+        path=environment.path,
+        endpoint=environment.endpoint,
+        target=environment.target,
+        host=environment.host,
+        model=environment.model,
+        version=version,
+        commit=environment.pin_commit,
+        direction=Direction.ROLLBACK,
+        from_version=left,
+    )
+
+
+def await_rollout(deps: Deps, command: Command) -> Outcome:
+    """Wait for the end of the rollout that goes back."""
+    rollout = deps.store.rollout(str(command.facts.result.get("rollout")))
+    if rollout is None:
+        return Done(message=command.message)
+    if not rollout.phase.is_final:
+        return Wait(_LOOK, rollout.reason or "RollingOut", rollout.message)
+    if rollout.phase is Phase.SUCCEEDED:
+        return Done(message=rollout.message)
+    return Refused(rollout.reason or rollout.phase.value, rollout.message)

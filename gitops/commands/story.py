@@ -1,0 +1,82 @@
+"""The story of a command: its arguments are held to the table of verbs, it is carried out, and its end is waited for.
+
+The command line and the API write one row; a worker comes here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gitops.commands.collecting import collect_what_may_go
+from gitops.commands.holds import hold, resume
+from gitops.commands.repositories import connect
+from gitops.commands.rollbacks import await_rollout, rollback
+from gitops.errors import RefusedError
+from gitops.grammar import VERBS, Verb
+from gitops.ports import Deps
+from gitops.records import Command
+from gitops.steps import Done, Outcome, Step, Story
+
+Act = Callable[[Deps, Command], Outcome]
+
+
+def is_over(deps: Deps, command: Command) -> Outcome:
+    """End a command that began nothing that would have to be waited for."""
+    del deps
+    return Done(message=command.message)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """How a verb is carried out, and how its end is seen, so that whoever asked sees it, too."""
+
+    act: Act
+    await_end: Act = is_over
+
+
+DEEDS: Mapping[str, Deed] = {
+    "connect": Deed(connect),
+    "rollback": Deed(rollback, await_rollout),
+    "hold": Deed(hold),
+    "resume": Deed(resume),
+    "gc": Deed(collect_what_may_go),
+}
+"""Every verb of the table that changes something."""
+
+
+def carry_out(deps: Deps, command: Command) -> Outcome:
+    """Do what the command asks for."""
+    verb = VERBS.get(command.verb)
+    deed = DEEDS.get(command.verb)
+    if verb is None or deed is None:
+        raise RefusedError("UnknownVerb", f"there is no verb {command.verb!r}; there are {', '.join(sorted(DEEDS))}")
+    check_arguments(verb, command.arguments)
+    return deed.act(deps, command)
+
+
+def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
+    """Hold what was given to what the verb takes.
+
+    Raises:
+        RefusedError: `ArgumentUnknown` or `ArgumentMissing`, with the argument and what may be given.
+    """
+    known = [one.name for one in verb.arguments]
+    strange = sorted(given.keys() - set(known))
+    if strange:
+        takes = ", ".join(known) or "nothing"
+        raise RefusedError("ArgumentUnknown", f"{verb.name} has no argument {strange[0]!r}; it takes {takes}")
+    for one in verb.required:
+        if not given.get(one.name):
+            raise RefusedError("ArgumentMissing", f"{verb.name} needs {one.name}: {one.help}")
+
+
+def await_end(deps: Deps, command: Command) -> Outcome:
+    """Wait for what the command began, so that whoever asked sees how it ended."""
+    deed = DEEDS.get(command.verb)
+    return deed.await_end(deps, command) if deed else Done(message=command.message)
+
+
+COMMAND = Story(
+    "command",
+    (Step("carry_out", carry_out, event="carried_out"), Step("await_end", await_end, event="ended")),
+    lambda deps, subject: deps.store.command(subject),
+)

@@ -1,0 +1,157 @@
+"""The one table of verbs: what each is called, what it takes, what it does, and who may use it. Data only.
+
+The command line is held to it by a test, and a worker carries out nothing that is not here. What looks at one machine
+alone (its parts, logs and folders) or only speaks to the forge or the audit log is no verb of this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Who(StrEnum):
+    """Who may use a verb; each may use those of the ones before, too."""
+
+    VIEWER = "viewer"
+    RUNNER = "runner"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+class Kind(StrEnum):
+    """What the value of an argument is; all travel as text."""
+
+    REPOSITORY = "repository"  # OWNER/NAME
+    TRAINING = "training"  # its id
+    STORY = "story"  # a training's id, or an endpoint
+    MODEL = "model"
+    VERSION = "version"
+    ENDPOINT = "endpoint"  # its name, or REPOSITORY:PATH
+    PLACE = "place"  # a model, or an endpoint
+    BRANCH = "branch"
+    FILE = "file"  # its path in the repository
+    WORD = "word"  # one of a few that the help names
+    WORDS = "words"  # with commas between them
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"  # `yes`, or left out
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a verb.
+
+    Args:
+        name: as commands have it; an option of the command line has dashes for underscores.
+        help: one sentence, as the command line shows it for an option.
+        is_option: it is given by its name; the others are given by their place.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    is_required: bool = False
+    is_option: bool = True
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Args:
+        help: what it does, in a line of the page of help.
+        who: the least that somebody must be to use it.
+        changes: whether it asks a worker for something; the others only read.
+        typed_as: the command line's verb that asks for it, where that has another name.
+    """
+
+    name: str
+    help: str
+    who: Who
+    arguments: tuple[Argument, ...] = ()
+    changes: bool = False
+    typed_as: str = ""
+
+    @property
+    def required(self) -> tuple[Argument, ...]:
+        """The arguments that must be given."""
+        return tuple(one for one in self.arguments if one.is_required)
+
+
+def _place(name: str, kind: Kind, text: str, *, is_required: bool = True) -> Argument:
+    return Argument(name, kind, text, is_required=is_required, is_option=False)
+
+
+_ENDPOINT = _place("endpoint", Kind.ENDPOINT, "The endpoint, or REPOSITORY:PATH.")
+
+_TABLE = (
+    Verb(
+        "connect",
+        "Put a repository under Launchpin's care.",
+        Who.ADMIN,
+        (
+            _place("repository", Kind.REPOSITORY, "OWNER/NAME on the forge."),
+            Argument("role", Kind.WORD, "What it is for: model or deploy.", is_required=True),
+            Argument("secrets", Kind.WORDS, "Names of the secrets that its trainings may use."),
+        ),
+        changes=True,
+        typed_as="add",
+    ),
+    Verb("status", "Show parts, repositories, models and endpoints.", Who.VIEWER),
+    Verb(
+        "runs",
+        "List trainings and what became of them.",
+        Who.VIEWER,
+        (
+            _place("model", Kind.MODEL, "Only of this model.", is_required=False),
+            Argument("limit", Kind.NUMBER, "How many."),
+        ),
+    ),
+    Verb(
+        "history",
+        "Show which version served where, from when to when.",
+        Who.VIEWER,
+        (
+            _place("name", Kind.PLACE, "The model or endpoint."),
+            Argument("limit", Kind.NUMBER, "How many."),
+        ),
+    ),
+    Verb(
+        "rollback",
+        "Set an environment back to an earlier version.",
+        Who.APPROVER,
+        (
+            _ENDPOINT,
+            Argument("to", Kind.VERSION, "The version; by default the last good one before this one."),
+            Argument("reason", Kind.TEXT, "Why, for the record."),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "hold",
+        "Stop automation for an environment: propose, but do not roll out.",
+        Who.APPROVER,
+        (
+            _ENDPOINT,
+            Argument("reason", Kind.TEXT, "Why, for whoever wants to lift it.", is_required=True),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "resume",
+        "Lift a hold.",
+        Who.APPROVER,
+        (_ENDPOINT, Argument("reason", Kind.TEXT, "Why it may go on, for the record.")),
+        changes=True,
+    ),
+    Verb(
+        "gc",
+        "Remove what nobody needs any more, or show what would go.",
+        Who.ADMIN,
+        (Argument("dry_run", Kind.FLAG, "Only show what would go."),),
+        changes=True,
+    ),
+)
+
+VERBS: Mapping[str, Verb] = {verb.name: verb for verb in _TABLE}
+"""Every verb by its name, in the order of the page of help."""

@@ -1,0 +1,100 @@
+"""The table of verbs, and the command line and the worker held to it."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from gitops.cli import verbs as page
+from gitops.cli.main import launchpin
+from gitops.commands.story import DEEDS, check_arguments
+from gitops.errors import RefusedError
+from gitops.grammar import VERBS, Kind, Who
+
+# What the command line has beside: where the stack is, how long to wait, how to show it, and files of this machine.
+_ITS_OWN = {"stack_dir", "as_json", "timeout", "bundle"}
+_TYPED = {name: verb for name, verb in VERBS.items() if not verb.typed_as}
+
+
+def typed(verb: str) -> click.Command:
+    command = launchpin.get_command(click.Context(launchpin), VERBS[verb].typed_as or verb)
+    assert command is not None
+    return command
+
+
+def parameters(verb: str) -> dict[str, click.Parameter]:
+    """Return a verb's parameters by the name that a person types."""
+    found = (one for one in typed(verb).params if one.name not in _ITS_OWN)
+    return {(one.opts[-1].removeprefix("--") if isinstance(one, click.Option) else str(one.name)): one for one in found}
+
+
+def test_table_loads_nothing_of_ours() -> None:
+    code = "import sys, gitops.grammar; print(*sorted(name for name in sys.modules if name.startswith('gitops')))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["gitops", "gitops.grammar"]
+
+
+def test_every_verb_that_changes_something_is_carried_out_by_a_worker_and_no_other() -> None:
+    assert sorted(DEEDS) == sorted(name for name, verb in VERBS.items() if verb.changes)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_has_the_same_line_on_the_page_of_help(verb: str) -> None:
+    assert page.VERBS[VERBS[verb].typed_as or verb][1] == VERBS[verb].help
+
+
+@pytest.mark.parametrize("verb", _TYPED)
+def test_verb_is_typed_with_the_arguments_of_the_table(verb: str) -> None:
+    found = {
+        name.replace("-", "_"): (one.required, isinstance(one, click.Option)) for name, one in parameters(verb).items()
+    }
+    assert found == {one.name: (one.is_required, one.is_option) for one in VERBS[verb].arguments}
+
+
+@pytest.mark.parametrize("verb", _TYPED)
+def test_option_says_the_same_in_the_table_and_on_the_command_line(verb: str) -> None:
+    options = {name: one for name, one in parameters(verb).items() if isinstance(one, click.Option)}
+    table = {one.name.replace("_", "-"): one for one in VERBS[verb].arguments if one.is_option}
+    assert {name: one.help for name, one in options.items()} == {name: one.help for name, one in table.items()}
+    assert {name for name, one in options.items() if one.is_flag} == {
+        name for name, one in table.items() if one.kind is Kind.FLAG
+    }
+
+
+def test_names_of_arguments_are_those_that_commands_may_have() -> None:
+    for verb in VERBS.values():
+        names = [one.name for one in verb.arguments]
+        assert len(set(names)) == len(names), verb.name
+        assert all(name.isidentifier() for name in names), verb.name
+
+
+def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_viewer() -> None:
+    assert all((verb.who is Who.VIEWER) is not verb.changes for verb in VERBS.values())
+
+
+@pytest.mark.parametrize(
+    ("who", "verbs"),
+    [
+        (Who.APPROVER, {"rollback", "hold", "resume"}),
+        (Who.ADMIN, {"connect", "gc"}),
+    ],
+)
+def test_each_role_has_its_verbs(who: Who, verbs: set[str]) -> None:
+    assert {name for name, verb in VERBS.items() if verb.who is who} == verbs
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "words"),
+    [
+        ({"endpoint": "iris-staging", "reason": "x", "version": "2"}, "ArgumentUnknown", "it takes endpoint, reason"),
+        ({"endpoint": "iris-staging"}, "ArgumentMissing", "hold needs reason: Why"),
+        ({"endpoint": "", "reason": "x"}, "ArgumentMissing", "hold needs endpoint"),
+    ],
+)
+def test_arguments_that_the_table_does_not_have_are_refused_by_name(
+    given: dict[str, str], reason: str, words: str
+) -> None:
+    with pytest.raises(RefusedError, match=words) as refused:
+        check_arguments(VERBS["hold"], given)
+    assert refused.value.reason == reason
