@@ -30,11 +30,12 @@ KIND = "nothing"
 
 @dataclass
 class Part:
-    """A process."""
+    """A process; `queue` is what a worker serves, None for any other part."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    queue: Queue | None = None
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -73,7 +74,9 @@ class Rig:
     ) -> Part:
         """Start a worker as the embedded stack does."""
         arguments = ("--application", application, "--name", name, "--queues", queue.value, "--threads", str(threads))
-        return self._start(name, ("tests.support.worker", *arguments), failpoints=failpoints)
+        part = self._start(name, ("tests.support.worker", *arguments), failpoints=failpoints)
+        part.queue = queue
+        return part
 
     def relay(self, name: str = "relay", *, failpoints: str = "", home: Path | None = None) -> Part:
         """Start a relay; with another home it shares nothing but the database and the broker."""
@@ -150,7 +153,7 @@ class Rig:
     def warm_up(self) -> None:
         """Have every worker run something: the first job of a process imports much."""
         for queue in Queue:
-            if any(f"-Q', '{queue.value}" in str(part.process.args) for part in self.parts):
+            if any(part.queue is queue for part in self.parts):
                 self.start_of(self.wake(1, prefix=f"warm-{queue.value}-{time.time()}", queue=queue)[0])
 
 
