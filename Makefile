@@ -4,9 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 ARGS :=
 # Test processes: many tests wait for other processes, so a few more than two cores keep busy.
-TESTERS := 3
-# Fault tests wait more, for locks, leases and parts that come back.
-FAULT_TESTERS := 4
+TESTERS := 4
 
 # Whatever the user's shell has set for other projects must not reach this one's environment.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX
@@ -48,7 +46,7 @@ test: $(DEV)
 faults: $(DEV)
 	@env $(CERTIFICATES) LAUNCHPIN_FAULTS=all $(BIN)/pytest tests/faults \
 		tests/e2e/test_demo.py::test_parts_die_in_turn_and_the_end_is_the_same_as_without \
-		--numprocesses $(FAULT_TESTERS) --dist load --maxschedchunk 1 --timeout 1500 $(ARGS)
+		--numprocesses $(TESTERS) --dist load --maxschedchunk 1 --timeout 1500 $(ARGS)
 
 bench: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/python -m tests.benchmarks $(ARGS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.table import pytest_runtest_makereport, pytest_sessionfinish, pytest_terminal_summary, tally
-from tests.faults.tally import is_full
+from tests.faults.tally import is_full, is_turn
 from tests.support.live import ENVIRONMENTS
 from tests.support.mlflow import running_mlflow
 from tests.support.postgres import Postgres, running_postgres
@@ -60,8 +60,11 @@ _BUSY = {"e2e/test_demo.py", "faults/test_walker_rollouts.py", "faults/test_walk
 _HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have the long files begin first; where all faults run, those that wait beside those that do not."""
+    others = [item for item in items if not _is_of_this_run(item)]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
     ranks = {_HERE / name: rank for rank, name in enumerate(_LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(_LONG)))
     if is_full():
@@ -69,6 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             [item for item in items if item.path.relative_to(_HERE).as_posix() in _BUSY],
             [item for item in items if item.path.relative_to(_HERE).as_posix() not in _BUSY],
         )
+
+
+def _is_of_this_run(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("every_second")
+    return mark is None or is_turn(mark.kwargs["which"], of=2)
 
 
 def _interleaved(*lists: list[pytest.Item]) -> list[pytest.Item]:

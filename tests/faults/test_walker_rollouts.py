@@ -5,7 +5,7 @@ What must hold is in `invariants`.
 
 import pytest
 
-from tests.faults.tally import choose, is_turn
+from tests.faults.tally import choose
 from tests.faults.walker import Walker
 from tests.faults.walker_cuts import Cut, cuts_of
 from tests.faults.walker_lane import DATABASES, Listen, Open, walk_all, walk_scene
@@ -30,7 +30,7 @@ CRASHES = {
 # The whole loop in one piece is cut at places far from each other: what one scene leaves is what the next one finds.
 _APART = 11
 # Of two ordinary runs the one on PostgreSQL, which has fewer of the other cases.
-_LIGHTER = 1
+_LIGHTER = pytest.mark.every_second(which=1)
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -41,20 +41,18 @@ def test_i4_to_i25_hold_wherever_a_rollout_is_cut(
     walk_scene(walker, tally(f"I4-I25 walked: {scene}, {database}"), listen, scene=scene, database=database)
 
 
+@_LIGHTER
 def test_i4_to_i25_hold_wherever_the_whole_loop_is_cut(walker: Walker, listen: Listen, tally: Open) -> None:
-    if not is_turn(_LIGHTER, of=2):
-        return
     score = listen("loop", "sqlite")
     row = tally("I4-I25 walked: the whole loop, sqlite")
     walk_all(walker, row, choose(cuts_of("loop", score)[::_APART], of=5), score)
     row.check()
 
 
+@_LIGHTER
 def test_i4_to_i25_hold_wherever_the_forge_or_the_endpoint_host_dies(
     walker: Walker, listen: Listen, tally: Open
 ) -> None:
-    if not is_turn(_LIGHTER, of=2):
-        return
     row = tally("I4-I25 walked: the forge or the endpoint host dies, sqlite")
     for scene in CRASHES:
         walk_all(walker, row, [cut for cut in choose(_crashes(), of=5) if cut.scene == scene], listen(scene, "sqlite"))
