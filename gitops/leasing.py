@@ -14,7 +14,7 @@ from typing import Self
 
 from gitops.errors import LaunchpinError, RetryError, StaleEpochError
 from gitops.ports import Claim, Exit, Store
-from gitops.records import LeaseTimes
+from gitops.records import Frozen
 from gitops.steps import Queue
 
 _log = logging.getLogger(__name__)
@@ -26,6 +26,18 @@ _AGAIN = 0.5
 _PATROL = 60.0
 # A job that is taken out of a running step's hands is not given to anybody before this process is surely gone.
 _AFTERMATH = 10.0
+
+
+class LeaseTimes(Frozen):
+    """How long claims last; see the defaults in the reference."""
+
+    lease: timedelta = timedelta(seconds=60)
+    heartbeat: timedelta = timedelta(seconds=10)
+
+    @classmethod
+    def of(cls, lease: timedelta) -> "LeaseTimes":
+        """Return the times for a lease of this length: six heartbeats in each, so that five may be lost."""
+        return cls(lease=lease, heartbeat=lease / 6)
 
 
 class _Pulse:

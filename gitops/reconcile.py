@@ -16,10 +16,10 @@ from gitops.disk.space import DISK_LOW, disk_low, is_disk_full
 from gitops.effects import RecordedEffects
 from gitops.errors import InputError, RefusedError, RetryError, StaleEpochError, StalledError
 from gitops.failpoints import failpoint
-from gitops.leasing import HeldLease, Shift
+from gitops.leasing import HeldLease, LeaseTimes, Shift
 from gitops.observing import watched
 from gitops.ports import Claim, Deps, Exit, Store
-from gitops.records import Frozen, LeaseTimes, Record
+from gitops.records import Frozen, Record
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Step, Story, Wait
 from gitops.telemetry.context import note
 from gitops.writes import Wake

@@ -4,7 +4,7 @@ A record is what a job is about. Its `facts` are what the steps have learned so 
 step may not have run yet.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -64,12 +64,15 @@ class Cause(Frozen):
         id: the delivery's GUID, the command's id, and so on; empty for a poll.
         body_sha256: digest of the delivery's body, where there is one.
         actor: login of the person behind it, `launchpin` when nobody was.
+        method: how we knew the person, `session` or `token`; `token` is that one's id.
     """
 
     kind: str
     id: str = ""
     body_sha256: str = ""
     actor: str = "launchpin"
+    method: str = ""
+    token: str = ""
 
 
 class Repository(Frozen):
@@ -385,15 +388,3 @@ class WatchedRef(Frozen):
     ref: str
     commit: str
     message: str = ""
-
-
-class LeaseTimes(Frozen):
-    """How long claims last; see the defaults in the reference."""
-
-    lease: timedelta = timedelta(seconds=60)
-    heartbeat: timedelta = timedelta(seconds=10)
-
-    @classmethod
-    def of(cls, lease: timedelta) -> "LeaseTimes":
-        """Return the times for a lease of this length: six heartbeats in each, so that five may be lost."""
-        return cls(lease=lease, heartbeat=lease / 6)

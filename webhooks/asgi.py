@@ -2,20 +2,29 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from gitops.bootstrap import for_web, hook_secrets, metrics_token
 from gitops.settings import Settings
 from webhooks import health
+from webhooks.api import install as api
+from webhooks.bodies import SmallBodies
 from webhooks.dashboard import pages
 from webhooks.door import watching
 from webhooks.guard import HostGuard
+from webhooks.matrix import guard
 from webhooks.metrics import Metrics
 from webhooks.receive import Receiver
 from webhooks.replies import App, Receive, Scope, Send
 from webhooks.saving import Keeper, ThreadKeeper
 from webhooks.waiting import Patient
+
+if TYPE_CHECKING:
+    from gitops.store import SqlStore
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
@@ -33,17 +42,31 @@ def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
     receiver = Receiver(
         keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings), told=watching(metrics)
     )
-    app = FastAPI(title="Launchpin", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_closing(receiver))
+    app = make_application(store, settings, lifespan=_closing(receiver))
+    guarded = HostGuard(_split(receiver, SmallBodies(app)), allowed=settings.web_hosts)
+    return _beside(metrics, guarded)
+
+
+def make_application(store: "SqlStore", settings: Settings, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """Return what stands behind the door: health, the API and the pages, each route guarded by its row of the table."""
+    app = FastAPI(
+        title="Launchpin",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        dependencies=[Depends(guard)],
+    )
     app.state.store = store
     app.state.settings = settings
     app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
     app.include_router(health.router)
+    api.install(app)
     pages.install(app)
-    guarded = HostGuard(_split(receiver, app), allowed=settings.web_hosts)
-    return _beside(metrics, guarded)
+    return app
 
 
-def _closing(receiver: Receiver) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _closing(receiver: Receiver) -> Lifespan:
     """Open the door, and close it when everything was answered."""
 
     @asynccontextmanager

@@ -7,9 +7,8 @@ from celery.signals import celeryd_init, setup_logging, worker_shutting_down
 
 from gitops.bootstrap import for_worker, observe, stories
 from gitops.failpoints import failpoint
-from gitops.leasing import Shift
+from gitops.leasing import LeaseTimes, Shift
 from gitops.reconcile import Loop
-from gitops.records import LeaseTimes
 from gitops.settings import Settings
 from gitops.steps import Queue
 from workers.app import WAKE, app

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gitops.cli.asking import ask, login, opened, require_up, show_outcome, timeout_option, wait_for
+from gitops.cli.asking import ask, opened, require_up, show_outcome, timeout_option, wait_for
 from gitops.cli.clones import OWNER, REMOTE, Clone, choose_name, read_clone, set_helper, set_remote
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console
@@ -16,6 +16,7 @@ from gitops.config.names import BadNameError, check_secret
 from gitops.embedded.stack.keys import GRANTED
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError
+from gitops.logins import this_user
 from gitops.records import Repository, Role
 from gitops.steps import Phase
 from gitops.trainers.redaction import show_controls
@@ -45,7 +46,7 @@ def add(folder: Path, *, name: str, secrets: tuple[str, ...], timeout: float, st
         full_name = choose_name(clone, name, forge_url=layout.url("forge"))
         require_up(layout)
         arguments = {"repository": full_name, "role": clone.role.value, "secrets": ",".join(secrets)}
-        command = ask(store, "connect", arguments, actor=login())
+        command = ask(store, "connect", arguments, actor=this_user())
         done = wait_for(store, command, console=console, timeout=timeout)
         repositories = store.repositories()
     if done.phase is not Phase.SUCCEEDED:

@@ -3,7 +3,6 @@
 No verb does the work itself, so that it is done once, audited, and the same whoever asks.
 """
 
-import getpass
 import sys
 import time
 import uuid
@@ -22,6 +21,7 @@ from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import read_record
 from gitops.errors import NotFoundError, RetryError
 from gitops.identifiers import new_id
+from gitops.logins import this_user
 from gitops.ports import Store
 from gitops.records import Cause, Command, Environment
 from gitops.steps import Phase
@@ -69,14 +69,6 @@ def timeout_option(command: _F) -> _F:
     """Add `--timeout`, in seconds."""
     text = "Seconds to wait for the end; it goes on without us."
     return click.option("--timeout", default=900.0, show_default=True, help=text)(command)
-
-
-def login() -> str:
-    """Return who types here, as this machine knows them."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def ask(store: Store, verb: str, arguments: Mapping[str, str], *, actor: str, key: str = "") -> Command:
@@ -162,7 +154,7 @@ def have_done(verb: str, arguments: Mapping[str, str], stack_dir: Path, *, timeo
     with opened(stack_dir) as (layout, store):
         _check_endpoint(store.environments(), arguments["endpoint"])
         require_up(layout)
-        command = ask(store, verb, arguments, actor=login())
+        command = ask(store, verb, arguments, actor=this_user())
         return show_outcome(wait_for(store, command, console=console, timeout=timeout), as_json=as_json)
 
 

@@ -7,10 +7,11 @@ from typing import cast
 
 import click
 
-from gitops.cli.asking import ask, login, opened, require_up, show_outcome, timeout_option, wait_for
+from gitops.cli.asking import ask, opened, require_up, show_outcome, timeout_option, wait_for
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console
 from gitops.disk.space import say_bytes
+from gitops.logins import this_user
 from gitops.steps import Phase
 
 
@@ -27,7 +28,7 @@ def gc(*, dry_run: bool, timeout: float, stack_dir: Path, as_json: bool) -> int:
     console = Console(sys.stderr if as_json else sys.stdout)
     with opened(stack_dir) as (layout, store):
         require_up(layout)
-        command = ask(store, "gc", {"dry_run": "yes" if dry_run else ""}, actor=login())
+        command = ask(store, "gc", {"dry_run": "yes" if dry_run else ""}, actor=this_user())
         ended = wait_for(store, command, console=console, timeout=timeout)
         if not as_json and ended.phase is Phase.SUCCEEDED:
             for line in _lines(ended.facts.result):

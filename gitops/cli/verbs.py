@@ -16,6 +16,8 @@ VERBS = {
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),
     "resume": ("gitops.cli.hold:resume", "Lift a hold."),
     "gc": ("gitops.cli.gc:gc", "Remove what nobody needs any more, or show what would go."),
+    "people": ("gitops.cli.people:people", "Say who may do what, and let people sign in."),
+    "token": ("gitops.cli.token:token", "Make, list or end tokens for the API."),
     "audit": ("gitops.cli.audit:audit", "Export, verify or ask the audit log."),
     "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
     "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),

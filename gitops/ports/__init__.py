@@ -7,6 +7,7 @@ from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.pages import Pages, Place, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
@@ -51,6 +52,8 @@ __all__ = [
     "Lock",
     "LoggedModel",
     "Mirror",
+    "Pages",
+    "Place",
     "Pull",
     "QueueDepth",
     "Readiness",
@@ -67,4 +70,5 @@ __all__ = [
     "Trainer",
     "TrainingEnd",
     "TrainingSpec",
+    "Wanted",
 ]

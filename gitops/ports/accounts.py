@@ -1,4 +1,4 @@
-"""People and what they may do: grants, tokens, sessions, behind one Protocol. Every change has its audit entry."""
+"""People and what they may do: grants, tokens, sessions, behind one Protocol."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from gitops.audit.entry import Actor
 class Accounts(Protocol):
     """Who is known here.
 
-    Every method that changes something takes the actor who asked for it, for the audit log.
+    Every method that changes what somebody may do takes the actor who asked for it, for its audit entry.
     """
 
     def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
@@ -71,7 +71,7 @@ class Accounts(Protocol):
         """Return what a token may do; None for a text that is no good token's."""
         ...
 
-    def open_session(self, session: Session, *, actor: Actor) -> None:
+    def open_session(self, session: Session) -> None:
         """Keep a session, and forget those that are over."""
         ...
 

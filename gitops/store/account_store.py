@@ -57,9 +57,9 @@ class AccountStore(AuditStore):
             )
         )
 
-    def open_session(self, session: Session, *, actor: Actor) -> None:
+    def open_session(self, session: Session) -> None:
         """Keep a session, and forget those that are over."""
-        self._write(lambda tx: accounts.open_session(tx, session, actor=actor))
+        self._write(lambda tx: accounts.open_session(tx, session))
 
     def session_access(self, session_id: str) -> tuple[Session, Access] | None:
         """Return an open session and what its person may do; None when there is none."""

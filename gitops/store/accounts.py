@@ -1,4 +1,8 @@
-"""The rows of people, grants, tokens and sessions; each change with its audit entry, in the same transaction."""
+"""The rows of people, grants, tokens and sessions.
+
+Each change of what somebody may do has its audit entry, in the same transaction. A session changes nothing: what is
+done in it is recorded, with who did it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -232,16 +236,15 @@ def read_token_access(connection: Connection, unverified_text: str, *, now: date
 # ---------------------------------------------------------------- sessions
 
 
-def open_session(tx: Transaction, session: Session, *, actor: Actor) -> None:
+def open_session(tx: Transaction, session: Session) -> None:
     """Keep a session; those that are over go.
 
     Raises:
         NotFoundError: `UnknownPerson`.
     """
-    person = _person(tx, session.person_id)
+    _person(tx, session.person_id)
     tx.connection.execute(delete(sessions).where(sessions.c.expires_at <= tx.now))
-    if insert_new(tx.connection, sessions, to_row(session, created_at=tx.now)):
-        _tell(tx, "session.opened", person, actor=actor)
+    insert_new(tx.connection, sessions, to_row(session, created_at=tx.now))
 
 
 def read_session_access(connection: Connection, session_id: str, *, now: datetime) -> tuple[Session, Access] | None:

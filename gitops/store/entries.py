@@ -71,14 +71,15 @@ def state_of(record: Record) -> str:
 
 def actor_of(cause: Cause) -> Actor:
     """Return who is behind a cause."""
-    return named_actor(cause.actor, auth_method="webhook" if cause.kind == "delivery" else "")
+    method = "webhook" if cause.kind == "delivery" else cause.method
+    return named_actor(cause.actor, auth_method=method, token_id=cause.token)
 
 
-def named_actor(login: str, *, auth_method: str = "") -> Actor:
+def named_actor(login: str, *, auth_method: str = "", token_id: str = "") -> Actor:
     """Return the person of this login, or the service itself."""
     if login == SERVICE_ACTOR or not login:
         return Actor(type="service", login=SERVICE_ACTOR)
-    return Actor(type="user", login=login, auth_method=auth_method)
+    return Actor(type="user", login=login, auth_method=auth_method, token_id=token_id)
 
 
 def cause_of(cause: Cause) -> AuditCause:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
-from gitops.ports import Claim, Exit, JobView, QueueDepth, Received, Resting
+from gitops.ports import Claim, Exit, JobView, QueueDepth, Received, Resting, Wanted
 from gitops.ports.tallies import Tallies
 from gitops.records import (
     Command,
@@ -22,7 +22,7 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
-from gitops.store import effects, jobs, opening, queries, retention, tables
+from gitops.store import effects, jobs, opening, pages, queries, retention, tables
 from gitops.store.account_store import AccountStore
 from gitops.store.ancestry import read_ancestry
 from gitops.store.finish import finish_claim
@@ -161,6 +161,14 @@ class SqlStore(AccountStore):
     def recent(self, kind: str, *, limit: int = 20) -> Sequence[Record]:
         """Return the newest records of a kind; deliveries without their bodies."""
         return self._read(lambda connection: queries.read_recent(connection, kind, limit=limit))
+
+    def page(self, kind: str, wanted: Wanted) -> Sequence[Record]:
+        """Return a page of the records of a kind; deliveries without their bodies."""
+        return self._read(lambda connection: pages.read_page(connection, kind, wanted))
+
+    def past_holds(self, wanted: Wanted) -> Sequence[Hold]:
+        """Return a page of holds, lifted ones too."""
+        return self._read(lambda connection: pages.read_past_holds(connection, wanted))
 
     def ancestry(self, kind: str, record_id: str) -> tuple[tuple[str, str], ...]:
         """Return a record, what caused it, and so on to the first cause, each by kind and id."""

@@ -17,9 +17,10 @@ from gitops.bootstrap import stories
 from gitops.forge.github import GitHubForge
 from gitops.forge.mirror import GitMirror, MirrorLimits
 from gitops.forge.pacing import WriteLimits
+from gitops.leasing import LeaseTimes
 from gitops.ports import EndpointStatus, JobView
 from gitops.reconcile import Loop, run_next
-from gitops.records import Cause, Delivery, LeaseTimes, Rollout
+from gitops.records import Cause, Delivery, Rollout
 from gitops.registry.artifacts import Limits
 from gitops.registry.mlflow import MlflowRegistry
 from gitops.steps import Queue

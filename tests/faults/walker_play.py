@@ -26,9 +26,10 @@ from gitops.failpoints import FailpointError
 from gitops.forge.github import GitHubForge
 from gitops.forge.mirror import GitMirror, MirrorLimits
 from gitops.forge.pacing import WriteLimits
+from gitops.leasing import LeaseTimes
 from gitops.ports import BuiltEnvironment, Claim, Deps, EndpointStatus, JobView, Lock
 from gitops.reconcile import AnyStory, Loop, run_next
-from gitops.records import Cause, Delivery, LeaseTimes, Rollout
+from gitops.records import Cause, Delivery, Rollout
 from gitops.registry.mlflow import MlflowRegistry
 from gitops.steps import Queue, Wait
 from gitops.store import SqlStore

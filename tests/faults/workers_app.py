@@ -7,9 +7,8 @@ from pathlib import Path
 
 from celery.signals import worker_shutting_down
 
-from gitops.leasing import Shift
+from gitops.leasing import LeaseTimes, Shift
 from gitops.reconcile import Loop
-from gitops.records import LeaseTimes
 from gitops.settings import Settings
 from gitops.steps import Queue
 from gitops.store import SqlStore

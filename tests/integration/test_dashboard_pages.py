@@ -76,7 +76,7 @@ def test_front_page_says_what_was_trained_recorded_and_delivered(client: httpx.C
     assert "accuracy 0.893 is not above 0.9; champion v6 has 0.953" in page
     assert "rollout.rolled_back" in page
     assert fleet.store.log_id in page
-    assert "5 to be signed" in page
+    assert "6 to be signed" in page
     assert "after is missing" in page
 
 

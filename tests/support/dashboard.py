@@ -34,7 +34,7 @@ class Dashboard:
 
     def login_path(self, next_path: str = "/") -> str:
         """Return a one-time link's path."""
-        return mint_link(self.home / "logins", next_path=next_path)
+        return mint_link(self.home / "logins", next_path=next_path, role="admin")
 
     @contextlib.contextmanager
     def client(self, *, signed_in: bool = True) -> Iterator[httpx.Client]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gitops import failpoints
+from gitops.leasing import LeaseTimes
 from gitops.ports import Deps, JobView
 from gitops.reconcile import AnyStory, Loop
-from gitops.records import Frozen, LeaseTimes, Training
+from gitops.records import Frozen, Training
 from gitops.steps import Done, Outcome, Step, Story
 from gitops.store import SqlStore
 from gitops.writes import StartTraining

@@ -98,7 +98,7 @@ def test_every_state_is_in_the_reference(states: Any) -> None:  # noqa: ANN401 -
 
 
 def test_every_code_of_an_http_answer_is_in_the_reference() -> None:
-    codes = reasons.collect_codes("Reply", "PageError", "_check_form", "problem")
+    codes = reasons.collect_codes("Reply", "ProblemError", "_check_form", "problem")
     assert len(codes) > 20
     assert codes - listed("http") == set()
 

@@ -9,10 +9,10 @@ import pytest
 
 from gitops.errors import RetryError, StaleEpochError
 from gitops.failpoints import FailpointError
-from gitops.leasing import Shift
+from gitops.leasing import LeaseTimes, Shift
 from gitops.ports import Deps, Store
 from gitops.reconcile import AnyStory, Loop, run_next, run_until_idle
-from gitops.records import LeaseTimes, Training
+from gitops.records import Training
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Step, Story, Wait
 from tests.support.deps import make_deps
 from tests.support.reconcile import QUIET, World, arm, fail, say, wait_until, world

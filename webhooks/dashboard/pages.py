@@ -6,40 +6,33 @@ from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
+from gitops.access import Session
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
-from gitops.records import Frozen
+from webhooks.api.install import PREFIX, problem, problem_of
+from webhooks.askers import COOKIE, SESSION_TIME
 from webhooks.dashboard.details import read_rollout_page, read_training_page
 from webhooks.dashboard.headers import SecureHeaders
 from webhooks.dashboard.overview import Reader, read_overview
 from webhooks.dashboard.render import ASSETS, show
-from webhooks.dashboard.session import (
-    COOKIE,
-    SESSION_SECONDS,
-    Change,
-    PageError,
-    Session,
-    Sessions,
-    require_change,
-    require_session,
-)
+from webhooks.dashboard.session import Change, require_change, session_of, sign_in
+from webhooks.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USED = "This link was used before, or is older than 15 minutes. `launchpin status` prints a new one."
 
-Reading = Annotated[Session, Depends(require_session)]
+Reading = Annotated[Session, Depends(session_of)]
 Changing = Annotated[Change, Depends(require_change)]
 
 
 def install(app: FastAPI) -> None:
     """Add the dashboard to an application whose state has `store` and `settings`."""
-    app.state.sessions = Sessions(app.state.settings.home.absolute() / "sessions")
     app.include_router(router)
-    app.add_exception_handler(PageError, _refuse)
+    app.add_exception_handler(ProblemError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_plain)
     app.add_exception_handler(LaunchpinError, _refuse_broken)
     app.add_middleware(SecureHeaders)
@@ -66,58 +59,26 @@ def rollout(request: Request, rollout_id: str, session: Reading) -> Response:
     return show(request, "rollout.html", session=session, page=page) if page else _missing("rollout")
 
 
-class DeliveryOutcome(Frozen):
-    """What became of a delivery; `outcome` is empty until a worker has read it."""
-
-    id: str
-    event: str
-    body_sha256: str
-    received_at: str
-    phase: str
-    outcome: str
-    reason: str
-    detail: str
-    woke: tuple[str, ...]
-
-
-@router.get("/api/v1/deliveries/{guid}")
-def delivery(request: Request, guid: str, session: Reading) -> DeliveryOutcome:  # noqa: ARG001 - the guard
-    """Return what became of a delivery."""
-    found = _store(request).delivery(guid.lower()) if _ID.fullmatch(guid) else None
-    if found is None:
-        _missing("delivery")
-    return DeliveryOutcome(
-        id=found.id,
-        event=found.event,
-        body_sha256=found.body_sha256,
-        received_at=found.created_at.isoformat() if found.created_at else "",
-        phase=found.phase,
-        outcome=found.facts.outcome,
-        reason=found.facts.reason,
-        detail=found.facts.detail,
-        woke=found.facts.woke,
-    )
-
-
 @router.get("/_login/{token}")
 def login(request: Request, token: str) -> Response:
     """Use up a one-time link and go where it leads, within this dashboard."""
     settings = request.app.state.settings
-    if not use_link(settings.home.absolute() / "logins", token):
-        raise PageError(HTTPStatus.FORBIDDEN, "link_used", _USED)
+    link = use_link(settings.home.absolute() / "logins", token)
+    if link is None:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "link_used", _USED)
     response = RedirectResponse(_within(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
     is_secure = urlsplit(settings.base_url).scheme == "https"
-    value = request.app.state.sessions.open()
+    seconds = int(SESSION_TIME.total_seconds())
     response.set_cookie(
-        COOKIE, value, max_age=SESSION_SECONDS, path="/", httponly=True, samesite="lax", secure=is_secure
+        COOKIE, sign_in(request, link), max_age=seconds, path="/", httponly=True, samesite="lax", secure=is_secure
     )
     return response
 
 
 @router.post("/_logout")
-def logout(request: Request, change: Changing) -> Response:  # noqa: ARG001 - the guard
+def logout(request: Request, change: Changing) -> Response:
     """End the session."""
-    request.app.state.sessions.close(request.cookies.get(COOKIE, ""))
+    request.app.state.store.close_session(change.session.id)
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
     response.delete_cookie(COOKIE, path="/")
     return response
@@ -146,15 +107,14 @@ def _within(unverified_path: str) -> str:
 
 
 def _missing(what: str) -> NoReturn:
-    raise PageError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what} here.")
+    raise ProblemError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what} here.")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    if not isinstance(error, PageError):
+    if not isinstance(error, ProblemError):
         raise error
-    if request.url.path.startswith("/api/"):
-        problem = {"status": error.status.value, "code": error.code, "detail": error.detail}
-        return JSONResponse(problem, status_code=error.status, media_type="application/problem+json")
+    if request.url.path.startswith(PREFIX):
+        return problem(error)
     return show(request, "notice.html", status=error.status, session=None, error=error)
 
 
@@ -162,7 +122,7 @@ async def _refuse_plain(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    response = await _refuse(request, PageError(status, status.name.lower(), f"{status.phrase}: nothing is here."))
+    response = await _refuse(request, ProblemError(status, status.name.lower(), f"{status.phrase}: nothing is here."))
     response.headers.update(error.headers or {})
     return response
 
@@ -170,5 +130,4 @@ async def _refuse_plain(request: Request, error: Exception) -> Response:
 async def _refuse_broken(request: Request, error: Exception) -> Response:
     if not isinstance(error, LaunchpinError):
         raise error
-    detail = f"The database does not answer ({error.reason}): `launchpin status` shows which part is down."
-    return await _refuse(request, PageError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail))
+    return await _refuse(request, problem_of(error))

@@ -125,7 +125,7 @@ def mint_link(home: Path, next_path: str = "/") -> str:
 
 def use_link(home: Path, unverified_token: str) -> bool:
     """Use up a one-time link; say whether it was good."""
-    return logins.use_link(home / _LINKS, unverified_token)
+    return logins.use_link(home / _LINKS, unverified_token) is not None
 
 
 def _digest(token: str) -> str:

@@ -6,8 +6,8 @@ from gitops.embedded.stack.layout import Layout
 
 
 def mint_dashboard_link(layout: Layout, next_path: str = "/") -> str:
-    """Return a link that opens one session of the dashboard, once, within 15 minutes."""
-    return layout.url("web") + logins.mint_link(layout.dir / "logins", next_path=next_path)
+    """Return a link that opens one session of the dashboard, once, within 15 minutes: as admin, who owns the folder."""
+    return layout.url("web") + logins.mint_link(layout.dir / "logins", next_path=next_path, role="admin")
 
 
 def mint_forge_link(layout: Layout, next_path: str = "/") -> str:

@@ -1,0 +1,196 @@
+"""`launchpin people`: who may do what here, and links to sign in with. Whoever owns the stack's folder is its admin."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gitops.access import EVERYWHERE, LOCAL, AccessRole, Person, check_login
+from gitops.audit.entry import Actor
+from gitops.cli.asking import opened, require_up
+from gitops.cli.exits import ExitCode
+from gitops.cli.groups import NearestGroup
+from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.show import print_json, table
+from gitops.embedded.stack.layout import Layout
+from gitops.errors import NotFoundError, RefusedError
+from gitops.logins import LINK_SECONDS, mint_link, this_user
+
+if TYPE_CHECKING:
+    from gitops.store import SqlStore
+
+ROLES = [role.value for role in AccessRole]
+
+_repository_option = click.option(
+    "--repository", default="", metavar="OWNER/NAME", help="Only there; by default everywhere."
+)
+_provider_option = click.option(
+    "--provider", default=LOCAL, show_default=True, help="Who vouches for the person: local, or an issuer's address."
+)
+
+
+@click.group(cls=NearestGroup)
+def people() -> None:
+    """Say who may do what, and let people sign in."""
+
+
+@people.command("list")
+@stack_dir_option
+@json_option
+def list_people(*, stack_dir: Path, as_json: bool) -> int:
+    """List everybody with their roles."""
+    with opened(stack_dir) as (_, store):
+        names = {each.id: each.full_name for each in store.repositories()}
+        found = [(person, store.grants(person.id)) for person in store.people()]
+    plain = [
+        {
+            "id": person.id,
+            "login": person.login,
+            "provider": person.provider,
+            "grants": [
+                {"repository": names.get(each.repository_id, ""), "role": each.role.value, "by": each.by}
+                for each in grants
+            ],
+            "disabled_at": person.disabled_at.isoformat() if person.disabled_at else None,
+        }
+        for person, grants in found
+    ]
+    if as_json:
+        print_json({"ok": True, "people": plain})
+    elif found:
+        rows = [
+            (
+                person.login,
+                person.provider,
+                "may not sign in"
+                if person.disabled_at
+                else ", ".join(_say(each.role, names.get(each.repository_id, "")) for each in grants) or "nothing",
+            )
+            for person, grants in found
+        ]
+        click.echo(table(("LOGIN", "BY", "MAY"), rows))
+    else:
+        click.echo("Nobody has signed in yet: `launchpin status` prints a link.")
+    return ExitCode.OK
+
+
+@people.command()
+@click.argument("login")
+@click.argument("role", type=click.Choice(ROLES))
+@_repository_option
+@_provider_option
+@stack_dir_option
+@json_option
+def grant(login: str, role: str, *, repository: str, provider: str, stack_dir: Path, as_json: bool) -> int:
+    """Give LOGIN a role: viewer, runner, approver or admin, each of which may more than the one before."""
+    check_login(login)
+    with opened(stack_dir) as (_, store):
+        place = _place(store, repository)
+        person = store.ensure_person(provider, login)
+        store.grant(person.id, AccessRole(role), repository_id=place, actor=_actor())
+    return _done(f"{login} is {_say(AccessRole(role), repository)}", as_json=as_json, login=login, role=role)
+
+
+@people.command()
+@click.argument("login")
+@_repository_option
+@_provider_option
+@stack_dir_option
+@json_option
+def revoke(login: str, *, repository: str, provider: str, stack_dir: Path, as_json: bool) -> int:
+    """Take the role of LOGIN away; tokens and sessions may no more from that moment on."""
+    with opened(stack_dir) as (_, store):
+        person = _find(store, login, provider=provider)
+        had = store.ungrant(person.id, repository_id=_place(store, repository), actor=_actor())
+    where = f"on {repository}" if repository else "everywhere"
+    text = f"{login} has no role {where} any more" if had else f"{login} had no role {where}"
+    return _done(text, as_json=as_json, login=login, had=had)
+
+
+@people.command()
+@click.argument("login")
+@_provider_option
+@stack_dir_option
+@json_option
+def disable(login: str, *, provider: str, stack_dir: Path, as_json: bool) -> int:
+    """End every session and token of LOGIN, for good."""
+    with opened(stack_dir) as (_, store):
+        person = _find(store, login, provider=provider)
+        if person.provider == LOCAL and person.login == this_user():
+            why = f"you own the folder of this stack, and `launchpin status` would let {login} in again"
+            raise RefusedError("OwnFolder", f"{why}: change who owns the folder")
+        store.disable_person(person.id, actor=_actor())
+    return _done(f"{login} may not sign in any more", as_json=as_json, login=login)
+
+
+@people.command()
+@click.argument("login")
+@stack_dir_option
+@json_option
+def link(login: str, *, stack_dir: Path, as_json: bool) -> int:
+    """Print a link that signs LOGIN in to the dashboard, once, within 15 minutes."""
+    with opened(stack_dir) as (layout, store):
+        require_up(layout)
+        person = _find(store, login, provider=LOCAL)
+        if person.disabled_at is not None:
+            raise RefusedError("PersonDisabled", f"{login} was disabled on {person.disabled_at:%Y-%m-%d}")
+        url = _link(layout, login)
+    if as_json:
+        print_json({"ok": True, "login": login, "url": url, "seconds": LINK_SECONDS})
+    else:
+        click.echo(url)
+    return ExitCode.OK
+
+
+def as_owner(store: "SqlStore") -> Person:
+    """Return whoever types here, as the admin that the owner of the folder is."""
+    person = store.ensure_person(LOCAL, this_user())
+    store.grant(person.id, AccessRole.ADMIN, repository_id=EVERYWHERE, actor=Actor(type="service", login="launchpin"))
+    return person
+
+
+def number_of(repository: str, known: Mapping[str, int]) -> int:
+    """Return a repository's numeric id.
+
+    Raises:
+        NotFoundError: as `fail_unknown`.
+    """
+    if repository not in known:
+        fail_unknown("repository", repository, sorted(known))
+    return known[repository]
+
+
+def _place(store: "SqlStore", repository: str) -> int:
+    if not repository:
+        return EVERYWHERE
+    return number_of(repository, {each.full_name: each.id for each in store.repositories()})
+
+
+def _find(store: "SqlStore", login: str, *, provider: str) -> Person:
+    for person in store.people():
+        if (person.provider, person.login) == (provider, login):
+            return person
+    how = f"`launchpin people grant {login} viewer` lets them in"
+    raise NotFoundError("UnknownPerson", f"nobody of {provider} is called {login!r} here: {how}")
+
+
+def _link(layout: Layout, login: str) -> str:
+    return layout.url("web") + mint_link(layout.dir / "logins", login=login)
+
+
+def _actor() -> Actor:
+    return Actor(type="user", login=this_user(), auth_method="folder")
+
+
+def _say(role: AccessRole, repository: str) -> str:
+    article = "an" if role.value[0] in "aeiou" else "a"
+    return f"{article} {role}" + (f" on {repository}" if repository else " everywhere")
+
+
+def _done(text: str, *, as_json: bool, **told: object) -> int:
+    if as_json:
+        print_json({"ok": True, **told})
+    else:
+        click.echo(text)
+    return ExitCode.OK

@@ -1,0 +1,49 @@
+"""Lists that are read page by page: newest first, from a place on, of what somebody may look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from gitops.records import Hold, Record
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page ended: the time and id of its last record."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which records, and how many.
+
+    Args:
+        limit: at most so many.
+        after: begin after this place, with the newest by default.
+        repositories: numeric ids; None for all. Kinds without one, deliveries and commands, are shown with None only.
+        filters: values that columns must have, by their names: `model`, `phase`, `repository`, `endpoint`, `actor`.
+    """
+
+    limit: int
+    after: Place | None = None
+    repositories: frozenset[int] | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pages(Protocol):
+    """What lists are read from."""
+
+    def page(self, kind: str, wanted: Wanted) -> Sequence[Record]:
+        """Return a page of the records of a kind; deliveries without their bodies.
+
+        Raises:
+            InputError: `record_kind` when there is no such kind, `filter` when it has no such column.
+        """
+        ...
+
+    def past_holds(self, wanted: Wanted) -> Sequence[Hold]:
+        """Return a page of holds, lifted ones too."""
+        ...

@@ -1,0 +1,131 @@
+"""`launchpin people` and `launchpin token`: who may do what, as whoever owns the stack's folder says."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gitops.access import AccessRole
+from gitops.logins import this_user, use_link
+from gitops.store import check_audit_joins
+from gitops.writes import SaveRepository
+from tests.support.cli import Stack, make_stack
+from tests.support.store import make_repository, write
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with make_stack(tmp_path) as stack:
+        write(stack.store, SaveRepository(make_repository(id=7, full_name="acme/iris")))
+        yield stack
+
+
+def test_a_token_is_shown_once_and_opens_what_it_says(stack: Stack) -> None:
+    made = stack.launchpin("token", "create", "nightly", "--role", "runner", "--repository", "acme/iris", "--days", "7")
+    assert made.code == 0, made.both
+    text = made.out.strip()
+    assert "shown this once" in made.err
+    access = stack.store.token_access(text)
+    assert access is not None
+    assert (access.person.login, access.role_on(7), access.role_on(8)) == (this_user(), AccessRole.RUNNER, None)
+    listed = stack.launchpin("token", "list")
+    assert text not in listed.both
+    assert access.token_id in listed.out
+    assert "in 6 d" in listed.out or "in 7 d" in listed.out
+    assert check_audit_joins(stack.store) == []
+
+
+def test_a_token_that_was_revoked_opens_nothing(stack: Stack) -> None:
+    made = stack.launchpin("token", "create", "nightly", "--json").json
+    assert stack.launchpin("token", "revoke", made["id"]).out == f"{made['id']} is ended\n"
+    assert stack.launchpin("token", "revoke", made["id"]).out == f"{made['id']} was ended before\n"
+    assert stack.store.token_access(made["text"]) is None
+    (listed,) = stack.launchpin("token", "list", "--json").json["tokens"]
+    assert listed["revoked_at"] is not None
+    assert "ended" in stack.launchpin("token", "list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("token", "create", "a\tb"), "1 to 100 characters"),
+        (("token", "create", "ci", "--days", "0"), "1<=x<=365"),
+        (("token", "create", "ci", "--role", "king"), "'king' is not one of"),
+        (("token", "create", "ci", "--repository", "acme/iri"), "did you mean acme/iris?"),
+        (("token", "create", "ci", "--for", "mona"), "launchpin people grant mona viewer"),
+        (("token", "create", "ci", "--for", "-x"), "is no login"),
+        (("token", "revoke", "k-none"), "launchpin token list"),
+        (("token", "rewoke", "x"), "did you mean revoke?"),
+        (("people", "grant", "mona lisa", "viewer"), "is no login"),
+        (("people", "grant", "mona", "boss"), "'boss' is not one of"),
+        (("people", "grant", "mona", "viewer", "--repository", "acme/x"), "acme/iris"),
+        (("people", "revoke", "mona"), "nobody of local is called 'mona'"),
+        (("people", "disable", "mona"), "nobody of local is called 'mona'"),
+        (("people", "link", "mona"), "nobody of local is called 'mona'"),
+    ],
+)
+def test_what_cannot_be_done_says_what_is_wrong_and_changes_nothing(
+    stack: Stack, arguments: tuple[str, ...], words: str
+) -> None:
+    stack.set_up()
+    before = stack.store.audit_size()
+    result = stack.launchpin(*arguments)
+    assert result.code != 0
+    assert words in result.err
+    assert stack.store.tokens() == []
+    assert stack.store.audit_size() == before
+
+
+def test_a_person_has_the_roles_that_were_given_and_not_taken(stack: Stack) -> None:
+    assert stack.launchpin("people", "list").out.startswith("Nobody has signed in yet")
+    for role in ("viewer", "approver"):
+        assert stack.launchpin("people", "grant", "mona", role, "--repository", "acme/iris").code == 0
+    assert stack.launchpin("people", "grant", "mona", "viewer").out == "mona is a viewer everywhere\n"
+    (mona,) = stack.launchpin("people", "list", "--json").json["people"]
+    assert [(each["repository"], each["role"]) for each in mona["grants"]] == [
+        ("", "viewer"),
+        ("acme/iris", "approver"),
+    ]
+    assert "a viewer everywhere, an approver on acme/iris" in stack.launchpin("people", "list").out
+    assert stack.launchpin("people", "revoke", "mona").out == "mona has no role everywhere any more\n"
+    assert stack.launchpin("people", "revoke", "mona").out == "mona had no role everywhere\n"
+    told = [(row.entry.kind, row.entry.actor.login) for row in stack.store.audit_recent(4)]
+    assert told == [("grant.taken", this_user()), *[("grant.given", this_user())] * 3]
+
+
+def test_a_token_for_somebody_else_may_what_they_may(stack: Stack) -> None:
+    stack.launchpin("people", "grant", "robot", "viewer")
+    text = stack.launchpin("token", "create", "ci", "--role", "admin", "--for", "robot").out.strip()
+    access = stack.store.token_access(text)
+    assert access is not None
+    assert access.role_on(7) is AccessRole.VIEWER
+    assert stack.launchpin("people", "disable", "robot").code == 0
+    assert stack.store.token_access(text) is None
+    assert "may not sign in" in stack.launchpin("people", "list").out
+
+
+def test_a_link_signs_in_the_person_that_it_names_with_no_more_than_they_have(stack: Stack) -> None:
+    stack.set_up()
+    stack.launchpin("people", "grant", "mona", "viewer")
+    url = stack.launchpin("people", "link", "mona").out.strip()
+    secret = url.partition("/_login/")[2].partition("?")[0]
+    link = use_link(stack.layout.dir / "logins", secret)
+    assert link is not None
+    assert (link.login, link.role) == ("mona", "")
+    stack.launchpin("people", "disable", "mona")
+    assert "was disabled" in stack.launchpin("people", "link", "mona").err
+
+
+def test_the_owner_of_the_folder_cannot_be_shut_out_of_it(stack: Stack) -> None:
+    stack.launchpin("token", "create", "ci")
+    result = stack.launchpin("people", "disable", this_user())
+    assert (result.code, "owns the folder" in result.err) == (1, True)
+
+
+def test_a_token_ends_by_itself(stack: Stack) -> None:
+    made = stack.launchpin("token", "create", "short", "--days", "1", "--json").json
+    (token,) = stack.store.tokens()
+    assert token.created_at is not None
+    assert timedelta(hours=23) < token.expires_at - token.created_at <= timedelta(days=1)
+    assert made["expires_at"] == token.expires_at.isoformat()

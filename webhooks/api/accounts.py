@@ -1,0 +1,128 @@
+"""Who asks, and the tokens and grants: read by everybody for themselves, changed by an admin."""
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from gitops.access import (
+    EVERYWHERE,
+    AccessRole,
+    Token,
+    check_token_name,
+    digest_secret,
+    mint_token_text,
+)
+from gitops.errors import InputError, NotFoundError
+from gitops.identifiers import new_id
+from gitops.records import Frozen
+from webhooks.api import shapes, showing
+from webhooks.api.reading import missing, store_of
+from webhooks.askers import asker_of
+from webhooks.problems import ProblemError
+
+router = APIRouter(prefix="/api/v1")
+
+LONGEST = 365
+"""Days that a token may live: one that is forgotten ends by itself."""
+
+
+@router.get("/me")
+def me(request: Request) -> shapes.Me:
+    """Say who asks, and what they may do."""
+    access = asker_of(request).access
+    names = {each.id: each.full_name for each in store_of(request).repositories()}
+    places = sorted({place for place in {*access.roles, *access.kept_to} if access.role_on(place) is not None})
+    return shapes.Me(
+        login=access.person.login,
+        name=access.person.name,
+        provider=access.person.provider,
+        method=access.method,
+        token_id=access.token_id,
+        most=access.most,
+        grants=tuple(
+            shapes.Grant(
+                repository="" if place == EVERYWHERE else names.get(place, str(place)),
+                role=access.role_on(place) or AccessRole.VIEWER,
+            )
+            for place in places
+        ),
+    )
+
+
+@router.get("/tokens")
+def tokens(request: Request) -> tuple[shapes.Token, ...]:
+    """List your tokens; an admin sees everybody's."""
+    store, access = store_of(request), asker_of(request).access
+    names = {each.id: each.full_name for each in store.repositories()}
+    logins = {each.id: each.login for each in store.people()}
+    mine = None if access.may(AccessRole.ADMIN) else access.person.id
+    return tuple(
+        showing.token(each, login=logins.get(each.person_id, ""), names=names) for each in store.tokens(person_id=mine)
+    )
+
+
+class WantedToken(Frozen):
+    """A token to make.
+
+    Args:
+        name: what it is for, in your words.
+        role: the most it may do; it never may more than you.
+        repositories: OWNER/NAME of those it is kept to; empty for all that you may see.
+        days: until it ends.
+    """
+
+    name: str
+    role: AccessRole
+    repositories: tuple[str, ...] = ()
+    days: Annotated[int, Field(ge=1, le=LONGEST)] = 30
+
+
+@router.post("/tokens", status_code=HTTPStatus.CREATED)
+def make_token(request: Request, wanted: WantedToken, response: Response) -> shapes.NewToken:
+    """Make a token of yours; its text is shown this once."""
+    store, asker = store_of(request), asker_of(request)
+    access = asker.access
+    try:
+        name = check_token_name(wanted.name)
+    except InputError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.message, field=error.field) from error
+    known = {each.full_name: each.id for each in store.repositories() if access.may(AccessRole.VIEWER, each.id)}
+    strange = [each for each in wanted.repositories if each not in known]
+    if strange:
+        detail = f"There is no repository {strange[0]!r} here, or none that you may see."
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "repository", detail, field="repositories")
+    if not access.may_anywhere(wanted.role):
+        detail = f"You have the role {wanted.role} nowhere: ask for less."
+        raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail, field="role")
+    token_id = new_id("k")
+    text = mint_token_text(token_id)
+    token = Token(
+        id=token_id,
+        person_id=access.person.id,
+        name=name,
+        secret_sha256=digest_secret(text),
+        role=wanted.role,
+        repositories=tuple(known[each] for each in wanted.repositories),
+        expires_at=store.now() + timedelta(days=wanted.days),
+    )
+    kept = store.save_token(token, actor=asker.actor)
+    names = {number: name for name, number in known.items()}
+    shown = showing.token(kept, login=access.person.login, names=names)
+    response.headers["Cache-Control"] = "no-store"
+    return shapes.NewToken(**shown.model_dump(), text=text)
+
+
+@router.delete("/tokens/{token_id}", status_code=HTTPStatus.NO_CONTENT)
+def revoke_token(request: Request, token_id: Annotated[str, Path(pattern=r"^k-[a-z0-9]{1,40}$")]) -> None:
+    """End a token of yours; an admin ends anybody's. Once is enough, twice does no harm."""
+    store, asker = store_of(request), asker_of(request)
+    mine = None if asker.access.may(AccessRole.ADMIN) else asker.access.person.id
+    if token_id not in {each.id for each in store.tokens(person_id=mine)}:
+        missing("token")
+    try:
+        store.revoke_token(token_id, actor=asker.actor)
+    except NotFoundError:
+        missing("token")

@@ -1,0 +1,274 @@
+"""What the API's answers hold. A field may be added; one that is there keeps its meaning as long as `v1` is served."""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import JsonValue
+
+from gitops.access import AccessRole
+from gitops.records import Frozen
+
+T = TypeVar("T")
+
+
+class Cause(Frozen):
+    """What made a record come into being: `delivery`, `poll`, `command`, and so on, its id, and who was behind it."""
+
+    kind: str
+    id: str
+    actor: str
+
+
+class Story(Frozen):
+    """What trainings, promotions, rollouts and commands have in common.
+
+    Args:
+        phase: `Pending`, `Running`, or how it ended.
+        step: the step it is at.
+        reason: one of the documented reasons, empty where there is nothing to say.
+        message: one sentence for people.
+        revision: rises with every recorded change; the answer's ETag is made of it.
+    """
+
+    id: str
+    phase: str
+    step: str
+    reason: str
+    message: str
+    revision: int
+    cause: Cause
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class Gate(Frozen):
+    """One gate as it was judged; numbers are decimal strings."""
+
+    metric: str
+    operator: str
+    threshold: str
+    value: str
+    baseline_version: str
+    baseline: str
+    outcome: str
+    reason: str
+    message: str
+
+
+class Training(Story):
+    """A commit on its way to a judged, registered version."""
+
+    repository: str
+    ref: str
+    commit: str
+    config_path: str
+    model: str
+    attempt: int
+    run_id: str | None
+    verdict: str | None
+    gates: tuple[Gate, ...]
+    metrics: dict[str, str]
+    parameters: dict[str, str]
+    version: str | None
+    seconds: float | None
+    log_tail: tuple[str, ...]
+
+
+class Promotion(Story):
+    """A version on its way to a merged pin."""
+
+    repository: str
+    environment: str
+    path: str
+    model: str
+    version: str
+    merge: str
+    training_id: str
+    pull_number: int | None
+    pull_url: str | None
+    plan_digest: str | None
+    merged_by: str | None
+    merge_commit: str | None
+
+
+class Rollout(Story):
+    """A pin on its way to an endpoint in service, or a rollback on its way to Git."""
+
+    repository: str
+    environment: str
+    path: str
+    endpoint: str
+    target: str
+    model: str
+    version: str
+    commit: str
+    direction: str
+    from_version: str
+    previous_version: str | None
+    serving: str | None
+    failure: str | None
+    failure_message: str | None
+    write_back_url: str | None
+
+
+class Endpoint(Frozen):
+    """An environment: what Git pins, what serves, and how it does.
+
+    Args:
+        id: `REPOSITORY:PATH`, which every verb takes where it takes an endpoint's name.
+        holds: ids of the open holds.
+    """
+
+    id: str
+    endpoint: str
+    repository: str
+    path: str
+    environment: str
+    is_champion: bool
+    target: str
+    model: str
+    pinned: str
+    pin_commit: str
+    serving: str
+    serving_since: datetime | None
+    url: str
+    sync: str
+    sync_reason: str
+    health: str
+    message: str
+    holds: tuple[str, ...]
+
+
+class Version(Frozen):
+    """A registered version with our verdict."""
+
+    model: str
+    version: str
+    verdict: str
+    metrics: dict[str, str]
+    gates: tuple[Gate, ...]
+    repository: str
+    commit: str
+    training_id: str
+    run_id: str
+    manifest_sha256: str
+    quarantined: bool
+    created_at: datetime | None
+
+
+class Hold(Frozen):
+    """Automation proposes there, but neither merges nor rolls out."""
+
+    id: str
+    repository_id: int
+    path: str
+    environment: str
+    model: str
+    reason: str
+    message: str
+    author: str
+    rollout_id: str
+    created_at: datetime | None
+    lifted_at: datetime | None
+    lifted_by: str
+
+
+class Repository(Frozen):
+    """A connected repository."""
+
+    id: int
+    full_name: str
+    role: str
+    default_branch: str
+    html_url: str
+
+
+class Delivery(Frozen):
+    """What became of a delivery; `outcome` is empty until a worker has read it."""
+
+    id: str
+    event: str
+    body_sha256: str
+    received_at: str
+    phase: str
+    outcome: str
+    reason: str
+    detail: str
+    woke: tuple[str, ...]
+
+
+class Command(Story):
+    """Something that was asked for."""
+
+    verb: str
+    arguments: dict[str, str]
+    result: dict[str, JsonValue]
+
+
+class Page(Frozen, Generic[T]):
+    """A part of a list, newest first.
+
+    Args:
+        next: where the following part begins, for `cursor`; empty at the end.
+    """
+
+    items: tuple[T, ...]
+    next: str
+
+
+class Grant(Frozen):
+    """A role; `repository` is empty where it is held on everything."""
+
+    repository: str
+    role: AccessRole
+
+
+class Me(Frozen):
+    """Who asks, as far as the API knows them."""
+
+    login: str
+    name: str
+    provider: str
+    method: str
+    token_id: str
+    most: AccessRole
+    grants: tuple[Grant, ...]
+
+
+class Token(Frozen):
+    """A token, without its secret."""
+
+    id: str
+    name: str
+    login: str
+    role: AccessRole
+    repositories: tuple[str, ...]
+    created_at: datetime | None
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+class NewToken(Token):
+    """A token that was just made, with the text that is shown this once."""
+
+    text: str
+
+
+class Serving(Frozen):
+    """What served on an endpoint at a time, as the audit trail proves it."""
+
+    known: bool
+    message: str
+    endpoint: str
+    time: datetime
+    model: str
+    version: str
+    since: datetime | None
+    environment: str
+    repository: str
+    commit: str
+    training_id: str
+    verdict: str
+    gates: tuple[str, ...]
+    approved_by: str
+    merge_commit: str
