@@ -14,9 +14,9 @@ from gitops.audit.history import Tenure, known_names, tenures
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.trail import entries_of
-from gitops.cli.words import cut, short
 from gitops.errors import NotFoundError
 from gitops.trainers.redaction import show_controls
+from gitops.words import cut, short
 
 _HEAD = ("ENDPOINT", "VERSION", "FROM (UTC)", "TO", "COMMIT", "MERGED BY")
 _NAME, _LOGIN, _TEXT = 24, 16, 74

@@ -16,11 +16,11 @@ from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.pulls import Check, ForgeOfPerson, Pull, connect
 from gitops.cli.show import print_json, table
-from gitops.cli.words import age, cut
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.records import Role
 from gitops.trainers.redaction import show_controls
+from gitops.words import age, cut
 
 _TITLE, _REPOSITORY = 36, 24
 

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import httpx
 
-from gitops.cli.words import short
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError, RetryError, UnknownOutcomeError
+from gitops.words import short
 
 _PATIENCE = 30.0
 _PAGE = 100

@@ -10,10 +10,10 @@ from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
 from gitops.cli.trainings import recent_trainings
-from gitops.cli.words import age, cut, number, short
 from gitops.ports import Store
 from gitops.records import Delivery, Training
 from gitops.trainers.redaction import show_controls
+from gitops.words import age, cut, number, short
 
 _TEXT = 74
 _METRICS = 6

@@ -11,7 +11,6 @@ from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.up import mint_links
-from gitops.cli.words import age, cut, until
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
@@ -19,6 +18,7 @@ from gitops.errors import NotFoundError
 from gitops.ports import JobView, Store
 from gitops.records import Environment, Health, Hold, Repository, Training
 from gitops.trainers.redaction import show_controls
+from gitops.words import age, cut, until
 
 _OF_PEOPLE = {"training", "promotion", "rollout", "command"}
 _NAME, _TEXT = 26, 72

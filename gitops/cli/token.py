@@ -14,10 +14,10 @@ from gitops.cli.groups import NearestGroup
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.people import ROLES, as_owner, number_of
 from gitops.cli.show import print_json, table
-from gitops.cli.words import until
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.logins import this_user
+from gitops.words import until
 
 LONGEST = 365
 

@@ -8,6 +8,7 @@ VERBS = {
     "init": ("gitops.cli.init:init", "Write a model or deploy repository, or what yours is missing."),
     "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
     "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
+    "explain": ("gitops.cli.explain:explain", "Explain one thing on one screen, or what needs somebody."),
     "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
     "history": ("gitops.cli.history:history", "Show which version served where, from when to when."),
     "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),

@@ -53,7 +53,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 def routes_of(routes: Iterable[Any]) -> set[tuple[str, str]]:
     """Return every method and path, of included routers too."""
-    found = set()
+    found: set[tuple[str, str]] = set()
     for route in routes:
         inner = getattr(route, "original_router", None)
         found |= routes_of(inner.routes) if inner else {(method, route.path) for method in route.methods}

@@ -11,10 +11,10 @@ import httpx
 from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.demo.terminal import enter_pressed
-from gitops.cli.words import cut
 from gitops.embedded.stack.logins import mint_forge_link
 from gitops.records import Environment, Promotion, Rollout, Training
 from gitops.steps import Phase
+from gitops.words import cut
 
 MODEL = "iris"
 REPOSITORY = "acme/iris"

@@ -1,0 +1,190 @@
+"""What needs somebody's attention, of everything: one line for each thing, the worst first. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from gitops.explaining.answers import answer_to
+from gitops.explaining.endpoint import Place, drift, label
+from gitops.explaining.explanation import Hint, Reading, Who, quote
+from gitops.explaining.following import job_follows, kind_of, waits
+from gitops.ports import JobView
+from gitops.records import Health, Promotion, Sync, Training
+from gitops.steps import Phase
+from gitops.words import age
+
+_TROUBLED = frozenset({"stalled", "retrying"})
+_STORIES = frozenset({"training", "promotion", "rollout"})
+# What ended a story because it was meant to: somebody was told, and nobody is needed.
+_AS_INTENDED = frozenset({"GateRefused", "PullRequestClosed", "Cancelled"})
+
+
+class Rank(IntEnum):
+    """How bad it is; the lower, the sooner somebody should look."""
+
+    BROKEN = 0
+    HELD = 1
+    DRIFTS = 2
+    STUCK = 3
+    FAILED = 4
+    ASKS = 5
+    RETRIES = 6
+
+
+@dataclass(frozen=True)
+class PartTrouble:
+    """A part of the stack that is not as it should be."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What was read of everything.
+
+    Args:
+        places: every environment; of those at rest the record alone.
+        trainings: the newest of each model.
+        names: what a job's subject is called, by kind and subject, where people know another name.
+    """
+
+    places: Sequence[Place] = ()
+    trainings: Sequence[Training] = ()
+    names: Mapping[tuple[str, str], str] | None = None
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing that somebody may have to look at.
+
+    Args:
+        name: what it is about, as `launchpin explain` takes it; empty for a part of the stack or a recurring job.
+        text: one sentence.
+        who: who has to act.
+    """
+
+    rank: Rank
+    name: str
+    text: str
+    reason: str = ""
+    who: Who = Who.OPERATOR
+    hint: Hint | None = None
+
+
+def find_concerns(fleet: Fleet, parts: Sequence[PartTrouble], reading: Reading) -> tuple[Concern, ...]:
+    """Return everything that needs attention, the worst first."""
+    found = [*_of_parts(parts), *_of_places(fleet, reading), *_of_trainings(fleet), *_of_jobs(fleet, reading)]
+    return tuple(sorted(found, key=lambda one: (one.rank, one.name, one.text)))
+
+
+def summarize(concerns: Sequence[Concern], fleet: Fleet, reading: Reading) -> str:
+    """Return the whole in one line."""
+    if not reading.is_up:
+        return "The stack is down: nothing goes on. What follows is as it was last seen."
+    people = sum(1 for one in concerns if one.who.is_person)
+    asks = sum(1 for one in concerns if one.rank is Rank.ASKS)
+    others = len(concerns) - people
+    alone = "1 thing goes on by itself" if others == 1 else f"{others} things go on by themselves"
+    if people > asks:
+        needs = "1 thing needs somebody" if people == 1 else f"{people} things need somebody"
+    elif asks:
+        needs = f"Nothing is wrong; {'1 pull request waits' if asks == 1 else f'{asks} pull requests wait'} for a merge"
+    else:
+        return f"Nothing needs anybody: {alone}." if others else _well(fleet)
+    return f"{needs}; {alone}." if others else f"{needs}."
+
+
+def _well(fleet: Fleet) -> str:
+    serving = sum(1 for place in fleet.places if place.serving)
+    if not serving:
+        return "Nothing is wrong. Nothing serves yet."
+    return f"Nothing is wrong: {'1 endpoint serves' if serving == 1 else f'{serving} endpoints serve'} what Git pins."
+
+
+def _of_parts(parts: Iterable[PartTrouble]) -> Iterator[Concern]:
+    for part in parts:
+        hint = Hint(f"launchpin logs {part.name}", "why")
+        yield Concern(Rank.BROKEN, "", f"part {part.name} is {part.state.lower()}", part.state, hint=hint)
+
+
+def _of_places(fleet: Fleet, reading: Reading) -> Iterator[Concern]:
+    for place in fleet.places:
+        state = _of_state(place, reading)
+        if state is not None:
+            yield state
+        for promotion in place.proposals:
+            if concern := _of_proposal(promotion, place, reading):
+                yield concern
+
+
+def _of_state(place: Place, reading: Reading) -> Concern | None:
+    """Return what is wrong with an endpoint itself, the worst of it."""
+    one, hint = place.environment, Hint(f"launchpin explain {quote(place.name)}", "all of it")
+    if one.health is Health.DEGRADED:
+        text = f"degraded, {label(place.serving)} serves: {one.message or one.sync_reason}".rstrip(": ")
+        return Concern(Rank.BROKEN, place.name, text, one.sync_reason, Who.OPERATOR, hint)
+    if place.holds:
+        hold = place.holds[0]
+        text = f"held by {hold.author} for {age(hold.created_at, reading.now)}: {hold.message}"
+        return Concern(Rank.HELD, place.name, text, hold.reason, Who.OPERATOR, hint)
+    moving = place.moving
+    if moving is not None:
+        told = waits(moving, f"{label(moving.version)} waits", reading)
+        who = told.who if told is not None and told.who is not None else Who.ITSELF
+        is_stuck = told is not None and who.is_person
+        job = reading.job("rollout", moving.id)
+        if told is None or not (is_stuck or (job is not None and job.state in _TROUBLED)):
+            return None
+        return Concern(Rank.STUCK if is_stuck else Rank.RETRIES, place.name, told.text, told.reason, who, hint)
+    if one.sync is not Sync.OUT_OF_SYNC:
+        return None
+    text = f"out of sync: {drift(place)}. {one.message}".rstrip(". ")
+    return Concern(Rank.DRIFTS, place.name, text, one.sync_reason, answer_to(one.sync_reason).who, hint)
+
+
+def _of_proposal(promotion: Promotion, place: Place, reading: Reading) -> Concern | None:
+    """Return what a promotion waits for, unless that is the endpoint's own trouble or no trouble at all."""
+    told = waits(promotion, f"{label(promotion.version)} for {place.name}", reading)
+    if told is None or told.who is None or told.reason == "Held":
+        return None
+    number = promotion.facts.number
+    name = f"{promotion.repository}#{number}" if number else place.name
+    job = reading.job("promotion", promotion.id)
+    hint = Hint(f"launchpin explain {quote(name)}", "all of it")
+    if told.reason == "AwaitingMerge":
+        return Concern(Rank.ASKS, name, told.text, told.reason, told.who, hint)
+    if told.who.is_person:
+        return Concern(Rank.STUCK, name, told.text, told.reason, told.who, hint)
+    is_retried = job is not None and job.state in _TROUBLED
+    return Concern(Rank.RETRIES, name, told.text, told.reason, told.who, hint) if is_retried else None
+
+
+def _of_trainings(fleet: Fleet) -> Iterator[Concern]:
+    """Give the newest training of each model where it came to nothing and somebody must mend something."""
+    for one in fleet.trainings:
+        if one.phase not in {Phase.REFUSED, Phase.ERRORED} or one.reason in _AS_INTENDED:
+            continue
+        why = ": ".join(part for part in (one.reason, one.message) if part)
+        text = f"the newest training of {one.model} came to nothing: {why}"
+        hint = Hint(f"launchpin explain {one.id}", "all of it")
+        yield Concern(Rank.FAILED, one.id, text, one.reason, answer_to(one.reason).who, hint)
+
+
+def _of_jobs(fleet: Fleet, reading: Reading) -> Iterator[Concern]:
+    """Give the jobs in trouble that nothing above tells about."""
+    told = {(kind_of(one), one.id) for place in fleet.places for one in place.rollouts}
+    told |= {(kind_of(one), one.id) for place in fleet.places for one in place.promotions}
+    for thing, job in reading.jobs.items():
+        if job.state in _TROUBLED and thing not in told:
+            yield _of_job(job, (fleet.names or {}).get(thing, job.subject), reading)
+
+
+def _of_job(job: JobView, name: str, reading: Reading) -> Concern:
+    is_story = job.kind in _STORIES
+    told = job_follows(job, "" if is_story else name, reading)
+    hint = Hint(f"launchpin explain {job.subject}", "all of it") if is_story else None
+    look = answer_to(told.reason).look
+    rank = Rank.STUCK if job.state == "stalled" else Rank.RETRIES
+    shown = hint or (Hint(look, "why") if look else None)
+    return Concern(rank, job.subject if is_story else "", told.text, told.reason, told.who or Who.OPERATOR, shown)

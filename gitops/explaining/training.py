@@ -1,0 +1,172 @@
+"""A training explained: where it stands or why it failed, what came of its version, and what follows. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitops.explaining.answers import answer_to, split_reason
+from gitops.explaining.endpoint import failed_training, label
+from gitops.explaining.explanation import Explanation, Hint, Reading, Statement, Who, choose_hints, collect_parts
+from gitops.explaining.following import DOING, STOPPED, doing, follows, waits
+from gitops.records import Environment, Promotion, Training
+from gitops.steps import Phase
+from gitops.words import age, number, short
+
+_METRICS = 6
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training with what came of it.
+
+    Args:
+        promotions: of its version, newest first.
+        environments: those of its model.
+    """
+
+    training: Training
+    promotions: tuple[Promotion, ...] = ()
+    environments: tuple[Environment, ...] = ()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it came to nothing."""
+        return self.training.phase in {Phase.REFUSED, Phase.ERRORED}
+
+    @property
+    def serves_on(self) -> tuple[Environment, ...]:
+        """The environments where its version serves."""
+        version = self.training.facts.version
+        return tuple(one for one in self.environments if version and one.serving == version)
+
+
+def explain_training(trained: Trained, reading: Reading) -> Explanation:
+    """Explain a training."""
+    training = trained.training
+    return Explanation(
+        kind="training",
+        name=training.id,
+        now=reading.now,
+        headline=_headline(trained),
+        parts=collect_parts(
+            serving=_serving_part(trained, reading),
+            failed=(failed_training(training),) if trained.is_broken else (),
+            git=_git_part(trained, reading),
+            waits=_waits_part(trained, reading),
+            next=_next_part(trained, reading),
+        ),
+        hints=_hints(trained, reading),
+    )
+
+
+def _headline(trained: Trained) -> str:
+    training = trained.training
+    what = f"training {training.id} of {training.model}"
+    if not training.phase.is_final:
+        reason, _ = split_reason(training.reason, training.message)
+        return f"{what} waits: {reason}." if reason else f"{what} is under way: {doing(training).now}."
+    if trained.is_broken:
+        return f"{what} came to nothing: {training.reason}."
+    where = ", ".join(one.endpoint or one.path for one in trained.serves_on)
+    return f"{what} is over: {label(training.facts.version)} serves {f'on {where}' if where else 'nowhere'}."
+
+
+def _serving_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
+    for one in trained.environments:
+        health = one.health if reading.is_up else "Unknown"
+        name = one.endpoint or one.path
+        whose = "" if one in trained.serves_on else ", of another training"
+        since = f", for {age(one.serving_since, reading.now)}" if one.serving_since else ""
+        if one.serving:
+            text = f"{name}: {label(one.serving)}{whose}, {health}{since}"
+            yield Statement(text, since=one.serving_since)
+
+
+def _git_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
+    training, facts = trained.training, trained.training.facts
+    by = f", by {training.cause.actor}" if training.cause.actor != "launchpin" else ""
+    began = f", {age(training.created_at, reading.now)} ago" if training.created_at else ""
+    yield Statement(f"{training.repository} at {short(training.commit)} on {training.branch}{by}{began}")
+    if facts.verdict and not trained.is_broken:
+        yield Statement(f"judged {facts.verdict}: {facts.sentence or ''}".rstrip(": "))
+    if facts.metrics:
+        shown = [f"{name} {number(value)}" for name, value in sorted(facts.metrics.items())[:_METRICS]]
+        yield Statement(", ".join(shown))
+    for promotion in trained.promotions:
+        yield Statement(told_promotion(promotion), promotion.id, promotion.reason)
+
+
+def told_promotion(promotion: Promotion) -> str:
+    """Return what became of a promotion, in a few words."""
+    facts = promotion.facts
+    pull = f"pull request {facts.number} in {promotion.repository}" if facts.number else f"promotion {promotion.id}"
+    where = f"{label(promotion.version)} to {promotion.environment}: {pull}"
+    if facts.merge_sha:
+        return f"{where}, merged by {facts.merged_by or 'somebody'} at {short(facts.merge_sha)}"
+    if promotion.phase.is_final:
+        ended = f"{where}, {promotion.phase.value.lower()}"
+        return ": ".join(part for part in (ended, promotion.message or promotion.reason) if part)
+    return f"{where}, open" if facts.number else f"{where}, not proposed yet"
+
+
+def _open_promotions(trained: Trained) -> list[Promotion]:
+    return [one for one in trained.promotions if not one.phase.is_final]
+
+
+def _waits_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
+    for record, title in _moving(trained):
+        if told := waits(record, title, reading):
+            yield told
+
+
+def _moving(trained: Trained) -> Iterator[tuple[Training | Promotion, str]]:
+    yield trained.training, f"training {trained.training.id}"
+    for promotion in _open_promotions(trained):
+        number = promotion.facts.number
+        yield promotion, f"pull request {number}" if number else f"promotion {promotion.id}"
+
+
+def _next_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
+    training = trained.training
+    if not reading.is_up:
+        yield Statement(STOPPED, who=Who.OPERATOR)
+    elif not training.phase.is_final or trained.is_broken:
+        yield follows(training, f"training {training.id}", reading)
+    elif not (still := _open_promotions(trained)):
+        yield Statement(training.message or "nothing: it is over")
+    else:
+        for promotion in still:
+            number = promotion.facts.number
+            title = f"pull request {number}" if number else f"promotion {promotion.id}"
+            yield follows(promotion, title, reading)
+
+
+def _hints(trained: Trained, reading: Reading) -> tuple[Hint, ...]:
+    training = trained.training
+    if not reading.is_up:
+        return (Hint("launchpin up", "starts the stack"),)
+    waiting = [one for one in _open_promotions(trained) if one.facts.number and one.reason == "AwaitingMerge"]
+    logs, look = f"launchpin logs {training.id}", _look(training)
+    return choose_hints(
+        Hint(look, "why") if look else None,
+        Hint(logs, "the whole log") if training.phase is Phase.ERRORED else None,
+        Hint(f"{logs} -f", "the script as it runs") if _is_training(training) else None,
+        *(pull_hints(waiting[0]) if waiting else ()),
+    )
+
+
+def _is_training(training: Training) -> bool:
+    return not training.phase.is_final and doing(training) is DOING["training", "train"]
+
+
+def _look(training: Training) -> str:
+    reason, _ = split_reason(training.reason, training.message)
+    return answer_to(reason).look
+
+
+def pull_hints(promotion: Promotion) -> tuple[Hint, ...]:
+    """Return what may be typed about a pull request that waits for a merge."""
+    at = f"{promotion.facts.number} --repo {promotion.repository}"
+    return (
+        Hint(f"launchpin pr show {at}", "what it changes"),
+        Hint(f"launchpin pr merge {at}", "rolls it out"),
+    )
