@@ -117,6 +117,18 @@ _TABLE = (
         ),
     ),
     Verb(
+        "promote",
+        "Propose a version for an environment by hand.",
+        Who.APPROVER,
+        (
+            _place("model", Kind.MODEL, "The model."),
+            _place("version", Kind.VERSION, "A version of it that passed its gates."),
+            Argument("to", Kind.ENDPOINT, "Where: an endpoint, or REPOSITORY:PATH.", is_required=True),
+            Argument("reason", Kind.TEXT, "Why, for the record and the pull request."),
+        ),
+        changes=True,
+    ),
+    Verb(
         "rollback",
         "Set an environment back to an earlier version.",
         Who.APPROVER,

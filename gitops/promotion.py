@@ -164,7 +164,14 @@ def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
         previous=now.pin.model_version,
         digest=promotion.facts.plan_digest or "",
         links=links,
+        reason=_reason(deps, promotion),
     )
+
+
+def _reason(deps: Deps, promotion: Promotion) -> str:
+    """Return what the person said who asked for a promotion by hand."""
+    command = deps.store.command(promotion.cause.id) if promotion.cause.kind == "command" else None
+    return command.arguments.get("reason", "") if command else ""
 
 
 def _find_commit(deps: Deps, repository: Repository, seen: Branch, now: Desired, promotion: Promotion) -> Commit | None:

@@ -93,6 +93,21 @@ class DeclineVersion:
 
 
 @dataclass(frozen=True)
+class ReconsiderVersion:
+    """Forget that a person closed the pull request of this version there: somebody asks for it by hand.
+
+    Args:
+        by: who asks.
+    """
+
+    repository_id: int
+    environment: str
+    model: str
+    version: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Wake:
     """Make a job ready now (and make it if it is not there).
 
@@ -134,6 +149,7 @@ Write = (
     | SetHold
     | LiftHold
     | DeclineVersion
+    | ReconsiderVersion
     | Wake
     | Audit
 )

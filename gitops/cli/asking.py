@@ -7,7 +7,7 @@ import getpass
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from gitops.embedded.stack.record import read_record
 from gitops.errors import NotFoundError, RetryError
 from gitops.identifiers import new_id
 from gitops.ports import Store
-from gitops.records import Cause, Command, Environment
+from gitops.records import Cause, Command
 from gitops.steps import Phase
 from gitops.trainers.redaction import show_controls
 
@@ -152,22 +152,38 @@ def show_outcome(command: Command, *, as_json: bool, more: Mapping[str, object] 
             return ExitCode.REFUSED
 
 
-def have_done(verb: str, arguments: Mapping[str, str], stack_dir: Path, *, timeout: float, as_json: bool) -> int:
-    """Have a verb done that is about an endpoint, wait for it, show how it ended and return the exit code.
+def have_done(
+    verb: str,
+    arguments: Mapping[str, str],
+    stack_dir: Path,
+    *,
+    timeout: float,
+    as_json: bool,
+    check: Callable[[Store], None] | None = None,
+) -> int:
+    """Have a verb done, wait for it, show how it ended and return the exit code.
 
     Args:
-        arguments: `endpoint` among them.
+        arguments: as `ask` has them.
+        timeout: seconds.
+        check: refuses what cannot be meant, before anything is written.
     """
     console = Console(sys.stderr if as_json else sys.stdout)
     with opened(stack_dir) as (layout, store):
-        _check_endpoint(store.environments(), arguments["endpoint"])
+        if check is not None:
+            check(store)
         require_up(layout)
         command = ask(store, verb, arguments, actor=login())
         return show_outcome(wait_for(store, command, console=console, timeout=timeout), as_json=as_json)
 
 
-def _check_endpoint(environments: Sequence[Environment], name: str) -> None:
-    """Refuse a name that is no endpoint's, with the nearest one that is; REPOSITORY:PATH names one, too."""
-    names = [one.endpoint for one in environments if one.endpoint]
-    if name not in names and name not in {f"{one.repository}:{one.path}" for one in environments}:
-        fail_unknown("endpoint", name, names)
+def known_endpoint(name: str) -> Callable[[Store], None]:
+    """Return the check that refuses a name that is no endpoint's, with the nearest that is; REPOSITORY:PATH is one."""
+
+    def check(store: Store) -> None:
+        environments = store.environments()
+        names = [one.endpoint for one in environments if one.endpoint]
+        if name not in names and name not in {f"{one.repository}:{one.path}" for one in environments}:
+            fail_unknown("endpoint", name, names)
+
+    return check

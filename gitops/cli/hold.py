@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gitops.cli.asking import have_done, timeout_option
+from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
 
 
@@ -17,7 +17,7 @@ from gitops.cli.main import json_option, stack_dir_option
 def hold(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Stop automation for ENDPOINT: versions are proposed, but neither merged nor rolled out."""
     arguments = {"endpoint": endpoint, "reason": reason}
-    return have_done("hold", arguments, stack_dir, timeout=timeout, as_json=as_json)
+    return have_done("hold", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(endpoint))
 
 
 @click.command()
@@ -29,4 +29,4 @@ def hold(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json
 def resume(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Lift every hold on ENDPOINT."""
     arguments = {"endpoint": endpoint, "reason": reason}
-    return have_done("resume", arguments, stack_dir, timeout=timeout, as_json=as_json)
+    return have_done("resume", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(endpoint))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gitops.commands.collecting import collect_what_may_go
 from gitops.commands.holds import hold, resume
+from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
 from gitops.commands.rollbacks import await_rollout, rollback
 from gitops.errors import RefusedError
@@ -35,6 +36,7 @@ class Deed:
 
 DEEDS: Mapping[str, Deed] = {
     "connect": Deed(connect),
+    "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),
     "resume": Deed(resume),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import Event, Subject
@@ -45,6 +45,7 @@ from gitops.writes import (
     MoveRef,
     OpenPromotion,
     OpenRollout,
+    ReconsiderVersion,
     SaveEnvironment,
     SaveRepository,
     SaveVersion,
@@ -255,6 +256,23 @@ def _decline_version(tx: Transaction, write: DeclineVersion, cause: Cause) -> No
     tx.record(event)
 
 
+def _reconsider_version(tx: Transaction, write: ReconsiderVersion, cause: Cause) -> None:
+    names = ("repository_id", "environment", "model", "version")
+    this = [declined.c[name] == getattr(write, name) for name in names]
+    gone = tx.connection.execute(delete(declined).where(*this).returning(declined.c.by)).first()
+    if gone is None:
+        return
+    subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
+    event = Event(
+        kind="promotion.reconsidered",
+        actor=named_actor(write.by),
+        cause=cause_of(cause),
+        subject=subject,
+        evidence=to_evidence({"declined_by": gone.by}),
+    )
+    tx.record(event)
+
+
 def _wake(tx: Transaction, write: Wake, _: Cause) -> None:
     wake_job(tx, write.kind, write.subject, queue=Queue.CONTROL, after=None, within=write.within)
 
@@ -297,6 +315,7 @@ _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     SetHold: _set_hold,
     LiftHold: _lift_hold,
     DeclineVersion: _decline_version,
+    ReconsiderVersion: _reconsider_version,
     Wake: _wake,
     Audit: _audit,
 }

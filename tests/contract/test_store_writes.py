@@ -14,6 +14,7 @@ from gitops.writes import (
     MoveRef,
     OpenPromotion,
     OpenRollout,
+    ReconsiderVersion,
     SaveEnvironment,
     SaveRepository,
     SaveVersion,
@@ -153,6 +154,22 @@ def test_declined_version_is_remembered_once(store: SqlStore) -> None:
     assert not store.is_declined(2, "production", "iris", "1")
     (entry,) = entries(store)
     assert (entry.kind, entry.actor.login, entry.subject.env) == ("promotion.declined", "mona", "staging")
+    assert check_audit_joins(store) == []
+
+
+def test_declined_version_is_reconsidered_once_with_who_had_declined_it(store: SqlStore) -> None:
+    again = ReconsiderVersion(2, "staging", "iris", "1", by="ada")
+    write(store, again)
+    write(store, DeclineVersion(2, "staging", "iris", "1", by="mona"))
+    write(store, DeclineVersion(2, "production", "iris", "1", by="mona"))
+    write(store, again)
+    write(store, again)
+    assert not store.is_declined(2, "staging", "iris", "1")
+    assert store.is_declined(2, "production", "iris", "1")
+    *_, entry = entries(store)
+    assert (entry.kind, entry.actor.login, entry.subject.env) == ("promotion.reconsidered", "ada", "staging")
+    assert entry.evidence == {"declined_by": "mona"}
+    assert kinds(store).count("promotion.reconsidered") == 1
     assert check_audit_joins(store) == []
 
 
