@@ -117,6 +117,25 @@ _TABLE = (
         ),
     ),
     Verb(
+        "train",
+        "Train the head of a branch now.",
+        Who.RUNNER,
+        (
+            _place("repository", Kind.REPOSITORY, "The model repository, OWNER/NAME."),
+            Argument("ref", Kind.BRANCH, "The branch; by default the repository's own."),
+            Argument("config", Kind.FILE, "The launchpin.yaml to follow, where there are several."),
+            Argument("force", Kind.FLAG, "Train a commit that was trained before once more."),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "retry",
+        "Try a training once more, or at once what waits.",
+        Who.RUNNER,
+        (_place("name", Kind.STORY, "A training's id, or an endpoint."),),
+        changes=True,
+    ),
+    Verb(
         "promote",
         "Propose a version for an environment by hand.",
         Who.APPROVER,

@@ -12,7 +12,7 @@ from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Tr
 
 @dataclass(frozen=True)
 class StartTraining:
-    """Insert a training and its job; nothing happens when the same commit and configuration were trained already."""
+    """Insert a training and its job; nothing happens when the same commit, configuration and nonce were trained."""
 
     training: Training
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PACE = 0.1
 
+LookUp = Callable[[Store], Mapping[str, str]]
+"""Reads what a person may have meant."""
+
 
 @contextmanager
 def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
@@ -159,31 +162,34 @@ def have_done(
     *,
     timeout: float,
     as_json: bool,
-    check: Callable[[Store], None] | None = None,
+    look_up: LookUp | None = None,
 ) -> int:
     """Have a verb done, wait for it, show how it ended and return the exit code.
 
     Args:
         arguments: as `ask` has them.
         timeout: seconds.
-        check: refuses what cannot be meant, before anything is written.
+        look_up: refuses what cannot be meant before anything is written, and returns arguments as they are meant.
     """
     console = Console(sys.stderr if as_json else sys.stdout)
     with opened(stack_dir) as (layout, store):
-        if check is not None:
-            check(store)
+        meant = look_up(store) if look_up else {}
         require_up(layout)
-        command = ask(store, verb, arguments, actor=login())
+        command = ask(store, verb, {**arguments, **meant}, actor=login())
         return show_outcome(wait_for(store, command, console=console, timeout=timeout), as_json=as_json)
 
 
-def known_endpoint(name: str) -> Callable[[Store], None]:
-    """Return the check that refuses a name that is no endpoint's, with the nearest that is; REPOSITORY:PATH is one."""
+def known_endpoint(argument: str, name: str) -> LookUp:
+    """Return the look that refuses a name that is no endpoint's, with the nearest that is; REPOSITORY:PATH is one."""
 
-    def check(store: Store) -> None:
-        environments = store.environments()
-        names = [one.endpoint for one in environments if one.endpoint]
-        if name not in names and name not in {f"{one.repository}:{one.path}" for one in environments}:
-            fail_unknown("endpoint", name, names)
+    def look_up(store: Store) -> Mapping[str, str]:
+        if not is_endpoint(store, name):
+            fail_unknown("endpoint", name, [one.endpoint for one in store.environments() if one.endpoint])
+        return {argument: name}
 
-    return check
+    return look_up
+
+
+def is_endpoint(store: Store, name: str) -> bool:
+    """Return whether an endpoint has that name, or REPOSITORY:PATH."""
+    return any(name and name in (one.endpoint, f"{one.repository}:{one.path}") for one in store.environments())

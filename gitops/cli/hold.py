@@ -17,7 +17,9 @@ from gitops.cli.main import json_option, stack_dir_option
 def hold(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Stop automation for ENDPOINT: versions are proposed, but neither merged nor rolled out."""
     arguments = {"endpoint": endpoint, "reason": reason}
-    return have_done("hold", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(endpoint))
+    return have_done(
+        "hold", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("endpoint", endpoint)
+    )
 
 
 @click.command()
@@ -29,4 +31,6 @@ def hold(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json
 def resume(endpoint: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Lift every hold on ENDPOINT."""
     arguments = {"endpoint": endpoint, "reason": reason}
-    return have_done("resume", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(endpoint))
+    return have_done(
+        "resume", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("endpoint", endpoint)
+    )

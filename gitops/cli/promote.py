@@ -22,4 +22,6 @@ def promote(model: str, version: str, *, to: str, reason: str, timeout: float, s
     The version must have passed its gates. Who merges is what launchpin.yaml says of that environment.
     """
     arguments = {"model": model, "version": version, "to": to, "reason": reason}
-    return have_done("promote", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(to))
+    return have_done(
+        "promote", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("to", to)
+    )

@@ -21,4 +21,6 @@ def rollback(endpoint: str, *, version: str, reason: str, timeout: float, stack_
     Traffic moves first, then the pin in Git follows.
     """
     arguments = {"endpoint": endpoint, "to": version, "reason": reason}
-    return have_done("rollback", arguments, stack_dir, timeout=timeout, as_json=as_json, check=known_endpoint(endpoint))
+    return have_done(
+        "rollback", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("endpoint", endpoint)
+    )

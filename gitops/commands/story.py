@@ -11,6 +11,7 @@ from gitops.commands.holds import hold, resume
 from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
 from gitops.commands.rollbacks import await_rollout, rollback
+from gitops.commands.trainings import await_training, retry, train
 from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Verb
 from gitops.ports import Deps
@@ -36,6 +37,8 @@ class Deed:
 
 DEEDS: Mapping[str, Deed] = {
     "connect": Deed(connect),
+    "train": Deed(train, await_training),
+    "retry": Deed(retry, await_training),
     "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),

@@ -88,6 +88,10 @@ class SqlStore(AuditStore):
         """Prolong a lease; False when somebody else holds the job."""
         return self._write(lambda tx: jobs.renew_lease(tx, claim, lease=lease), is_quiet=True)
 
+    def is_ours(self, claim: Claim) -> bool:
+        """Return whether a job is still held by this claim; nothing is written."""
+        return self._read(lambda connection: jobs.is_ours(connection, claim))
+
     def finish(self, claim: Claim, end: Exit) -> None:
         """Write how a claim ended, and release the job."""
         self._write(lambda tx: finish_claim(tx, claim, end))

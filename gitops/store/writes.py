@@ -14,6 +14,7 @@ from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
 from gitops.store.opening import insert_record, supersede_record
+from gitops.store.queries import read_training_of
 from gitops.store.rows import (
     PROMOTION,
     ROLLOUT,
@@ -75,7 +76,13 @@ def apply_write(tx: Transaction, write: object, cause: Cause) -> None:
 
 
 def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
-    insert_record(tx, TRAINING, write.training, event="started")
+    new = write.training
+    if new.nonce:
+        # The index knows unforced ones alone; a nonce is one training all the same.
+        hold_name(tx.connection, f"training:{new.nonce}")
+        if read_training_of(tx.connection, new) is not None:
+            return
+    insert_record(tx, TRAINING, new, event="started")
 
 
 def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
