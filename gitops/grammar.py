@@ -136,6 +136,16 @@ _TABLE = (
         changes=True,
     ),
     Verb(
+        "cancel",
+        "Call a training off.",
+        Who.RUNNER,
+        (
+            _place("training", Kind.TRAINING, "Its id."),
+            Argument("reason", Kind.TEXT, "Why, for the record."),
+        ),
+        changes=True,
+    ),
+    Verb(
         "promote",
         "Propose a version for an environment by hand.",
         Who.APPROVER,

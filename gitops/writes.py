@@ -18,6 +18,20 @@ class StartTraining:
 
 
 @dataclass(frozen=True)
+class CancelTraining:
+    """End a training, whoever works on it; nothing happens when it is over already.
+
+    Args:
+        by: who calls it off.
+        reason: why, empty when nothing was said.
+    """
+
+    training_id: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class OpenPromotion:
     """Insert a promotion and its job; an open one of the same repository, environment and model is superseded."""
 
@@ -140,6 +154,7 @@ class Audit:
 
 Write = (
     StartTraining
+    | CancelTraining
     | OpenPromotion
     | OpenRollout
     | MoveRef

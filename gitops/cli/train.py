@@ -1,4 +1,4 @@
-"""`launchpin train` and `launchpin retry`: a commit is trained although nothing was pushed, now or once more."""
+"""`launchpin train`, `retry` and `cancel`: trainings that a person begins, tries once more, or calls off."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,3 +53,18 @@ def retry(name: str, *, timeout: float, stack_dir: Path, as_json: bool) -> int:
         return {"name": name if is_endpoint(store, name) else find_training(store, name).id}
 
     return have_done("retry", {}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)
+
+
+@click.command()
+@click.argument("training")
+@click.option("--reason", default="", help="Why, for the record.")
+@timeout_option
+@stack_dir_option
+@json_option
+def cancel(training: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
+    """Call TRAINING off, by its id or the beginning of it: its processes end within seconds, nothing is registered."""
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        return {"training": find_training(store, training).id}
+
+    return have_done("cancel", {"reason": reason}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)

@@ -14,6 +14,7 @@ VERBS = {
     "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
     "train": ("gitops.cli.train:train", "Train the head of a branch now."),
     "retry": ("gitops.cli.train:retry", "Try a training once more, or at once what waits."),
+    "cancel": ("gitops.cli.train:cancel", "Call a training off."),
     "promote": ("gitops.cli.promote:promote", "Propose a version for an environment by hand."),
     "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),

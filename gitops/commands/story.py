@@ -6,6 +6,7 @@ The command line and the API write one row; a worker comes here.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gitops.commands.cancelling import await_cancelled, cancel
 from gitops.commands.collecting import collect_what_may_go
 from gitops.commands.holds import hold, resume
 from gitops.commands.promotions import await_pull_request, promote
@@ -39,6 +40,7 @@ DEEDS: Mapping[str, Deed] = {
     "connect": Deed(connect),
     "train": Deed(train, await_training),
     "retry": Deed(retry, await_training),
+    "cancel": Deed(cancel, await_cancelled),
     "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),

@@ -6,7 +6,7 @@ No vendor's type passes here. Every implementation runs the contract tests of it
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
-from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
+from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
 from gitops.ports.target import (
@@ -57,6 +57,7 @@ __all__ = [
     "Registry",
     "Resting",
     "Run",
+    "RunEnd",
     "RunRef",
     "Service",
     "Store",

@@ -8,12 +8,12 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import Event, Subject
-from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout
+from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
-from gitops.store.opening import insert_record, supersede_record
+from gitops.store.opening import cancel_record, insert_record, supersede_record
 from gitops.store.queries import read_training_of
 from gitops.store.rows import (
     PROMOTION,
@@ -41,6 +41,7 @@ from gitops.store.tables import (
 from gitops.store.transaction import Transaction
 from gitops.writes import (
     Audit,
+    CancelTraining,
     DeclineVersion,
     LiftHold,
     MoveRef,
@@ -83,6 +84,16 @@ def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
         if read_training_of(tx.connection, new) is not None:
             return
     insert_record(tx, TRAINING, new, event="started")
+
+
+def _cancel_training(tx: Transaction, write: CancelTraining, cause: Cause) -> None:
+    # Whoever ends it at this moment holds its job: what is read behind the lock stays so.
+    lock_job(tx, TRAINING.name, write.training_id)
+    training = read_one(tx.connection, TRAINING.table, Training, TRAINING.table.c.id == write.training_id)
+    if training is None or training.phase.is_final:
+        return
+    message = f"{write.by} called it off" + (f": {write.reason}" if write.reason else "")
+    cancel_record(tx, TRAINING, training, message=message, cause=cause)
 
 
 def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
@@ -313,6 +324,7 @@ def _record(
 
 _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     StartTraining: _start_training,
+    CancelTraining: _cancel_training,
     OpenPromotion: _open_promotion,
     OpenRollout: _open_rollout,
     MoveRef: _move_ref,

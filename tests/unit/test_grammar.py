@@ -76,7 +76,7 @@ def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_v
 @pytest.mark.parametrize(
     ("who", "verbs"),
     [
-        (Who.RUNNER, {"train", "retry"}),
+        (Who.RUNNER, {"train", "retry", "cancel"}),
         (Who.APPROVER, {"promote", "rollback", "hold", "resume"}),
         (Who.ADMIN, {"connect", "gc"}),
     ],
