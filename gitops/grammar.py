@@ -179,10 +179,21 @@ _TABLE = (
         changes=True,
     ),
     Verb(
-        "resume",
-        "Lift a hold.",
+        "pause",
+        "Hold everything: propose, but merge and roll out nothing.",
         Who.APPROVER,
-        (_ENDPOINT, Argument("reason", Kind.TEXT, "Why it may go on, for the record.")),
+        (Argument("reason", Kind.TEXT, "Why, for whoever wants to go on."),),
+        changes=True,
+    ),
+    Verb(
+        "resume",
+        "Lift a hold, or the pause.",
+        Who.APPROVER,
+        (
+            _place("endpoint", Kind.ENDPOINT, "The endpoint, or REPOSITORY:PATH.", is_required=False),
+            Argument("all", Kind.FLAG, "Lift the pause."),
+            Argument("reason", Kind.TEXT, "Why it may go on, for the record."),
+        ),
         changes=True,
     ),
     Verb(

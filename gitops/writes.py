@@ -80,14 +80,14 @@ class SaveEnvironment:
 
 @dataclass(frozen=True)
 class SetHold:
-    """Put a hold on an environment."""
+    """Put a hold on an environment, or on everything: a pause."""
 
     hold: Hold
 
 
 @dataclass(frozen=True)
 class LiftHold:
-    """Lift every open hold of an environment, and wake what waited for it."""
+    """Lift every open hold of an environment, or the pause, and wake what waited for it."""
 
     repository_id: int
     path: str

@@ -16,12 +16,13 @@ from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import NotFoundError
+from gitops.holding import is_pause
 from gitops.ports import JobView, Store
 from gitops.records import Environment, Health, Hold, Repository, Training
 from gitops.trainers.redaction import show_controls
 
 _OF_PEOPLE = {"training", "promotion", "rollout", "command"}
-_NAME, _TEXT = 26, 72
+_NAME, _TEXT, _WIDE = 26, 72, 80
 _FAR = 500
 
 
@@ -73,6 +74,7 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
         return
     blocks = [_show_parts(parts, layout, is_up=is_up)]
     if overview is not None:
+        blocks[:0] = _show_pause(overview)
         blocks += _show_overview(overview)
     if links:
         lines = [f"  {name:<10} {url}" for name, url in links.items()]
@@ -115,6 +117,14 @@ def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> s
     return table(("PART", "STATE", "RESTARTS", "URL"), rows)
 
 
+def _show_pause(overview: Overview) -> Iterator[str]:
+    """Give what is to be known before anything else."""
+    for one in filter(is_pause, overview.holds):
+        since = f"{age(one.created_at, overview.now)} ago"
+        words = f"PAUSED by {one.author} {since}: {one.message}"
+        yield show_controls(cut(words, _WIDE)) + "\n  nothing is merged or rolled out; launchpin resume --all lifts it"
+
+
 def _last_end(part: PartState) -> str:
     return f"see {part.log}" if part.restarts else ""
 
@@ -152,7 +162,7 @@ def _show_environments(overview: Overview) -> str:
         why = ": ".join(part for part in (one.sync_reason, one.message) if part)
         if why:
             lines.append("  " + show_controls(cut(f"{one.endpoint or one.path}: {why}", _TEXT)))
-    for hold in overview.holds:
+    for hold in (one for one in overview.holds if not is_pause(one)):
         endpoint = _endpoint_of(hold, overview.environments)
         lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}", _TEXT)))
         lines.append("    " + show_controls(cut(f"{hold.message}; launchpin resume lifts it", _TEXT)))
@@ -183,8 +193,10 @@ def _to_json(overview: Overview) -> dict[str, object]:
     for one in overview.environments:
         hold = holds.get((one.repository_id, one.path))
         endpoints.append({**one.model_dump(mode="json"), "hold": hold.model_dump(mode="json") if hold else None})
+    pause = next(filter(is_pause, overview.holds), None)
     return {
         "time": overview.now.isoformat(),
+        "paused": pause.model_dump(mode="json") if pause else None,
         "repositories": [one.model_dump(mode="json") for one in overview.repositories],
         "models": [asdict(one) for one in overview.models],
         "endpoints": endpoints,

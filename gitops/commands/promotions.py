@@ -5,6 +5,7 @@ from datetime import timedelta
 from gitops.checkouts import read_launchpin
 from gitops.commands.naming import cause_of, find_environment
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
+from gitops.holding import say_held
 from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Command, Environment, MergeMode, Promotion, Version
@@ -98,7 +99,7 @@ def _held(deps: Deps, place: Environment) -> str:
     holds = deps.store.holds(repository_id=place.repository_id, path=place.path)
     if not holds:
         return ""
-    return f"; {_name(place)} is held ({holds[0].message}): nothing rolls out before launchpin resume {_name(place)}"
+    return f"; it rolls out once nothing holds it: {say_held(holds[0], _name(place))}"
 
 
 def await_pull_request(deps: Deps, command: Command) -> Outcome:

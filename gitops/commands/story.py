@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gitops.commands.cancelling import await_cancelled, cancel
 from gitops.commands.collecting import collect_what_may_go
-from gitops.commands.holds import hold, resume
+from gitops.commands.holds import hold, pause, resume
 from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
 from gitops.commands.rollbacks import await_rollout, rollback
@@ -44,6 +44,7 @@ DEEDS: Mapping[str, Deed] = {
     "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),
+    "pause": Deed(pause),
     "resume": Deed(resume),
     "gc": Deed(collect_what_may_go),
 }

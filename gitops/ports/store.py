@@ -340,7 +340,7 @@ class Store(Protocol):
         ...
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
-        """Return the open holds, of one environment where asked for."""
+        """Return the open holds, of one environment where asked for; a pause holds each and comes first."""
         ...
 
     def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select, true
 
 from gitops.errors import InputError
+from gitops.holding import EVERYWHERE
 from gitops.ports import Resting
 from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
@@ -125,12 +126,12 @@ def read_champion(connection: Connection, model: str) -> Version | None:
 
 
 def read_holds(connection: Connection, *, repository_id: int | None, path: str | None) -> list[Hold]:
-    """Return the open holds, oldest first."""
+    """Return the open holds, a pause first, then the oldest; a pause is a hold on every environment."""
     wanted = {"repository_id": repository_id, "path": path}
-    where = [holds.c[name] == value for name, value in wanted.items() if value is not None]
-    return read_all(
-        connection, holds, Hold, holds.c.lifted_at.is_(None), *where, order=(holds.c.created_at, holds.c.id)
-    )
+    here = and_(true(), *(holds.c[name] == value for name, value in wanted.items() if value is not None))
+    pause = holds.c.repository_id == EVERYWHERE
+    order = (case((pause, 0), else_=1), holds.c.created_at, holds.c.id)
+    return read_all(connection, holds, Hold, holds.c.lifted_at.is_(None), or_(here, pause), order=order)
 
 
 def read_is_declined(connection: Connection, repository_id: int, *, environment: str, model: str, version: str) -> bool:

@@ -221,7 +221,7 @@ class SqlStore(AuditStore):
         return self._read(lambda connection: queries.read_champion(connection, model))
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
-        """Return the open holds, of one environment where asked for."""
+        """Return the open holds, of one environment where asked for; a pause holds each and comes first."""
         return self._read(lambda connection: queries.read_holds(connection, repository_id=repository_id, path=path))
 
     def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import Event, Subject
+from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
@@ -242,12 +243,9 @@ def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
         )
         tx.record(event)
     for kind, table in ((PROMOTION, promotions), (ROLLOUT, rollouts)):
-        waiting = (
-            table.c.repository_id == write.repository_id,
-            table.c.path == write.path,
-            table.c.phase.in_(OPEN_PHASES),
-        )
-        wake_jobs(tx, kind.name, select(table.c.id).where(*waiting))
+        there = (table.c.repository_id == write.repository_id, table.c.path == write.path)
+        held = () if write.repository_id == EVERYWHERE else there
+        wake_jobs(tx, kind.name, select(table.c.id).where(table.c.phase.in_(OPEN_PHASES), *held))
 
 
 def _hold_subject(hold: Hold) -> Subject:

@@ -5,6 +5,7 @@ import pytest
 
 from gitops.audit.entry import Entry
 from gitops.errors import StaleEpochError
+from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Sync, WatchedRef
 from gitops.steps import Done, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
@@ -149,6 +150,33 @@ def test_lifting_a_hold_wakes_what_waited_for_it(store: SqlStore) -> None:
     assert store.claim(Queue.CONTROL, owner="x", lease=LEASE) is None
     write(store, LiftHold(2, "staging", by="mona"))
     assert {take(store).kind, take(store).kind} == {"promotion", "rollout"}
+
+
+def test_pause_holds_every_environment_and_comes_first(store: SqlStore) -> None:
+    hold, pause = make_hold(), make_hold(repository_id=EVERYWHERE, path="", environment="", model="", reason="Paused")
+    write(store, SetHold(hold))
+    write(store, SetHold(pause))
+    assert [one.id for one in store.holds()] == [pause.id, hold.id]
+    assert [one.id for one in store.holds(repository_id=2, path="staging")] == [pause.id, hold.id]
+    assert [one.id for one in store.holds(repository_id=9, path="new")] == [pause.id]
+    write(store, LiftHold(2, "staging", by="mona"))
+    assert [one.id for one in store.holds()] == [pause.id]
+    assert check_audit_joins(store) == []
+
+
+def test_lifting_a_pause_wakes_everything_and_lifts_no_other_hold(store: SqlStore) -> None:
+    pause = make_hold(repository_id=EVERYWHERE, path="", environment="", model="")
+    elsewhere = make_rollout(repository_id=3, path="live", endpoint="iris-live")
+    hold = make_hold()
+    write(store, OpenPromotion(make_promotion()), OpenRollout(elsewhere), SetHold(hold), SetHold(pause))
+    for _ in range(2):
+        answer(store, take(store), Wait(timedelta(hours=1), "Held"))
+    write(store, LiftHold(EVERYWHERE, "", by="mona", reason="it is over"))
+    assert {take(store).kind, take(store).kind} == {"promotion", "rollout"}
+    assert [one.id for one in store.holds()] == [hold.id]
+    *_, lifted = entries(store)
+    assert (lifted.kind, lifted.subject.repo_id, lifted.subject.name) == ("hold.lifted", 0, pause.id)
+    assert check_audit_joins(store) == []
 
 
 def test_training_that_is_called_off_is_over_whoever_works_on_it(store: SqlStore) -> None:

@@ -191,3 +191,23 @@ def test_version_that_may_not_be_proposed_is_refused_by_name(stack: Stack) -> No
         result = stack.launchpin("promote", "iris", "2", "--to", "iris-staging", "--json")
 
     assert (result.code, result.json["reason"]) == (1, "AlreadyPinned")
+
+
+def test_everything_is_paused_and_goes_on_by_name(stack: Stack) -> None:
+    with working(stack):
+        paused = stack.launchpin("pause", "--reason", "a fair")
+        (hold,) = stack.store.holds()
+        resumed = stack.launchpin("resume", "--all")
+
+    assert (paused.code, paused.out) == (0, "everything is paused: a fair\n")
+    assert (hold.repository_id, hold.message) == (0, "a fair")
+    assert (resumed.code, resumed.out) == (0, "everything goes on\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("iris-staging", "--all")])
+def test_resume_wants_one_endpoint_or_all(stack: Stack, arguments: tuple[str, ...]) -> None:
+    result = stack.launchpin("resume", *arguments)
+
+    assert result.code == 2
+    assert "name one endpoint, or end the pause with --all" in result.err
+    assert stack.store.recent("command") == []

@@ -77,7 +77,7 @@ def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_v
     ("who", "verbs"),
     [
         (Who.RUNNER, {"train", "retry", "cancel"}),
-        (Who.APPROVER, {"promote", "rollback", "hold", "resume"}),
+        (Who.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
         (Who.ADMIN, {"connect", "gc"}),
     ],
 )
