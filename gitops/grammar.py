@@ -108,6 +108,13 @@ _TABLE = (
         ),
     ),
     Verb(
+        "versions",
+        "List a model's versions: verdict, metrics, and where each serves.",
+        Who.VIEWER,
+        (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.")),
+    ),
+    Verb("endpoints", "List endpoints: what serves, what is pinned, who holds it.", Who.VIEWER),
+    Verb(
         "history",
         "Show which version served where, from when to when.",
         Who.VIEWER,

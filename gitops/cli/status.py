@@ -59,20 +59,20 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     """Show parts, repositories, models and endpoints, and what is moving."""
     layout = Layout.load(stack_dir)
     parts = part_states(layout)
-    is_up = any(part.state is not State.STOPPED for part in parts)
+    is_running = _is_any_up(parts)
     try:
         with opened(stack_dir) as (_, store):
             overview = read_overview(store)
     except NotFoundError:
         overview = None
-    if overview is not None and not is_up:
-        overview = _as_last_seen(overview)
-    links = asdict(mint_links(layout)) if is_up else {}
+    if overview is not None and not is_running:
+        overview = replace(overview, environments=as_last_seen(overview.environments), moving=[])
+    links = asdict(mint_links(layout)) if is_running else {}
     if as_json:
         shown = _to_json(overview) if overview else {}
-        print_json({"ok": True, "up": is_up, "parts": [asdict(part) for part in parts], **shown, "urls": links})
+        print_json({"ok": True, "up": is_running, "parts": [asdict(part) for part in parts], **shown, "urls": links})
         return
-    blocks = [_show_parts(parts, layout, is_up=is_up)]
+    blocks = [_show_parts(parts, layout, is_up=is_running)]
     if overview is not None:
         blocks[:0] = _show_pause(overview)
         blocks += _show_overview(overview)
@@ -82,26 +82,37 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     click.echo("\n\n".join(blocks))
 
 
-def _as_last_seen(overview: Overview) -> Overview:
-    """Say of a stack that is down what was known last, and that nothing of it answers or moves now."""
+def is_up(layout: Layout) -> bool:
+    """Return whether any part of a stack runs."""
+    return _is_any_up(part_states(layout))
+
+
+def _is_any_up(parts: Sequence[PartState]) -> bool:
+    return any(part.state is not State.STOPPED for part in parts)
+
+
+def as_last_seen(environments: Sequence[Environment]) -> Sequence[Environment]:
+    """Say of endpoints whose stack is down what was known last, and that nothing of them answers now."""
     asleep = {"health": Health.UNKNOWN, "url": "", "message": "as it was last seen: nothing runs"}
-    environments = [one.model_copy(update=asleep) for one in overview.environments]
-    return replace(overview, environments=environments, moving=[])
+    return [one.model_copy(update=asleep) for one in environments]
 
 
 def read_overview(store: Store) -> Overview:
     """Read what is known of everything but the parts."""
-    environments = store.environments()
-    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
-    names = sorted({*trained, *(one.model for one in environments)} - {""})
     return Overview(
         now=store.now(),
         repositories=store.repositories(),
-        models=[_read_model(store, name) for name in names],
-        environments=environments,
+        models=[_read_model(store, name) for name in model_names(store)],
+        environments=store.environments(),
         holds=store.holds(),
         moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
     )
+
+
+def model_names(store: Store) -> Sequence[str]:
+    """Return the models that were trained lately, or have an environment."""
+    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
+    return sorted({*trained, *(one.model for one in store.environments())} - {""})
 
 
 def _read_model(store: Store, name: str) -> Model:

@@ -9,6 +9,11 @@ VERBS = {
     "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
     "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
     "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
+    "versions": (
+        "gitops.cli.versions:versions",
+        "List a model's versions: verdict, metrics, and where each serves.",
+    ),
+    "endpoints": ("gitops.cli.endpoints:endpoints", "List endpoints: what serves, what is pinned, who holds it."),
     "history": ("gitops.cli.history:history", "Show which version served where, from when to when."),
     "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
     "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
