@@ -30,7 +30,7 @@ class Kind(StrEnum):
     PLACE = "place"  # a model, or an endpoint
     BRANCH = "branch"
     FILE = "file"  # its path in the repository
-    WORD = "word"  # one of a few that the help names
+    WORD = "word"  # one of the argument's own
     WORDS = "words"  # with commas between them
     TEXT = "text"
     NUMBER = "number"
@@ -45,6 +45,7 @@ class Argument:
         name: as commands have it; an option of the command line has dashes for underscores.
         help: one sentence, as the command line shows it for an option.
         is_option: it is given by its name; the others are given by their place.
+        words: for a word, those that there are.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Argument:
     help: str
     is_required: bool = False
     is_option: bool = True
+    words: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The only values that there are; empty where any text may be one."""
+        return ("yes",) if self.kind is Kind.FLAG else self.words
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ _TABLE = (
         Who.ADMIN,
         (
             _place("repository", Kind.REPOSITORY, "OWNER/NAME on the forge."),
-            Argument("role", Kind.WORD, "What it is for: model or deploy.", is_required=True),
+            Argument("role", Kind.WORD, "What it is for.", is_required=True, words=("model", "deploy")),
             Argument("secrets", Kind.WORDS, "Names of the secrets that its trainings may use."),
         ),
         changes=True,

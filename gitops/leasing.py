@@ -184,7 +184,7 @@ class HeldLease:
             self._thread.join()
 
     def begin_beating(self) -> None:
-        """Renew the lease now, and from now on with each heartbeat."""
+        """Renew the lease with each heartbeat from now on, and look in between whether it is lost where that counts."""
         thread = threading.Thread(target=self._beat, name=f"lease-{self.claim.job}", daemon=True)
         thread.start()
         self._thread = thread
@@ -252,7 +252,7 @@ class HeldLease:
 
     def _beat(self) -> None:
         wait, heartbeat = 0.0, self._times.heartbeat.total_seconds()
-        due = time.monotonic()  # when the lease is prolonged next
+        due = time.monotonic() + heartbeat - self._pace  # when the lease is prolonged next
         while not self._over.wait(wait):
             now = time.monotonic()
             if now > self._ends:

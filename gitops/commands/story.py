@@ -5,6 +5,7 @@ The command line and the API write one row; a worker comes here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gitops.commands.cancelling import await_cancelled, cancel
 from gitops.commands.collecting import collect_what_may_go
@@ -18,6 +19,10 @@ from gitops.grammar import VERBS, Verb
 from gitops.ports import Deps
 from gitops.records import Command
 from gitops.steps import Done, Outcome, Step, Story
+
+_SHOWN = 100
+# As a look at a model repository has: a fetch may take as long.
+_DEADLINE = timedelta(minutes=5)
 
 Act = Callable[[Deps, Command], Outcome]
 
@@ -65,7 +70,7 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
     """Hold what was given to what the verb takes.
 
     Raises:
-        RefusedError: `ArgumentUnknown` or `ArgumentMissing`, with the argument and what may be given.
+        RefusedError: `ArgumentUnknown`, `ArgumentMissing` or `ArgumentInvalid`, with what may be given.
     """
     known = [one.name for one in verb.arguments]
     strange = sorted(given.keys() - set(known))
@@ -75,6 +80,11 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
     for one in verb.required:
         if not given.get(one.name):
             raise RefusedError("ArgumentMissing", f"{verb.name} needs {one.name}: {one.help}")
+    for one in verb.arguments:
+        value = given.get(one.name, "")
+        if value and one.allowed and value not in one.allowed:
+            limit = f"{one.name} is {' or '.join(one.allowed)}, not {value[:_SHOWN]!r}"
+            raise RefusedError("ArgumentInvalid", f"{verb.name}: {limit}")
 
 
 def await_end(deps: Deps, command: Command) -> Outcome:
@@ -85,6 +95,9 @@ def await_end(deps: Deps, command: Command) -> Outcome:
 
 COMMAND = Story(
     "command",
-    (Step("carry_out", carry_out, event="carried_out"), Step("await_end", await_end, event="ended")),
+    (
+        Step("carry_out", carry_out, event="carried_out", deadline=_DEADLINE),
+        Step("await_end", await_end, event="ended"),
+    ),
     lambda deps, subject: deps.store.command(subject),
 )

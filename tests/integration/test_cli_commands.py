@@ -211,3 +211,17 @@ def test_resume_wants_one_endpoint_or_all(stack: Stack, arguments: tuple[str, ..
     assert result.code == 2
     assert "name one endpoint, or end the pause with --all" in result.err
     assert stack.store.recent("command") == []
+
+
+def test_training_is_called_off_by_the_beginning_of_its_id(stack: Stack) -> None:
+    write(stack.store, StartTraining(make_training(id="t-0abc1")))
+
+    with working(stack):
+        result = stack.launchpin("cancel", "0ab", "--reason", "wrong data")
+        again = stack.launchpin("cancel", "t-0abc1", "--json")
+
+    over = stack.store.training("t-0abc1")
+    assert over is not None
+    assert (result.code, over.phase) == (0, Phase.CANCELLED)
+    assert "called it off: wrong data" in result.out
+    assert (again.code, again.json["reason"]) == (1, "AlreadyOver")

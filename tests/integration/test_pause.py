@@ -30,7 +30,7 @@ def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
 @pytest.fixture
 def deployment(forge: ForgeUnderTest, store: SqlStore, clock: Clock, tmp_path: Path) -> Deployment:
     made = make_deployment(forge, store, clock, tmp_path)
-    for version in ("1", "2"):
+    for version in ("1", "2", "3"):
         made.add_version(version)
     return made
 
@@ -72,9 +72,10 @@ def test_a_person_goes_back_while_everything_is_paused(deployment: Deployment) -
     assert (deployment.live(), deployment.pinned()) == ("1", "1")
 
 
-def test_a_rollout_that_was_admitted_before_the_pause_gets_no_traffic(deployment: Deployment, clock: Clock) -> None:
+def test_a_rollout_that_was_admitted_before_the_pause_gets_no_traffic_and_makes_way(deployment: Deployment) -> None:
     deployment.serve("1")
-    deployment.pin("2", compare=False)
+    deployment.serve("2")
+    deployment.pin("3", compare=False)
     deployment.store.wake("compare", str(deployment.repository.id))
     loop = Loop(deps=deployment.deps, stories=stories(), owner="test")
     while deployment.rollouts()[-1].step != "prepare":
@@ -85,11 +86,25 @@ def test_a_rollout_that_was_admitted_before_the_pause_gets_no_traffic(deployment
     # What the test itself took from the queue comes up again when its lease is over.
     deployment.later(seconds=61)
     held = deployment.rollouts()[-1]
-    assert (deployment.live(), held.phase, held.step, held.reason) == ("1", Phase.RUNNING, "prepare", "Held")
+    assert (deployment.live(), held.phase, held.step, held.reason) == ("2", Phase.RUNNING, "prepare", "Held")
 
-    # A person goes back past it, and it makes way.
-    deployment.ask("resume", endpoint="", all="yes")
-    clock.advance(timedelta(seconds=61))
+    command = deployment.ended(deployment.ask("rollback", reason="wrong labels"))
+
+    assert command.phase is Phase.SUCCEEDED, command.message
+    after = next(one for one in deployment.rollouts() if one.id == held.id)
+    assert (deployment.live(), after.phase, after.reason) == ("1", Phase.SUPERSEDED, "NewerRollout")
+
+
+def test_a_rollout_that_the_pause_met_on_its_way_goes_on_afterwards(deployment: Deployment) -> None:
+    deployment.serve("1")
+    deployment.pin("2", compare=False)
+    deployment.store.wake("compare", str(deployment.repository.id))
+    loop = Loop(deps=deployment.deps, stories=stories(), owner="test")
+    while deployment.rollouts()[-1].step != "prepare":
+        assert run_next(loop, Queue.CONTROL)
+    pause(deployment)
+    resumed = deployment.ask("resume", endpoint="", all="yes")
+    assert resumed.phase is Phase.SUCCEEDED
     deployment.later()
     assert deployment.live() == "2"
 
