@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gitops.errors import LaunchpinError, NotFoundError
-from gitops.ports import Deps, RunRef
+from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Training
 from gitops.steps import Ended, Facts, Outcome, Phase, Wait
 from gitops.writes import Wake
@@ -50,6 +50,9 @@ def lost_attempt(deps: Deps, training: Training, run: RunRef, attempt: Attempt) 
     if deps.lease.is_stopping():
         facts = attempt.facts(over=attempt.number)
         return Wait(timedelta(0), "HandedBack", "its worker was asked to stop; it is trained anew", facts=facts)
+    if not deps.lease.is_held():
+        # Whoever took the job, another worker or a person, ends its runs.
+        return Wait(timedelta(0), "WorkerLost", "somebody else has the training")
     after = replace(attempt, losses=attempt.losses + 1)
     if after.losses >= ATTEMPTS:
         return given_up(training, after, end_run(deps, run.run_id))
@@ -74,12 +77,20 @@ def end_lost_runs(deps: Deps, training: Training, attempt: Attempt, *, experimen
     return ""
 
 
-def end_runs(deps: Deps, training: Training, numbers: Iterable[int], *, experiment: Callable[[], str]) -> None:
+def end_runs(
+    deps: Deps,
+    training: Training,
+    numbers: Iterable[int],
+    *,
+    experiment: Callable[[], str],
+    end: RunEnd = RunEnd.FAILED,
+) -> None:
     """Close the runs of these attempts where they are open; one that was never begun is not begun any more.
 
     Args:
         numbers: of attempts, from 1.
         experiment: names the experiment; asked where it is not certain whether a run was made.
+        end: what is said of those that are open.
 
     Raises:
         LaunchpinError: somebody who must be asked is away.
@@ -95,7 +106,7 @@ def end_runs(deps: Deps, training: Training, numbers: Iterable[int], *, experime
                 result=RunRef,
             )
             if run is not None:
-                _end(deps, run.run_id)
+                _end(deps, run.run_id, end)
         except LaunchpinError as error:  # which is no reason to leave the others open
             failed = failed or error
     if failed is not None:
@@ -105,15 +116,15 @@ def end_runs(deps: Deps, training: Training, numbers: Iterable[int], *, experime
 def end_run(deps: Deps, run_id: str) -> str:
     """End a run that came to nothing; returns what people hear where that failed, for `end_later` to be asked."""
     try:
-        _end(deps, run_id)
+        _end(deps, run_id, RunEnd.FAILED)
     except LaunchpinError as error:
         return _not_ended(error)
     return ""
 
 
-def _end(deps: Deps, run_id: str) -> None:
+def _end(deps: Deps, run_id: str, end: RunEnd) -> None:
     with suppress(NotFoundError):  # a person removed it
-        deps.registry.end_run(run_id, succeeded=False)
+        deps.registry.end_run(run_id, end)
 
 
 def _not_ended(error: LaunchpinError) -> str:

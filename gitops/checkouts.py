@@ -1,6 +1,7 @@
-"""A commit on disk while one step needs it, and the files in it that say how to train."""
+"""A commit to train: its record, its files on disk while one step needs them, and those that say how to train."""
 
 import contextlib
+import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from gitops.config.launchpin import LaunchpinFile, parse_launchpin
 from gitops.config.mlproject import MLproject, parse_mlproject
 from gitops.errors import InputError, RefusedError, StalledError
+from gitops.identifiers import new_id
 from gitops.ports import Deps
-from gitops.records import Repository, Training
+from gitops.records import Cause, Repository, Training
 
 _LONGEST_FILE = 256 * 1024
 
@@ -30,6 +32,30 @@ class Project:
     path: str
     mlproject: MLproject
     environment_file: str
+
+
+def new_training(
+    repository: Repository, ref: str, head: str, *, content: bytes, file: LaunchpinFile, cause: Cause
+) -> Training:
+    """Return the training of a ref's head.
+
+    Args:
+        ref: `refs/heads/...`.
+        head: its commit.
+        content: the bytes of the launchpin.yaml that the training follows.
+        file: what they say.
+    """
+    return Training(
+        id=new_id("t"),
+        cause=cause,
+        repository_id=repository.id,
+        repository=repository.full_name,
+        ref=ref,
+        commit=head,
+        config_path=file.file,
+        config_sha256=hashlib.sha256(content).hexdigest(),
+        model=file.model,
+    )
 
 
 def read_launchpin(deps: Deps, training: Training) -> LaunchpinFile:

@@ -1,4 +1,4 @@
-"""Ends the runs that a training left open in MLflow: it was given up, or MLflow was away when it was over.
+"""Ends the runs that a training left open in MLflow: given up, cancelled, or over while MLflow was away.
 
 A job of its own, tried until MLflow is back: nothing waits for it, and doing it twice changes nothing.
 """
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from gitops.attempts import ATTEMPTS, ENDING, end_runs
 from gitops.checkouts import read_launchpin
-from gitops.ports import Deps
+from gitops.ports import Deps, RunEnd
 from gitops.records import Training
-from gitops.steps import Done, Outcome, Step, Story
+from gitops.steps import Done, Outcome, Phase, Step, Story
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Left:
 def close(deps: Deps, left: Left) -> Outcome:
     """End every run that is open still."""
     training = left.training
-    end_runs(deps, training, left.attempts, experiment=lambda: read_launchpin(deps, training).experiment)
+    end = RunEnd.KILLED if training.phase is Phase.CANCELLED else RunEnd.FAILED
+    end_runs(deps, training, left.attempts, experiment=lambda: read_launchpin(deps, training).experiment, end=end)
     return Done()
 
 

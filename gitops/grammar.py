@@ -30,7 +30,7 @@ class Kind(StrEnum):
     PLACE = "place"  # a model, or an endpoint
     BRANCH = "branch"
     FILE = "file"  # its path in the repository
-    WORD = "word"  # one of a few that the help names
+    WORD = "word"  # one of the argument's own
     WORDS = "words"  # with commas between them
     TEXT = "text"
     NUMBER = "number"
@@ -45,6 +45,7 @@ class Argument:
         name: as commands have it; an option of the command line has dashes for underscores.
         help: one sentence, as the command line shows it for an option.
         is_option: it is given by its name; the others are given by their place.
+        words: for a word, those that there are.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Argument:
     help: str
     is_required: bool = False
     is_option: bool = True
+    words: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The only values that there are; empty where any text may be one."""
+        return ("yes",) if self.kind is Kind.FLAG else self.words
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ _TABLE = (
         Who.ADMIN,
         (
             _place("repository", Kind.REPOSITORY, "OWNER/NAME on the forge."),
-            Argument("role", Kind.WORD, "What it is for: model or deploy.", is_required=True),
+            Argument("role", Kind.WORD, "What it is for.", is_required=True, words=("model", "deploy")),
             Argument("secrets", Kind.WORDS, "Names of the secrets that its trainings may use."),
         ),
         changes=True,
@@ -108,6 +115,13 @@ _TABLE = (
         ),
     ),
     Verb(
+        "versions",
+        "List a model's versions: verdict, metrics, and where each serves.",
+        Who.VIEWER,
+        (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.")),
+    ),
+    Verb("endpoints", "List endpoints: what serves, what is pinned, who holds it.", Who.VIEWER),
+    Verb(
         "history",
         "Show which version served where, from when to when.",
         Who.VIEWER,
@@ -115,6 +129,47 @@ _TABLE = (
             _place("name", Kind.PLACE, "The model or endpoint."),
             Argument("limit", Kind.NUMBER, "How many."),
         ),
+    ),
+    Verb(
+        "train",
+        "Train the head of a branch now.",
+        Who.RUNNER,
+        (
+            _place("repository", Kind.REPOSITORY, "The model repository, OWNER/NAME."),
+            Argument("ref", Kind.BRANCH, "The branch; by default the repository's own."),
+            Argument("config", Kind.FILE, "The launchpin.yaml to follow, where there are several."),
+            Argument("force", Kind.FLAG, "Train a commit that was trained before once more."),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "retry",
+        "Try a training once more, or at once what waits.",
+        Who.RUNNER,
+        (_place("name", Kind.STORY, "A training's id, or an endpoint."),),
+        changes=True,
+    ),
+    Verb(
+        "cancel",
+        "Call a training off.",
+        Who.RUNNER,
+        (
+            _place("training", Kind.TRAINING, "Its id."),
+            Argument("reason", Kind.TEXT, "Why, for the record."),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "promote",
+        "Propose a version for an environment by hand.",
+        Who.APPROVER,
+        (
+            _place("model", Kind.MODEL, "The model."),
+            _place("version", Kind.VERSION, "A version of it that passed its gates."),
+            Argument("to", Kind.ENDPOINT, "Where: an endpoint, or REPOSITORY:PATH.", is_required=True),
+            Argument("reason", Kind.TEXT, "Why, for the record and the pull request."),
+        ),
+        changes=True,
     ),
     Verb(
         "rollback",
@@ -138,10 +193,21 @@ _TABLE = (
         changes=True,
     ),
     Verb(
-        "resume",
-        "Lift a hold.",
+        "pause",
+        "Hold everything: propose, but merge and roll out nothing.",
         Who.APPROVER,
-        (_ENDPOINT, Argument("reason", Kind.TEXT, "Why it may go on, for the record.")),
+        (Argument("reason", Kind.TEXT, "Why, for whoever wants to go on."),),
+        changes=True,
+    ),
+    Verb(
+        "resume",
+        "Lift a hold, or the pause.",
+        Who.APPROVER,
+        (
+            _place("endpoint", Kind.ENDPOINT, "The endpoint, or REPOSITORY:PATH.", is_required=False),
+            Argument("all", Kind.FLAG, "Lift the pause."),
+            Argument("reason", Kind.TEXT, "Why it may go on, for the record."),
+        ),
         changes=True,
     ),
     Verb(

@@ -4,16 +4,15 @@ Per ref the last commit considered is kept; the diff to the head decides, so a l
 changes nothing. What is wrong with a launchpin.yaml goes to the commit's check, and nothing trains.
 """
 
-import hashlib
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from gitops.config.launchpin import LaunchpinFile, launchpin_files, parse_launchpin
+from gitops.checkouts import new_training
+from gitops.config.launchpin import launchpin_files, parse_launchpin
 from gitops.disk.space import DISK_LOW
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
-from gitops.identifiers import new_id
 from gitops.payloads import Ping, read_event
 from gitops.ports import Check, CheckState, Deps
 from gitops.records import Cause, Delivery, Repository, Role, Training, WatchedRef
@@ -162,25 +161,9 @@ def _consider_file(
     root = str(PurePosixPath(path).parent).removeprefix(".")
     if not is_path_watched(file, changed, root=root):
         return None, "paths", ""
-    training = _new_training(repository, ref, head, path=path, content=content, file=file, cause=cause)
+    training = new_training(repository, ref, head, content=content, file=file, cause=cause)
     # The ref may be back at a commit that it had before.
     return (None, "known", "") if deps.store.training_of(training) else (training, "", "")
-
-
-def _new_training(
-    repository: Repository, ref: str, head: str, *, path: str, content: bytes, file: LaunchpinFile, cause: Cause
-) -> Training:
-    return Training(
-        id=new_id("t"),
-        cause=cause,
-        repository_id=repository.id,
-        repository=repository.full_name,
-        ref=ref,
-        commit=head,
-        config_path=path,
-        config_sha256=hashlib.sha256(content).hexdigest(),
-        model=file.model,
-    )
 
 
 def _report_config(

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 _READING = timedelta(minutes=2)
 # While the database does not answer, a lease is asked for this often: it must be ours again before anybody takes it.
 _AGAIN = 0.5
+# A training is asked for this often whether it was taken away, in seconds: a person who calls it off waits for its end.
+_GLANCE = 1.0
 # Who holds nothing looks this often, in seconds; whoever comes with less rings.
 _PATROL = 60.0
 # A job that is taken out of a running step's hands is not given to anybody before this process is surely gone.
@@ -171,6 +173,8 @@ class HeldLease:
         self._renewed = since
         self.claim = claim
         self._times = times
+        heartbeat = times.heartbeat.total_seconds()
+        self._pace = min(heartbeat, _GLANCE) if claim.queue is Queue.TRAINING else heartbeat
         self._shift = shift
         self._ends = time.monotonic() + _READING.total_seconds()
         self._lost = threading.Event()
@@ -180,7 +184,7 @@ class HeldLease:
     def __enter__(self) -> Self:
         """Have the heartbeats begin when the first is due."""
         self._shift.begin(self)
-        _PULSE.await_first(self, self._times.heartbeat.total_seconds())
+        _PULSE.await_first(self, self._pace)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -192,7 +196,7 @@ class HeldLease:
             self._thread.join()
 
     def begin_beating(self) -> None:
-        """Renew the lease now, and from now on with each heartbeat."""
+        """Renew the lease with each heartbeat from now on, and look in between whether it is lost where that counts."""
         thread = threading.Thread(target=self._beat, name=f"lease-{self.claim.job}", daemon=True)
         thread.start()
         self._thread = thread
@@ -235,6 +239,13 @@ class HeldLease:
         self._renewed = asked
         return True
 
+    def _glance(self) -> bool:
+        """Return whether the job is ours still; the lease is not prolonged."""
+        if self._store.is_ours(self.claim):
+            return True
+        self._lost.set()
+        return False
+
     def hand_back(self) -> bool:
         """Give the job back although its step runs on, without counting a lost worker.
 
@@ -253,14 +264,17 @@ class HeldLease:
 
     def _beat(self) -> None:
         wait, heartbeat = 0.0, self._times.heartbeat.total_seconds()
+        due = time.monotonic() + heartbeat - self._pace  # when the lease is prolonged next
         while not self._over.wait(wait):
-            if time.monotonic() > self._ends:
+            now = time.monotonic()
+            if now > self._ends:
                 self._lost.set()
                 return
             try:
-                if not self._renew():
+                if not (self._renew() if now >= due else self._glance()):
                     return
-                wait = heartbeat
+                due = due if now < due else time.monotonic() + heartbeat
+                wait = max(0.0, min(self._pace, due - time.monotonic()))
             except RetryError as error:
                 _log.warning("lease of job %s not renewed: %s", self.claim.job, error)
                 wait = min(heartbeat, _AGAIN)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from gitops.buildspec import set_pin
 from gitops.desired import Desired, check_pin, digest_of, read_desired
 from gitops.errors import ConflictError, InputError, NotFoundError, RefusedError, RetryError, StalledError
+from gitops.holding import say_held
 from gitops.plans import promotion_branch
 from gitops.ports import Check, CheckState, Commit, Deps, Pull
 from gitops.records import MergeMode, Promotion, Repository, Version
@@ -164,7 +165,14 @@ def _words(deps: Deps, promotion: Promotion, now: Desired) -> PullText:
         previous=now.pin.model_version,
         digest=promotion.facts.plan_digest or "",
         links=links,
+        reason=_reason(deps, promotion),
     )
+
+
+def _reason(deps: Deps, promotion: Promotion) -> str:
+    """Return what the person said who asked for a promotion by hand."""
+    command = deps.store.command(promotion.cause.id) if promotion.cause.kind == "command" else None
+    return command.arguments.get("reason", "") if command else ""
 
 
 def _find_commit(deps: Deps, repository: Repository, seen: Branch, now: Desired, promotion: Promotion) -> Commit | None:
@@ -244,8 +252,7 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     holds = deps.store.holds(repository_id=promotion.repository_id, path=promotion.path)
     if holds:
         known = deps.store.environment(promotion.repository_id, promotion.path)
-        endpoint = known.endpoint if known else promotion.path
-        return Wait(_LOOK, "Held", f"held, {holds[0].message}: launchpin resume {endpoint}")
+        return Wait(_LOOK, "Held", f"held, {say_held(holds[0], known.endpoint if known else promotion.path)}")
     if promotion.merge is MergeMode.REVIEW:
         return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
     return _merge(deps, promotion, pull)

@@ -192,7 +192,7 @@ class Training(Record):
         ref: `refs/heads/...`, where the commit was the head.
         config_path: the launchpin.yaml it follows.
         config_sha256: digest of that file's bytes.
-        nonce: empty, or unique for a forced training.
+        nonce: empty, or unique for a forced training: the command's id, or the training's that it tries once more.
         attempt: which try on the infrastructure this is, from 1.
     """
 

@@ -11,6 +11,7 @@ from gitops.announced import check_plan
 from gitops.desired import Desired, check_pin, digest_of, read_desired
 from gitops.disk.space import require_room
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
+from gitops.holding import say_held
 from gitops.models import (
     fetch_judged,
     fetch_version,
@@ -29,6 +30,7 @@ from gitops.writes import Wake
 
 _TWICE = "pass twice"
 _LOCKED = timedelta(seconds=5)
+_HELD = timedelta(seconds=30)
 _LOOK = timedelta(seconds=1)
 
 
@@ -48,11 +50,17 @@ def admit(deps: Deps, rollout: Rollout) -> Outcome:
         return Done(facts=facts, message=f"back to version {rollout.version or 'nothing'}")
     if newer := _find_newer(rollout, _desired_now(deps, rollout)):
         return newer
-    if known.serving != rollout.version:
-        holds = deps.store.holds(repository_id=rollout.repository_id, path=rollout.path)
-        if holds:
-            return Wait(timedelta(seconds=30), "Held", f"{holds[0].message}: launchpin resume {rollout.endpoint}")
+    if known.serving != rollout.version and (held := _find_hold(deps, rollout)):
+        return held
     return Done(facts=facts, message=f"{known.serving or 'nothing'} -> {rollout.version or 'nothing'}")
+
+
+def _find_hold(deps: Deps, rollout: Rollout) -> Wait | None:
+    """Return what a rollout waits for that follows a pin where automation is held."""
+    holds = deps.store.holds(repository_id=rollout.repository_id, path=rollout.path)
+    if rollout.direction is Direction.ROLLBACK or not holds:
+        return None
+    return Wait(_HELD, "Held", say_held(holds[0], rollout.endpoint))
 
 
 def _environment(deps: Deps, rollout: Rollout) -> Environment:
@@ -172,7 +180,8 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
     known = _environment(deps, rollout)
     if _is_serving(deps, rollout, known):
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
-    return _start(deps, rollout)
+    # A hold that was set since the rollout was admitted keeps traffic where it is, too.
+    return _find_hold(deps, rollout) or _start(deps, rollout)
 
 
 def _start(deps: Deps, rollout: Rollout) -> Outcome:

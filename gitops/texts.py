@@ -14,6 +14,7 @@ from gitops.records import GateOutcome, Promotion, Training, Version
 LONGEST_BODY = 60_000
 LONGEST_TITLE = 140
 _LONGEST_VALUE = 200
+_LONGEST_REASON = 1000
 _MOST_ROWS = 60
 _FOOTER = "\n\n---\nWritten by Launchpin. Only the lines of the pin change; merging is the decision to roll out.\n"
 _WORD_JOINER = "\u2060"
@@ -113,6 +114,7 @@ def pull_text(
     previous: str,
     digest: str,
     links: Mapping[str, str],
+    reason: str = "",
 ) -> PullText:
     """Return the words of a promotion's pull request.
 
@@ -120,12 +122,14 @@ def pull_text(
         previous: the pinned version until now, empty when unpinned.
         digest: of the plan.
         links: what to call it and where it is, shown under "Lineage".
+        reason: what the person said who asked for it by hand.
     """
     title = plain(f"Pin {promotion.model} {promotion.version} in {promotion.environment}", limit=LONGEST_TITLE)
     facts = training.facts if training else None
     change = f"version {inert(previous) or 'none'} → {inert(promotion.version)}"
     sections = [
         f"## {inert(promotion.model)}: {change} in {inert(promotion.environment)}",
+        *_asked(promotion, reason),
         "### Metrics\n\n"
         + metrics_table(
             version.metrics, facts.champion_metrics if facts else {}, (facts.champion_version or "") if facts else ""
@@ -136,6 +140,14 @@ def pull_text(
         _plan(promotion, previous, digest),
     ]
     return PullText(title, _capped("\n\n".join(sections)), title)
+
+
+def _asked(promotion: Promotion, reason: str) -> Iterable[str]:
+    """Return who asked for a promotion by hand, and why."""
+    if promotion.cause.kind != "command":
+        return ()
+    why = f": {inert(reason, limit=_LONGEST_REASON)}" if reason else ""
+    return (f"Asked for by hand, by {inert(promotion.cause.actor)}{why}",)
 
 
 def _pairs(values: Mapping[str, str], nothing: str) -> str:

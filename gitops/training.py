@@ -18,7 +18,7 @@ from gitops.errors import InputError, LaunchpinError, RefusedError, StalledError
 from gitops.judging import NO_VERDICT, judge_candidate
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, manifest_text
-from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunRef, TrainingEnd, TrainingSpec
+from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunEnd, RunRef, TrainingEnd, TrainingSpec
 from gitops.records import Training, Version
 from gitops.selection import Objective, choose_candidate
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Stalled, Step, Story
@@ -256,7 +256,7 @@ def judge(deps: Deps, training: Training) -> Outcome:
     """Choose the candidate among the runs and hold it against the gates."""
     file = read_launchpin(deps, training)
     run = _run(training)
-    deps.registry.end_run(run.run_id, succeeded=True)
+    deps.registry.end_run(run.run_id, RunEnd.FINISHED)
     runs = deps.registry.runs_of(run, within=f"{training.id}/{training.facts.attempt}")
     wanted = file.register.objective
     objective = Objective(wanted.metric, wanted.goal is Goal.MAXIMIZE) if wanted else None

@@ -12,9 +12,23 @@ from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Tr
 
 @dataclass(frozen=True)
 class StartTraining:
-    """Insert a training and its job; nothing happens when the same commit and configuration were trained already."""
+    """Insert a training and its job; nothing happens when the same commit, configuration and nonce were trained."""
 
     training: Training
+
+
+@dataclass(frozen=True)
+class CancelTraining:
+    """End a training, whoever works on it; nothing happens when it is over already.
+
+    Args:
+        by: who calls it off.
+        reason: why, empty when nothing was said.
+    """
+
+    training_id: str
+    by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,14 +80,14 @@ class SaveEnvironment:
 
 @dataclass(frozen=True)
 class SetHold:
-    """Put a hold on an environment."""
+    """Put a hold on an environment, or on everything: a pause."""
 
     hold: Hold
 
 
 @dataclass(frozen=True)
 class LiftHold:
-    """Lift every open hold of an environment, and wake what waited for it."""
+    """Lift every open hold of an environment, or the pause, and wake what waited for it."""
 
     repository_id: int
     path: str
@@ -84,6 +98,21 @@ class LiftHold:
 @dataclass(frozen=True)
 class DeclineVersion:
     """Remember that a person closed the pull request of this version: it is not proposed again there."""
+
+    repository_id: int
+    environment: str
+    model: str
+    version: str
+    by: str
+
+
+@dataclass(frozen=True)
+class ReconsiderVersion:
+    """Forget that a person closed the pull request of this version there: somebody asks for it by hand.
+
+    Args:
+        by: who asks.
+    """
 
     repository_id: int
     environment: str
@@ -125,6 +154,7 @@ class Audit:
 
 Write = (
     StartTraining
+    | CancelTraining
     | OpenPromotion
     | OpenRollout
     | MoveRef
@@ -134,6 +164,7 @@ Write = (
     | SetHold
     | LiftHold
     | DeclineVersion
+    | ReconsiderVersion
     | Wake
     | Audit
 )

@@ -6,7 +6,7 @@ No verb does the work itself, so that it is done once, audited, and the same who
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from gitops.errors import NotFoundError, RetryError
 from gitops.identifiers import new_id
 from gitops.logins import this_user
 from gitops.ports import Store
-from gitops.records import Cause, Command, Environment
+from gitops.records import Cause, Command
 from gitops.steps import Phase
 from gitops.trainers.redaction import show_controls
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PACE = 0.1
+
+LookUp = Callable[[Store], Mapping[str, str]]
+"""Reads what a person may have meant."""
 
 
 @contextmanager
@@ -144,22 +147,41 @@ def show_outcome(command: Command, *, as_json: bool, more: Mapping[str, object] 
             return ExitCode.REFUSED
 
 
-def have_done(verb: str, arguments: Mapping[str, str], stack_dir: Path, *, timeout: float, as_json: bool) -> int:
-    """Have a verb done that is about an endpoint, wait for it, show how it ended and return the exit code.
+def have_done(
+    verb: str,
+    arguments: Mapping[str, str],
+    stack_dir: Path,
+    *,
+    timeout: float,
+    as_json: bool,
+    look_up: LookUp | None = None,
+) -> int:
+    """Have a verb done, wait for it, show how it ended and return the exit code.
 
     Args:
-        arguments: `endpoint` among them.
+        arguments: as `ask` has them.
+        timeout: seconds.
+        look_up: refuses what cannot be meant before anything is written, and returns arguments as they are meant.
     """
     console = Console(sys.stderr if as_json else sys.stdout)
     with opened(stack_dir) as (layout, store):
-        _check_endpoint(store.environments(), arguments["endpoint"])
+        meant = look_up(store) if look_up else {}
         require_up(layout)
-        command = ask(store, verb, arguments, actor=this_user())
+        command = ask(store, verb, {**arguments, **meant}, actor=this_user())
         return show_outcome(wait_for(store, command, console=console, timeout=timeout), as_json=as_json)
 
 
-def _check_endpoint(environments: Sequence[Environment], name: str) -> None:
-    """Refuse a name that is no endpoint's, with the nearest one that is; REPOSITORY:PATH names one, too."""
-    names = [one.endpoint for one in environments if one.endpoint]
-    if name not in names and name not in {f"{one.repository}:{one.path}" for one in environments}:
-        fail_unknown("endpoint", name, names)
+def known_endpoint(argument: str, name: str) -> LookUp:
+    """Return the look that refuses a name that is no endpoint's, with the nearest that is; REPOSITORY:PATH is one."""
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        if not is_endpoint(store, name):
+            fail_unknown("endpoint", name, [one.endpoint for one in store.environments() if one.endpoint])
+        return {argument: name}
+
+    return look_up
+
+
+def is_endpoint(store: Store, name: str) -> bool:
+    """Return whether an endpoint has that name, or REPOSITORY:PATH."""
+    return any(name and name in (one.endpoint, f"{one.repository}:{one.path}") for one in store.environments())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gitops.cli.asking import have_done, timeout_option
+from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
 
 
@@ -21,4 +21,6 @@ def rollback(endpoint: str, *, version: str, reason: str, timeout: float, stack_
     Traffic moves first, then the pin in Git follows.
     """
     arguments = {"endpoint": endpoint, "to": version, "reason": reason}
-    return have_done("rollback", arguments, stack_dir, timeout=timeout, as_json=as_json)
+    return have_done(
+        "rollback", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("endpoint", endpoint)
+    )

@@ -15,13 +15,14 @@ from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import NotFoundError
+from gitops.holding import is_pause
 from gitops.ports import JobView, Store
 from gitops.records import Environment, Health, Hold, Repository, Training
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, until
 
 _OF_PEOPLE = {"training", "promotion", "rollout", "command"}
-_NAME, _TEXT = 26, 72
+_NAME, _TEXT, _WIDE = 26, 72, 80
 _FAR = 500
 
 
@@ -58,21 +59,22 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     """Show parts, repositories, models and endpoints, and what is moving."""
     layout = Layout.load(stack_dir)
     parts = part_states(layout)
-    is_up = any(part.state is not State.STOPPED for part in parts)
+    is_running = _is_any_up(parts)
     try:
         with opened(stack_dir) as (_, store):
             overview = read_overview(store)
     except NotFoundError:
         overview = None
-    if overview is not None and not is_up:
-        overview = _as_last_seen(overview)
-    links = asdict(mint_links(layout)) if is_up else {}
+    if overview is not None and not is_running:
+        overview = replace(overview, environments=as_last_seen(overview.environments), moving=[])
+    links = asdict(mint_links(layout)) if is_running else {}
     if as_json:
         shown = _to_json(overview) if overview else {}
-        print_json({"ok": True, "up": is_up, "parts": [asdict(part) for part in parts], **shown, "urls": links})
+        print_json({"ok": True, "up": is_running, "parts": [asdict(part) for part in parts], **shown, "urls": links})
         return
-    blocks = [_show_parts(parts, layout, is_up=is_up)]
+    blocks = [_show_parts(parts, layout, is_up=is_running)]
     if overview is not None:
+        blocks[:0] = _show_pause(overview)
         blocks += _show_overview(overview)
     if links:
         lines = [f"  {name:<10} {url}" for name, url in links.items()]
@@ -80,26 +82,37 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     click.echo("\n\n".join(blocks))
 
 
-def _as_last_seen(overview: Overview) -> Overview:
-    """Say of a stack that is down what was known last, and that nothing of it answers or moves now."""
+def is_up(layout: Layout) -> bool:
+    """Return whether any part of a stack runs."""
+    return _is_any_up(part_states(layout))
+
+
+def _is_any_up(parts: Sequence[PartState]) -> bool:
+    return any(part.state is not State.STOPPED for part in parts)
+
+
+def as_last_seen(environments: Sequence[Environment]) -> Sequence[Environment]:
+    """Say of endpoints whose stack is down what was known last, and that nothing of them answers now."""
     asleep = {"health": Health.UNKNOWN, "url": "", "message": "as it was last seen: nothing runs"}
-    environments = [one.model_copy(update=asleep) for one in overview.environments]
-    return replace(overview, environments=environments, moving=[])
+    return [one.model_copy(update=asleep) for one in environments]
 
 
 def read_overview(store: Store) -> Overview:
     """Read what is known of everything but the parts."""
-    environments = store.environments()
-    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
-    names = sorted({*trained, *(one.model for one in environments)} - {""})
     return Overview(
         now=store.now(),
         repositories=store.repositories(),
-        models=[_read_model(store, name) for name in names],
-        environments=environments,
+        models=[_read_model(store, name) for name in model_names(store)],
+        environments=store.environments(),
         holds=store.holds(),
         moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
     )
+
+
+def model_names(store: Store) -> Sequence[str]:
+    """Return the models that were trained lately, or have an environment."""
+    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
+    return sorted({*trained, *(one.model for one in store.environments())} - {""})
 
 
 def _read_model(store: Store, name: str) -> Model:
@@ -113,6 +126,14 @@ def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> s
         return f"Nothing runs in {layout.dir}: `launchpin up` starts it."
     rows = [(part.name, part.state, part.restarts or "", part.url or _last_end(part)) for part in parts]
     return table(("PART", "STATE", "RESTARTS", "URL"), rows)
+
+
+def _show_pause(overview: Overview) -> Iterator[str]:
+    """Give what is to be known before anything else."""
+    for one in filter(is_pause, overview.holds):
+        since = f"{age(one.created_at, overview.now)} ago"
+        words = f"PAUSED by {one.author} {since}: {one.message}"
+        yield show_controls(cut(words, _WIDE)) + "\n  nothing is merged or rolled out; launchpin resume --all lifts it"
 
 
 def _last_end(part: PartState) -> str:
@@ -152,7 +173,7 @@ def _show_environments(overview: Overview) -> str:
         why = ": ".join(part for part in (one.sync_reason, one.message) if part)
         if why:
             lines.append("  " + show_controls(cut(f"{one.endpoint or one.path}: {why}", _TEXT)))
-    for hold in overview.holds:
+    for hold in (one for one in overview.holds if not is_pause(one)):
         endpoint = _endpoint_of(hold, overview.environments)
         lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}", _TEXT)))
         lines.append("    " + show_controls(cut(f"{hold.message}; launchpin resume lifts it", _TEXT)))
@@ -183,8 +204,10 @@ def _to_json(overview: Overview) -> dict[str, object]:
     for one in overview.environments:
         hold = holds.get((one.repository_id, one.path))
         endpoints.append({**one.model_dump(mode="json"), "hold": hold.model_dump(mode="json") if hold else None})
+    pause = next(filter(is_pause, overview.holds), None)
     return {
         "time": overview.now.isoformat(),
+        "paused": pause.model_dump(mode="json") if pause else None,
         "repositories": [one.model_dump(mode="json") for one in overview.repositories],
         "models": [asdict(one) for one in overview.models],
         "endpoints": endpoints,

@@ -5,16 +5,24 @@ The command line and the API write one row; a worker comes here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from gitops.commands.cancelling import await_cancelled, cancel
 from gitops.commands.collecting import collect_what_may_go
-from gitops.commands.holds import hold, resume
+from gitops.commands.holds import hold, pause, resume
+from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
 from gitops.commands.rollbacks import await_rollout, rollback
+from gitops.commands.trainings import await_training, retry, train
 from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Verb
 from gitops.ports import Deps
 from gitops.records import Command
 from gitops.steps import Done, Outcome, Step, Story
+
+_SHOWN = 100
+# As a look at a model repository has: a fetch may take as long.
+_DEADLINE = timedelta(minutes=5)
 
 Act = Callable[[Deps, Command], Outcome]
 
@@ -35,8 +43,13 @@ class Deed:
 
 DEEDS: Mapping[str, Deed] = {
     "connect": Deed(connect),
+    "train": Deed(train, await_training),
+    "retry": Deed(retry, await_training),
+    "cancel": Deed(cancel, await_cancelled),
+    "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),
+    "pause": Deed(pause),
     "resume": Deed(resume),
     "gc": Deed(collect_what_may_go),
 }
@@ -57,7 +70,7 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
     """Hold what was given to what the verb takes.
 
     Raises:
-        RefusedError: `ArgumentUnknown` or `ArgumentMissing`, with the argument and what may be given.
+        RefusedError: `ArgumentUnknown`, `ArgumentMissing` or `ArgumentInvalid`, with what may be given.
     """
     known = [one.name for one in verb.arguments]
     strange = sorted(given.keys() - set(known))
@@ -67,6 +80,11 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
     for one in verb.required:
         if not given.get(one.name):
             raise RefusedError("ArgumentMissing", f"{verb.name} needs {one.name}: {one.help}")
+    for one in verb.arguments:
+        value = given.get(one.name, "")
+        if value and one.allowed and value not in one.allowed:
+            limit = f"{one.name} is {' or '.join(one.allowed)}, not {value[:_SHOWN]!r}"
+            raise RefusedError("ArgumentInvalid", f"{verb.name}: {limit}")
 
 
 def await_end(deps: Deps, command: Command) -> Outcome:
@@ -77,6 +95,9 @@ def await_end(deps: Deps, command: Command) -> Outcome:
 
 COMMAND = Story(
     "command",
-    (Step("carry_out", carry_out, event="carried_out"), Step("await_end", await_end, event="ended")),
+    (
+        Step("carry_out", carry_out, event="carried_out", deadline=_DEADLINE),
+        Step("await_end", await_end, event="ended"),
+    ),
     lambda deps, subject: deps.store.command(subject),
 )

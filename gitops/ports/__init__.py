@@ -8,7 +8,7 @@ from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.pages import Pages, Place, Wanted
-from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunRef
+from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
 from gitops.ports.target import (
@@ -62,6 +62,7 @@ __all__ = [
     "Registry",
     "Resting",
     "Run",
+    "RunEnd",
     "RunRef",
     "Service",
     "Store",

@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from gitops.manifest import Manifest
 from gitops.records import Frozen
+
+
+class RunEnd(StrEnum):
+    """How a run ends, in MLflow's words."""
+
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
 
 
 class RunRef(Frozen):
@@ -65,7 +74,7 @@ class Registry(Protocol):
         """Return the run and every further run that the same process started (tag `launchpin.within`)."""
         ...
 
-    def end_run(self, run_id: str, *, succeeded: bool) -> None:
+    def end_run(self, run_id: str, end: RunEnd) -> None:
         """Set the run's final status where its script left it running."""
         ...
 

@@ -220,6 +220,10 @@ class Store(Protocol):
         """Prolong a lease; False when somebody else holds the job."""
         ...
 
+    def is_ours(self, claim: Claim) -> bool:
+        """Return whether a job is still held by this claim; nothing is written."""
+        ...
+
     def finish(self, claim: Claim, end: Exit) -> None:
         """Write how a claim ended, with facts, further writes and audit entries, and release the job.
 
@@ -280,7 +284,7 @@ class Store(Protocol):
         ...
 
     def training_of(self, wanted: Training) -> Training | None:
-        """Return the unforced training of the same ref, commit and launchpin.yaml, over or not."""
+        """Return the training of the same ref, commit, launchpin.yaml and nonce, over or not."""
         ...
 
     def overtaking(self, training: Training) -> Training | None:
@@ -336,7 +340,7 @@ class Store(Protocol):
         ...
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
-        """Return the open holds, of one environment where asked for."""
+        """Return the open holds, of one environment where asked for; a pause holds each and comes first."""
         ...
 
     def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from gitops.errors import ConflictError, NotFoundError, RefusedError, StalledError
 from gitops.manifest import Manifest
-from gitops.ports import LoggedModel, RegisteredVersion, Run, RunRef
+from gitops.ports import LoggedModel, RegisteredVersion, Run, RunEnd, RunRef
 from gitops.registry.artifacts import Limits, ProxiedArtifacts
 from gitops.registry.child import child_variables
 from gitops.registry.replies import bad_reply, translated
@@ -133,7 +133,7 @@ class MlflowRegistry:
         in_order = sorted(further.values(), key=lambda other: (other.info.start_time, other.info.run_id))
         return [read_run(self._runs, self._artifacts, each) for each in (own, *in_order)]
 
-    def end_run(self, run_id: str, *, succeeded: bool) -> None:
+    def end_run(self, run_id: str, end: RunEnd) -> None:
         """Set the run's final status where its script left it running, and log the parameters its script did not."""
         from mlflow.entities import Param, RunStatus  # noqa: PLC0415 - mlflow is imported lazily
 
@@ -144,8 +144,7 @@ class MlflowRegistry:
             for part in _batches(missing):
                 self._runs.log_batch(run_id, metrics=[], params=part, tags=[])
             if run.info.status in {"RUNNING", "SCHEDULED"}:
-                status = RunStatus.FINISHED if succeeded else RunStatus.FAILED
-                self._runs.update_run_info(run_id, status, _now(), None)
+                self._runs.update_run_info(run_id, RunStatus.from_string(end.value), _now(), None)
 
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         """Store a file among the run's artifacts."""

@@ -10,6 +10,7 @@ from gitops.store.rows import KINDS
 from gitops.store.tables import audit_entries, declined, holds, repositories, versions
 
 Key = tuple[str, ...]
+_DECLINED = "promotion.declined"
 
 
 def check_joins(connection: Connection) -> list[str]:
@@ -46,10 +47,10 @@ def _check_facts(connection: Connection, entries: list[Entry]) -> Iterator[str]:
         "hold.set": _keys(connection, holds, "id"),
         "hold.lifted": [(key,) for key in connection.execute(select(holds.c.id).where(lifted)).scalars()],
         "version.recorded": _keys(connection, versions, "model", "version"),
-        "promotion.declined": _keys(connection, declined, "repository_id", "environment", "model", "version"),
+        _DECLINED: _keys(connection, declined, "repository_id", "environment", "model", "version"),
     }
     for kind, keys in wanted.items():
-        told = [_key(entry) for entry in entries if entry.kind == kind]
+        told = _told(entries, kind)
         yield from (
             f"{kind} {' '.join(key)}: {told.count(key)} entries" for key in sorted(keys) if told.count(key) != 1
         )
@@ -57,6 +58,17 @@ def _check_facts(connection: Connection, entries: list[Entry]) -> Iterator[str]:
     connected = {str(entry.subject.repo_id) for entry in entries if entry.kind == "repository.connected"}
     missing = {key for (key,) in _keys(connection, repositories, "id")} ^ connected
     yield from (f"repository {key} and its entries do not agree" for key in sorted(missing))
+
+
+def _told(entries: Iterable[Entry], kind: str) -> list[Key]:
+    """Return the keys that entries of a kind speak of; a refusal that was reconsidered is one no more."""
+    told: list[Key] = []
+    for entry in entries:
+        if entry.kind == kind:
+            told.append(_key(entry))
+        elif (kind, entry.kind) == (_DECLINED, "promotion.reconsidered") and _key(entry) in told:
+            told.remove(_key(entry))
+    return told
 
 
 def _keys(connection: Connection, table: Table, *names: str) -> list[Key]:
@@ -69,7 +81,7 @@ def _key(entry: Entry) -> Key:
     match entry.kind:
         case "version.recorded":
             return subject.model, subject.version
-        case "promotion.declined":
+        case "promotion.declined" | "promotion.reconsidered":
             return str(subject.repo_id), subject.env, subject.model, subject.version
         case _:
             return (subject.name,)

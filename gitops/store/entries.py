@@ -31,7 +31,12 @@ _SUMMARY = {
 
 
 def record_event(
-    record: Record, event: str, *, before: Record | None = None, evidence: Mapping[str, object] | None = None
+    record: Record,
+    event: str,
+    *,
+    before: Record | None = None,
+    evidence: Mapping[str, object] | None = None,
+    cause: Cause | None = None,
 ) -> Event:
     """Return the event of a record's change.
 
@@ -40,11 +45,13 @@ def record_event(
         event: the second part of the entry's kind, `started` for example.
         before: as it was; None when it comes into being.
         evidence: what was learned.
+        cause: of this change, where it is not what brought the record into being.
     """
+    behind = cause or record.cause
     return Event(
         kind=f"{kind_of(record)}.{event}",
-        actor=actor_of(record.cause),
-        cause=cause_of(record.cause),
+        actor=actor_of(behind),
+        cause=cause_of(behind),
         subject=subject_of(record),
         from_=state_of(before) if before else "",
         to=state_of(record),

@@ -129,6 +129,11 @@ def renew_lease(tx: Transaction, claim: Claim, *, lease: timedelta) -> bool:
     return tx.connection.execute(longer).first() is not None
 
 
+def is_ours(connection: Connection, claim: Claim) -> bool:
+    """Return whether a job is still held by this claim."""
+    return connection.execute(select(jobs.c.id).where(*_ours(claim))).first() is not None
+
+
 def check_held(tx: Transaction, claim: Claim) -> bool:
     """Lock the job's row and return whether somebody woke it since it was claimed.
 

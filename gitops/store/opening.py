@@ -7,14 +7,12 @@ from sqlalchemy import select
 
 from gitops.errors import ConflictError
 from gitops.ports import Received
-from gitops.records import Command, Delivery, Record
+from gitops.records import Cause, Command, Delivery, Record
 from gitops.steps import Phase, Queue
 from gitops.store.entries import record_event
 from gitops.store.jobs import end_job, new_job, wake_job
 from gitops.store.rows import (
     COMMAND,
-    PROMOTION,
-    ROLLOUT,
     Kind,
     insert_new,
     insert_new_rows,
@@ -24,7 +22,7 @@ from gitops.store.rows import (
 )
 from gitops.store.tables import commands, deliveries, jobs
 from gitops.store.transaction import Transaction
-from gitops.store.transitions import supersede
+from gitops.store.transitions import Change, cancel, supersede
 
 
 def insert_record(
@@ -54,14 +52,25 @@ def insert_record(
 
 def supersede_record(tx: Transaction, kind: Kind, record: Record, *, message: str) -> None:
     """End a record that a newer one takes the place of; whoever works on it writes nothing any more."""
-    change = supersede(record, message=message)
+    _end_record(tx, kind, supersede(record, message=message))
+
+
+def cancel_record(tx: Transaction, kind: Kind, record: Record, *, message: str, cause: Cause) -> None:
+    """End a record that a person calls off; whoever works on it writes nothing any more.
+
+    Args:
+        cause: who calls it off, and by which command.
+    """
+    _end_record(tx, kind, cancel(record, message=message, cause=cause))
+
+
+def _end_record(tx: Transaction, kind: Kind, change: Change) -> None:
     save_state(tx.connection, kind, change.record, now=tx.now)
     if change.event is not None:
         tx.record(change.event)
-    end_job(tx, kind.name, record.id)
-    if kind in (PROMOTION, ROLLOUT):
-        # Its check would stay pending for ever: nothing else tells the forge about it any more.
-        wake_job(tx, "report", f"{kind.name}:{record.id}", queue=Queue.CONTROL, after=None)
+    end_job(tx, kind.name, change.record.id)
+    # Its check would stay pending for ever: nothing else tells the forge about it any more.
+    wake_job(tx, "report", f"{kind.name}:{change.record.id}", queue=Queue.CONTROL, after=None)
 
 
 def save_command(tx: Transaction, command: Command) -> Command:

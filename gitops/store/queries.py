@@ -1,11 +1,13 @@
 """The questions that stories and people ask, each on one snapshot."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select, true
 
 from gitops.errors import InputError
+from gitops.holding import EVERYWHERE
 from gitops.ports import Resting
 from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
@@ -23,6 +25,7 @@ from gitops.store.tables import (
 )
 
 _RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _HANDED_OVER = "hand_over"  # the step after a training's version was registered
 _TRAINED = ("repository_id", "ref", "commit", "config_path", "config_sha256")  # as the index `one_unforced_training`
 
@@ -47,21 +50,42 @@ def read_recent(connection: Connection, kind: str, *, limit: int) -> Sequence[Re
 
 
 def read_training_of(connection: Connection, wanted: Training) -> Training | None:
-    """Return the unforced training that the unique index would take for the same."""
-    where = [trainings.c[name] == getattr(wanted, name) for name in _TRAINED]
-    return read_one(connection, trainings, Training, trainings.c.nonce == "", *where)
+    """Return the training of the same nonce that the unique index would else take for the same."""
+    where = [trainings.c[name] == getattr(wanted, name) for name in (*_TRAINED, "nonce")]
+    return read_one(connection, trainings, Training, *where)
 
 
 def read_overtaking(connection: Connection, training: Training) -> Training | None:
-    """Return the newest training of the same branch and launchpin.yaml that began later and has a version."""
+    """Return the newest training of the same branch and launchpin.yaml that began later and has a version.
+
+    Another try of a training began when the first one did: what was pushed since is newer.
+    """
     here = [trainings.c[name] == getattr(training, name) for name in ("repository_id", "ref", "config_path")]
-    began = select(trainings.c.created_at).where(trainings.c.id == training.id).scalar_subquery()
+    first = _read_first_try(connection, training)
+    began = select(trainings.c.created_at).where(trainings.c.id == first.id).scalar_subquery()
     # Ids are sorted by their making, for those of one moment.
-    later = or_(trainings.c.created_at > began, and_(trainings.c.created_at == began, trainings.c.id > training.id))
+    later = or_(trainings.c.created_at > began, and_(trainings.c.created_at == began, trainings.c.id > first.id))
     registered = or_(trainings.c.phase == Phase.SUCCEEDED.value, trainings.c.step == _HANDED_OVER)
     newest = (trainings.c.created_at.desc(), trainings.c.id.desc())
     found = read_all(connection, trainings, Training, *here, later, registered, order=newest)
-    return next((other for other in found if other.facts.version), None)
+    return next((other for other in found if other.facts.version and _is_newer(connection, other, first)), None)
+
+
+def _is_newer(connection: Connection, other: Training, first: Training) -> bool:
+    """Return whether another training is of a later beginning, and not itself another try of an earlier one."""
+    if not other.nonce:
+        return True
+    begun = _read_first_try(connection, other)
+    return (begun.created_at or _NEVER, begun.id) > (first.created_at or _NEVER, first.id)
+
+
+def _read_first_try(connection: Connection, training: Training) -> Training:
+    """Return the training that this one is another try of, however often it was tried; itself where it is the first."""
+    found: Training | None = training
+    while found is not None:
+        training = found
+        found = read_one(connection, trainings, Training, trainings.c.id == training.nonce) if training.nonce else None
+    return training
 
 
 def read_environments(connection: Connection, *, repository_id: int | None, model: str | None) -> list[Environment]:
@@ -102,12 +126,12 @@ def read_champion(connection: Connection, model: str) -> Version | None:
 
 
 def read_holds(connection: Connection, *, repository_id: int | None, path: str | None) -> list[Hold]:
-    """Return the open holds, oldest first."""
+    """Return the open holds, a pause first, then the oldest; a pause is a hold on every environment."""
     wanted = {"repository_id": repository_id, "path": path}
-    where = [holds.c[name] == value for name, value in wanted.items() if value is not None]
-    return read_all(
-        connection, holds, Hold, holds.c.lifted_at.is_(None), *where, order=(holds.c.created_at, holds.c.id)
-    )
+    here = and_(true(), *(holds.c[name] == value for name, value in wanted.items() if value is not None))
+    pause = holds.c.repository_id == EVERYWHERE
+    order = (case((pause, 0), else_=1), holds.c.created_at, holds.c.id)
+    return read_all(connection, holds, Hold, holds.c.lifted_at.is_(None), or_(here, pause), order=order)
 
 
 def read_is_declined(connection: Connection, repository_id: int, *, environment: str, model: str, version: str) -> bool:

@@ -88,6 +88,10 @@ class SqlStore(AccountStore):
         """Prolong a lease; False when somebody else holds the job."""
         return self._write(lambda tx: jobs.renew_lease(tx, claim, lease=lease), is_quiet=True)
 
+    def is_ours(self, claim: Claim) -> bool:
+        """Return whether a job is still held by this claim; nothing is written."""
+        return self._read(lambda connection: jobs.is_ours(connection, claim))
+
     def finish(self, claim: Claim, end: Exit) -> None:
         """Write how a claim ended, and release the job."""
         self._write(lambda tx: finish_claim(tx, claim, end))
@@ -225,7 +229,7 @@ class SqlStore(AccountStore):
         return self._read(lambda connection: queries.read_champion(connection, model))
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
-        """Return the open holds, of one environment where asked for."""
+        """Return the open holds, of one environment where asked for; a pause holds each and comes first."""
         return self._read(lambda connection: queries.read_holds(connection, repository_id=repository_id, path=path))
 
     def is_declined(self, repository_id: int, environment: str, model: str, version: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from gitops.audit.entry import Event
 from gitops.ports import Claim, Exit
-from gitops.records import Record
+from gitops.records import Cause, Record
 from gitops.steps import Done, Ended, Phase, Refused, Stalled, Wait
 from gitops.store.entries import end_evidence, record_event
 from gitops.store.jobs import MOMENT, State
@@ -59,6 +59,26 @@ def supersede(record: Record, *, message: str) -> Change:
     """Return a record that a newer one took the place of."""
     end = Exit(record, None, step=record.step)
     return _final(record, end, Phase.SUPERSEDED, reason="Superseded", message=message, facts={}, audit=True)
+
+
+def cancel(record: Record, *, message: str, cause: Cause) -> Change:
+    """Return a record that a person called off.
+
+    Args:
+        cause: who did, and how; what brought the record into being stays its own cause.
+    """
+    change = _final(
+        record,
+        Exit(record, None, step=record.step),
+        Phase.CANCELLED,
+        reason="Cancelled",
+        message=message,
+        facts={},
+        audit=False,
+    )
+    after = change.record.model_copy(update={"revision": record.revision + 1})
+    evidence = end_evidence(after, {})
+    return Change(after, record_event(after, "cancelled", before=record, evidence=evidence, cause=cause))
 
 
 def _done(record: Record, end: Exit, outcome: Done, *, is_audited: bool) -> Change:

@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import Event, Subject
-from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout
+from gitops.holding import EVERYWHERE
+from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
-from gitops.store.opening import insert_record, supersede_record
+from gitops.store.opening import cancel_record, insert_record, supersede_record
+from gitops.store.queries import read_training_of
 from gitops.store.rows import (
     PROMOTION,
     ROLLOUT,
@@ -40,11 +42,13 @@ from gitops.store.tables import (
 from gitops.store.transaction import Transaction
 from gitops.writes import (
     Audit,
+    CancelTraining,
     DeclineVersion,
     LiftHold,
     MoveRef,
     OpenPromotion,
     OpenRollout,
+    ReconsiderVersion,
     SaveEnvironment,
     SaveRepository,
     SaveVersion,
@@ -74,7 +78,23 @@ def apply_write(tx: Transaction, write: object, cause: Cause) -> None:
 
 
 def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
-    insert_record(tx, TRAINING, write.training, event="started")
+    new = write.training
+    if new.nonce:
+        # The index knows unforced ones alone; a nonce is one training all the same.
+        hold_name(tx.connection, f"training:{new.nonce}")
+        if read_training_of(tx.connection, new) is not None:
+            return
+    insert_record(tx, TRAINING, new, event="started")
+
+
+def _cancel_training(tx: Transaction, write: CancelTraining, cause: Cause) -> None:
+    # Whoever ends it at this moment holds its job: what is read behind the lock stays so.
+    lock_job(tx, TRAINING.name, write.training_id)
+    training = read_one(tx.connection, TRAINING.table, Training, TRAINING.table.c.id == write.training_id)
+    if training is None or training.phase.is_final:
+        return
+    message = f"{write.by} called it off" + (f": {write.reason}" if write.reason else "")
+    cancel_record(tx, TRAINING, training, message=message, cause=cause)
 
 
 def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
@@ -223,12 +243,9 @@ def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
         )
         tx.record(event)
     for kind, table in ((PROMOTION, promotions), (ROLLOUT, rollouts)):
-        waiting = (
-            table.c.repository_id == write.repository_id,
-            table.c.path == write.path,
-            table.c.phase.in_(OPEN_PHASES),
-        )
-        wake_jobs(tx, kind.name, select(table.c.id).where(*waiting))
+        there = (table.c.repository_id == write.repository_id, table.c.path == write.path)
+        held = () if write.repository_id == EVERYWHERE else there
+        wake_jobs(tx, kind.name, select(table.c.id).where(table.c.phase.in_(OPEN_PHASES), *held))
 
 
 def _hold_subject(hold: Hold) -> Subject:
@@ -252,6 +269,23 @@ def _decline_version(tx: Transaction, write: DeclineVersion, cause: Cause) -> No
         return
     subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
     event = Event(kind="promotion.declined", actor=named_actor(write.by), cause=cause_of(cause), subject=subject)
+    tx.record(event)
+
+
+def _reconsider_version(tx: Transaction, write: ReconsiderVersion, cause: Cause) -> None:
+    names = ("repository_id", "environment", "model", "version")
+    this = [declined.c[name] == getattr(write, name) for name in names]
+    gone = tx.connection.execute(delete(declined).where(*this).returning(declined.c.by)).first()
+    if gone is None:
+        return
+    subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
+    event = Event(
+        kind="promotion.reconsidered",
+        actor=named_actor(write.by),
+        cause=cause_of(cause),
+        subject=subject,
+        evidence=to_evidence({"declined_by": gone.by}),
+    )
     tx.record(event)
 
 
@@ -288,6 +322,7 @@ def _record(
 
 _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     StartTraining: _start_training,
+    CancelTraining: _cancel_training,
     OpenPromotion: _open_promotion,
     OpenRollout: _open_rollout,
     MoveRef: _move_ref,
@@ -297,6 +332,7 @@ _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     SetHold: _set_hold,
     LiftHold: _lift_hold,
     DeclineVersion: _decline_version,
+    ReconsiderVersion: _reconsider_version,
     Wake: _wake,
     Audit: _audit,
 }

@@ -13,7 +13,7 @@ import pytest
 from gitops.errors import (
     StalledError,
 )
-from gitops.ports import RunRef
+from gitops.ports import RunEnd, RunRef
 from gitops.registry.child import child_variables
 from gitops.registry.mlflow import MlflowRegistry
 from gitops.registry.runs import decimal_string
@@ -54,10 +54,18 @@ def test_starting_stalls_and_names_the_experiment_when_it_was_deleted(
 
 def test_ending_a_run_sets_its_status_only_when_it_still_runs(registry: MlflowRegistry) -> None:
     run = start(registry)
-    registry.end_run(run.run_id, succeeded=False)
-    registry.end_run(run.run_id, succeeded=True)
+    registry.end_run(run.run_id, RunEnd.FAILED)
+    registry.end_run(run.run_id, RunEnd.FINISHED)
     (seen,) = registry.runs_of(run, within="nobody")
     assert seen.status == "FAILED"
+
+
+@pytest.mark.parametrize("end", RunEnd)
+def test_a_run_ends_as_it_is_said_to(registry: MlflowRegistry, end: RunEnd) -> None:
+    run = start(registry)
+    registry.end_run(run.run_id, end)
+    (seen,) = registry.runs_of(run, within="nobody")
+    assert seen.status == end
 
 
 def test_parameters_are_logged_at_the_end_unless_the_script_logged_them(
@@ -66,7 +74,7 @@ def test_parameters_are_logged_at_the_end_unless_the_script_logged_them(
     untouched, spelled = start(registry), start(registry)
     call(tracking_uri, "runs/log-parameter", {"run_id": spelled.run_id, "key": "rate", "value": "0.1"})
     for run in (untouched, spelled):
-        registry.end_run(run.run_id, succeeded=True)
+        registry.end_run(run.run_id, RunEnd.FINISHED)
     logged = [
         httpx.get(f"{tracking_uri}/api/2.0/mlflow/runs/get", params={"run_id": run.run_id}).json()["run"]["data"]
         for run in (untouched, spelled)

@@ -12,7 +12,7 @@ from gitops.errors import (
     StalledError,
     UnknownOutcomeError,
 )
-from gitops.ports import LoggedModel, RunRef
+from gitops.ports import LoggedModel, RunEnd, RunRef
 from gitops.registry.artifacts import Limits
 from gitops.registry.mlflow import MlflowRegistry
 from tests.contract.mlflow_registry_rig import PROXY, register, registry, start, unique
@@ -89,7 +89,7 @@ def test_missing_rights_wait_for_a_person(status: int) -> None:
 CALLS: list[Callable[[MlflowRegistry], object]] = [
     lambda registry: registry.version("iris", "1"),
     lambda registry: start(registry, experiment="e", run_key="k"),
-    lambda registry: registry.end_run("r", succeeded=True),
+    lambda registry: registry.end_run("r", RunEnd.FINISHED),
     lambda registry: registry.set_alias("iris", "champion", "1"),
     lambda registry: registry.find_version("iris", training_id="t", run_ids=["r"]),
     lambda registry: registry.fetch("iris", "1", Path("never")),

@@ -116,6 +116,18 @@ def test_i7_claim_is_over_when_it_was_finished(store: SqlStore) -> None:
     assert not store.renew(claim, lease=LEASE)
 
 
+def test_a_claim_knows_whether_its_job_is_still_its_own(store: SqlStore, clock: Clock) -> None:
+    store.wake("compare", "1")
+    first = take(store)
+    assert store.is_ours(first)
+    clock.advance(LEASE)
+    assert store.is_ours(first)
+    second = take(store)
+    assert not store.is_ours(first)
+    store.finish(second, Exit(None, None))
+    assert not store.is_ours(second)
+
+
 def test_lease_lasts_when_it_is_renewed(store: SqlStore, clock: Clock) -> None:
     claim = start_training(store)
     for _ in range(3):

@@ -4,20 +4,25 @@ from typing import Any
 import pytest
 
 from gitops.audit.entry import Entry
+from gitops.errors import StaleEpochError
+from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Sync, WatchedRef
-from gitops.steps import Done, Phase, Queue, Stalled, Wait
+from gitops.steps import Done, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
 from gitops.writes import (
     Audit,
+    CancelTraining,
     DeclineVersion,
     LiftHold,
     MoveRef,
     OpenPromotion,
     OpenRollout,
+    ReconsiderVersion,
     SaveEnvironment,
     SaveRepository,
     SaveVersion,
     SetHold,
+    StartTraining,
     Wake,
 )
 from tests.support.store import (
@@ -31,6 +36,7 @@ from tests.support.store import (
     make_promotion,
     make_repository,
     make_rollout,
+    make_training,
     make_version,
     store,
     take,
@@ -146,6 +152,82 @@ def test_lifting_a_hold_wakes_what_waited_for_it(store: SqlStore) -> None:
     assert {take(store).kind, take(store).kind} == {"promotion", "rollout"}
 
 
+def test_pause_holds_every_environment_and_comes_first(store: SqlStore) -> None:
+    hold, pause = make_hold(), make_hold(repository_id=EVERYWHERE, path="", environment="", model="", reason="Paused")
+    write(store, SetHold(hold))
+    write(store, SetHold(pause))
+    assert [one.id for one in store.holds()] == [pause.id, hold.id]
+    assert [one.id for one in store.holds(repository_id=2, path="staging")] == [pause.id, hold.id]
+    assert [one.id for one in store.holds(repository_id=9, path="new")] == [pause.id]
+    write(store, LiftHold(2, "staging", by="mona"))
+    assert [one.id for one in store.holds()] == [pause.id]
+    assert check_audit_joins(store) == []
+
+
+def test_lifting_a_pause_wakes_everything_and_lifts_no_other_hold(store: SqlStore) -> None:
+    pause = make_hold(repository_id=EVERYWHERE, path="", environment="", model="")
+    elsewhere = make_rollout(repository_id=3, path="live", endpoint="iris-live")
+    hold = make_hold()
+    write(store, OpenPromotion(make_promotion()), OpenRollout(elsewhere), SetHold(hold), SetHold(pause))
+    for _ in range(2):
+        answer(store, take(store), Wait(timedelta(hours=1), "Held"))
+    write(store, LiftHold(EVERYWHERE, "", by="mona", reason="it is over"))
+    assert {take(store).kind, take(store).kind} == {"promotion", "rollout"}
+    assert [one.id for one in store.holds()] == [hold.id]
+    *_, lifted = entries(store)
+    assert (lifted.kind, lifted.subject.repo_id, lifted.subject.name) == ("hold.lifted", 0, pause.id)
+    assert check_audit_joins(store) == []
+
+
+def test_training_that_is_called_off_is_over_whoever_works_on_it(store: SqlStore) -> None:
+    training = make_training()
+    write(store, StartTraining(training))
+    held = take(store)
+    answer(store, held, Done(message="ready"), step="environment", next_step="train")
+    held = take(store)
+    command = make_command(cause=Cause(kind="command", id="req-1", actor="ada"))
+    store.save_command(command)
+    calls_off = CancelTraining(training.id, by="ada", reason="wrong data")
+    answer(store, take(store), Done(writes=(calls_off, calls_off)), step="run")
+
+    over = store.training(training.id)
+    assert over is not None
+    assert (over.phase, over.step, over.reason) == (Phase.CANCELLED, "train", "Cancelled")
+    assert (over.message, over.cause) == ("ada called it off: wrong data", training.cause)
+    assert not store.is_ours(held)
+    with pytest.raises(StaleEpochError):
+        answer(store, held, Done(writes=(SaveVersion(make_version()),)), step="train", next_step="judge")
+    assert store.versions("iris") == []
+    (entry,) = [entry for entry in entries(store) if entry.kind == "training.cancelled"]
+    assert (entry.actor.login, entry.cause.request_id, entry.from_) == ("ada", "req-1", "Running train")
+    assert entry.evidence["message"] == "ada called it off: wrong data"
+    assert take(store).subject == f"training:{training.id}"
+    assert check_audit_joins(store) == []
+
+
+def test_training_that_is_over_is_not_called_off(store: SqlStore) -> None:
+    training = make_training()
+    write(store, StartTraining(training))
+    answer(store, take(store), Refused("GateRefused", "no"), step="judge")
+    write(store, CancelTraining(training.id, by="ada"))
+    over = store.training(training.id)
+    assert over is not None
+    assert (over.phase, over.message) == (Phase.REFUSED, "no")
+    assert "training.cancelled" not in kinds(store)
+
+
+def test_one_training_is_begun_for_each_nonce(store: SqlStore) -> None:
+    first = make_training(nonce="t-1")
+    again = first.model_copy(update={"id": "t-again"})
+    other = first.model_copy(update={"id": "t-other", "nonce": "t-2"})
+    write(store, *(StartTraining(training) for training in (first, again, other)))
+    assert [store.training(one.id) is not None for one in (first, again, other)] == [True, False, True]
+    found = store.training_of(again)
+    assert found is not None
+    assert found.id == first.id
+    assert store.training_of(first.model_copy(update={"nonce": ""})) is None
+
+
 def test_declined_version_is_remembered_once(store: SqlStore) -> None:
     decline = DeclineVersion(2, "staging", "iris", "1", by="mona")
     write(store, decline, decline)
@@ -153,6 +235,22 @@ def test_declined_version_is_remembered_once(store: SqlStore) -> None:
     assert not store.is_declined(2, "production", "iris", "1")
     (entry,) = entries(store)
     assert (entry.kind, entry.actor.login, entry.subject.env) == ("promotion.declined", "mona", "staging")
+    assert check_audit_joins(store) == []
+
+
+def test_declined_version_is_reconsidered_once_with_who_had_declined_it(store: SqlStore) -> None:
+    again = ReconsiderVersion(2, "staging", "iris", "1", by="ada")
+    write(store, again)
+    write(store, DeclineVersion(2, "staging", "iris", "1", by="mona"))
+    write(store, DeclineVersion(2, "production", "iris", "1", by="mona"))
+    write(store, again)
+    write(store, again)
+    assert not store.is_declined(2, "staging", "iris", "1")
+    assert store.is_declined(2, "production", "iris", "1")
+    *_, entry = entries(store)
+    assert (entry.kind, entry.actor.login, entry.subject.env) == ("promotion.reconsidered", "ada", "staging")
+    assert entry.evidence == {"declined_by": "mona"}
+    assert kinds(store).count("promotion.reconsidered") == 1
     assert check_audit_joins(store) == []
 
 

@@ -168,6 +168,44 @@ def _drained_when_almost_done(rig: Rig) -> None:
     _check(rig, training, "Succeeded", attempts=1)
 
 
+# ------------------------------------------------------------ a person
+
+
+def _called_off(rig: Rig) -> None:
+    """With the lease that everybody has: its worker hears of it long before the next heartbeat."""
+    worker = rig.start(queues="control,training", threads=2, ready=True, LEASE="60s")
+    training = rig.train(_ALWAYS_HANGS)
+    rig.await_begun(training.id)
+    wait_until(lambda: rig.outside.notes("daemon", training.id), what="the daemon is there")
+    rig.end(rig.ask("cancel", training=training.id, reason="wrong data"))
+    over = rig.training(training)
+    assert (over.phase, over.reason, over.message) == ("Cancelled", "Cancelled", "mona called it off: wrong data")
+    wait_until(lambda: not survivors(training), what="no process survives it", seconds=8)
+    wait_until(lambda: "is no longer held" in worker.said, what="its worker lets go of it")
+    wait_until(lambda: rig.outside.notes("killed", f"{training.id}/1"), what="its run is ended as killed")
+    assert rig.outside.notes("failed", f"{training.id}/1") == []
+    assert rig.training(training) == over
+    # And the worker goes on.
+    _check(rig, rig.train("finish()\n"), "Succeeded", attempts=1)
+
+
+def _called_off_when_its_worker_is_gone(rig: Rig) -> None:
+    """Nobody is left to hear of it but the runner, which has ended; whoever comes next finds nothing to do."""
+    first = _start(rig)
+    training = rig.train(_ALWAYS_HANGS)
+    rig.await_begun(training.id)
+    first.kill()
+    wait_until(lambda: not survivors(training), what="the runner ends the training of a lost worker")
+    second = rig.start(queues="control", threads=2, ready=True)
+    rig.end(rig.ask("cancel", training=training.id))
+    _start(rig)
+    wait_until(lambda: rig.outside.notes("killed", f"{training.id}/1"), what="its run is ended as killed")
+    over = rig.training(training)
+    assert (over.phase, over.message) == ("Cancelled", "mona called it off")
+    assert len(rig.begun(training.id)) == 1
+    assert not second.is_over
+
+
 # ------------------------------------------------------------ the script
 
 
@@ -192,6 +230,8 @@ CASES: dict[str, Callable[[Rig], None]] = {
     "its worker is drained": _drained,
     "its workers are drained, killed and drained": _drained_twice_and_killed,
     "its worker is drained and it ends in time": _drained_when_almost_done,
+    "a person calls it off": _called_off,
+    "a person calls it off when its worker is gone": _called_off_when_its_worker_is_gone,
     "it eats memory": _ends(
         _DAEMON + "hoard = []\nwhile True: hoard.append(b'x' * (8 << 20)); time.sleep(0.01)\n",
         "Errored OutOfMemory",

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from gitops.closing import RUNS
+from gitops.commands.cancelling import cancel
 from gitops.intake import DELIVERY
 from gitops.ports import Deps
 from gitops.reconcile import AnyStory
@@ -37,7 +39,7 @@ def play_stories(folder: Path, *, deadline: timedelta) -> Mapping[str, AnyStory]
     outside = Outside(folder)
     steps: tuple[Step[Deps, Command], ...] = (
         Step("make", lambda deps, command: _make(deps, command, outside)),
-        Step("act", lambda _, command: _act(command, outside), deadline=deadline),
+        Step("act", lambda deps, command: _act(deps, command, outside), deadline=deadline),
     )
     handle: Step[Deps, Delivery] = Step("handle", lambda _, delivery: _handle(delivery, outside))
     training = [Step("train", train, deadline=timedelta(hours=1), queue=Queue.TRAINING), Step("judge", judge)]
@@ -47,6 +49,7 @@ def play_stories(folder: Path, *, deadline: timedelta) -> Mapping[str, AnyStory]
         Story("command", steps, lambda deps, subject: deps.store.command(subject)),
         replace(DELIVERY, steps=(handle,)),
         Story("training", tuple(training), lambda deps, subject: deps.store.training(subject)),
+        RUNS,
     )
     return {story.kind: story for story in table}
 
@@ -66,7 +69,9 @@ def _make(deps: Deps, command: Command, outside: Outside) -> Outcome:
     return Done(facts={"result": {"made_by": made.by}})
 
 
-def _act(command: Command, outside: Outside) -> Outcome:
+def _act(deps: Deps, command: Command, outside: Outside) -> Outcome:
+    if command.verb == "cancel":
+        return cancel(deps, command)
     if command.verb == "train":
         return Done(writes=(SaveRepository(make_repository()), StartTraining(training_of(command))))
     is_first = not outside.notes("begun", command.id)

@@ -126,9 +126,9 @@ class Rig:
             process = subprocess.Popen(arguments, cwd=empty, env=variables, stdout=output, stderr=output)
         return process, log
 
-    def ask(self, verb: str) -> Command:
+    def ask(self, verb: str, **arguments: str) -> Command:
         """Begin a command that behaves as its verb says."""
-        command = make_command(verb=verb, arguments={}, cause=Cause(kind="command", id="c", actor="mona"))
+        command = make_command(verb=verb, arguments=arguments, cause=Cause(kind="command", id="c", actor="mona"))
         return self.store.save_command(command)
 
     def train(self, script: str, *, timeout: str = "10m") -> Training:

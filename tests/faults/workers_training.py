@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.manifest import Manifest
-from gitops.ports import BuiltEnvironment, Deps, LoggedModel, RegisteredVersion, Run, RunRef
+from gitops.ports import BuiltEnvironment, Deps, LoggedModel, RegisteredVersion, Run, RunEnd, RunRef
 from gitops.records import Repository
 from gitops.registry.artifacts import Limits, ProxiedArtifacts
 from gitops.settings import Settings
@@ -137,9 +137,9 @@ class FileRegistry:
         models = (LoggedModel("model", "models:/m-1"),) if is_there else ()
         return [Run(run.run_id, "FINISHED", {"accuracy": "0.95"} if is_there else {}, {}, models)]
 
-    def end_run(self, run_id: str, *, succeeded: bool) -> None:
-        """Note that a run is over."""
-        Outside(self.folder).tell("succeeded" if succeeded else "failed", run_id)
+    def end_run(self, run_id: str, end: RunEnd) -> None:
+        """Note that a run is over, and how."""
+        Outside(self.folder).tell("succeeded" if end is RunEnd.FINISHED else end.lower(), run_id)
 
     def find_version(self, model: str, *, training_id: str, run_ids: Sequence[str]) -> RegisteredVersion | None:
         """Return the version of a training."""

@@ -12,9 +12,9 @@ from gitops.errors import ConflictError
 from gitops.ports import Deps
 from gitops.records import Command, Rollout
 from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
-from gitops.writes import SaveEnvironment, SaveVersion
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.cli import Stack, make_stack, working
-from tests.support.store import make_environment, make_version, write
+from tests.support.store import make_environment, make_repository, make_training, make_version, write
 
 
 @pytest.fixture
@@ -152,3 +152,76 @@ def test_answer_comes_soon_after_the_end_when_a_worker_is_fast(stack: Stack) -> 
         stack.launchpin("hold", "iris-staging", "--reason", "x")
 
     assert time.monotonic() - begun < 5
+
+
+def test_training_is_meant_by_the_beginning_of_its_id_when_it_is_tried_again(stack: Stack) -> None:
+    write(
+        stack.store,
+        StartTraining(
+            make_training(id="t-0abc1"),
+        ),
+    )
+
+    with working(stack):
+        result = stack.launchpin("retry", "0ab", "--json")
+
+    assert (result.code, result.json["result"]) == (0, {"woken": ["t-0abc1"]})
+    assert newest_command(stack).arguments == {"name": "t-0abc1"}
+
+
+def test_endpoint_is_meant_by_its_name_when_nothing_of_it_waits(stack: Stack) -> None:
+    with working(stack):
+        result = stack.launchpin("retry", "iris-staging")
+
+    assert (result.code, result.out) == (0, "nothing of iris-staging waits\n")
+
+
+def test_nearest_model_repository_is_named_when_none_matches(stack: Stack) -> None:
+    write(stack.store, SaveRepository(make_repository()))
+
+    result = stack.launchpin("train", "acme/irsi")
+
+    assert result.code == 2
+    assert "did you mean acme/iris?" in result.err
+    assert stack.store.recent("command") == []
+
+
+def test_version_that_may_not_be_proposed_is_refused_by_name(stack: Stack) -> None:
+    with working(stack):
+        result = stack.launchpin("promote", "iris", "2", "--to", "iris-staging", "--json")
+
+    assert (result.code, result.json["reason"]) == (1, "AlreadyPinned")
+
+
+def test_everything_is_paused_and_goes_on_by_name(stack: Stack) -> None:
+    with working(stack):
+        paused = stack.launchpin("pause", "--reason", "a fair")
+        (hold,) = stack.store.holds()
+        resumed = stack.launchpin("resume", "--all")
+
+    assert (paused.code, paused.out) == (0, "everything is paused: a fair\n")
+    assert (hold.repository_id, hold.message) == (0, "a fair")
+    assert (resumed.code, resumed.out) == (0, "everything goes on\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("iris-staging", "--all")])
+def test_resume_wants_one_endpoint_or_all(stack: Stack, arguments: tuple[str, ...]) -> None:
+    result = stack.launchpin("resume", *arguments)
+
+    assert result.code == 2
+    assert "name one endpoint, or end the pause with --all" in result.err
+    assert stack.store.recent("command") == []
+
+
+def test_training_is_called_off_by_the_beginning_of_its_id(stack: Stack) -> None:
+    write(stack.store, StartTraining(make_training(id="t-0abc1")))
+
+    with working(stack):
+        result = stack.launchpin("cancel", "0ab", "--reason", "wrong data")
+        again = stack.launchpin("cancel", "t-0abc1", "--json")
+
+    over = stack.store.training("t-0abc1")
+    assert over is not None
+    assert (result.code, over.phase) == (0, Phase.CANCELLED)
+    assert "called it off: wrong data" in result.out
+    assert (again.code, again.json["reason"]) == (1, "AlreadyOver")

@@ -239,3 +239,24 @@ def test_log_of_a_part_is_shown_when_its_name_is_given(stack: Stack) -> None:
 def test_nothing_is_claimed_when_nothing_was_trained(stack: Stack) -> None:
     assert "Nothing was trained" in stack.launchpin("runs").out
     assert stack.launchpin("logs").code == 2
+
+
+def test_pause_is_shown_before_anything_else(stack: Stack) -> None:
+    fill(stack)
+    everything = {"repository_id": 0, "path": "", "environment": "", "model": "", "reason": "Paused"}
+    write(stack.store, SetHold(make_hold(**everything, author="ada", message="an audit")))
+
+    result = stack.launchpin("status")
+    document = stack.launchpin("status", "--json").json
+
+    assert result.out.startswith("PAUSED by ada 0 s ago: an audit\n")
+    assert "launchpin resume --all" in result.out.splitlines()[1]
+    assert result.out.count("an audit") == 1
+    assert (document["paused"]["author"], document["endpoints"][0]["hold"]["author"]) == ("ada", "launchpin")
+    assert widest(result) <= 80
+
+
+def test_nothing_is_said_of_a_pause_when_there_is_none(stack: Stack) -> None:
+    fill(stack)
+    assert stack.launchpin("status", "--json").json["paused"] is None
+    assert "PAUSED" not in stack.launchpin("status").out

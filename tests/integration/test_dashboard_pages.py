@@ -18,13 +18,14 @@ from gitops.rollout import ROLLOUT
 from gitops.steps import Phase, Stalled
 from gitops.store import SqlStore
 from gitops.training import TRAINING
-from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
 from tests.support.hostile import SCRIPT, fill_with_hostile_names
 from tests.support.store import (
     Clock,
     make_environment,
+    make_hold,
     make_repository,
     make_version,
     take,
@@ -99,6 +100,19 @@ def test_stalled_job_of_no_story_is_shown_with_its_cause(tmp_path: Path) -> None
         page = client.get("/").text
     assert "the forge refuses our token: renew it" in page
     assert "Waiting for better times" in page
+
+
+def test_pause_is_the_headline_and_says_how_it_ends(tmp_path: Path) -> None:
+    def fill(store: SqlStore, clock: Clock) -> None:
+        fill_fleet(store, clock)
+        everything = {"repository_id": 0, "path": "", "environment": "", "model": "", "reason": "Paused"}
+        write(store, SetHold(make_hold(**everything, author="ada", message="an audit")))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        page = client.get("/").text
+    assert "Everything is paused." in page
+    assert page.count("launchpin resume --all") == 1
+    assert page.count("an audit") == 1
 
 
 def test_training_page_shows_gates_metrics_log_and_entries(client: httpx.Client) -> None:

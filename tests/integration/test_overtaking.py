@@ -119,3 +119,24 @@ def test_a_newer_push_without_a_version_overtakes_nobody(deps: Deps, store: SqlS
     assert proposed(hand_over(deps, register(store, clock, older, "1"))) == 1
     # The step that the question names is the story's own.
     assert TRAINING.after("register") is TRAINING.step("hand_over")
+
+
+def test_another_try_of_an_older_push_goes_behind_a_newer_one(deps: Deps, store: SqlStore, clock: Clock) -> None:
+    older = begin(deps)
+    clock.advance(timedelta(seconds=5))
+    newer = begin(deps)
+    clock.advance(timedelta(seconds=5))
+    again = begin(deps, nonce=older.id)
+    once_more = begin(deps, nonce=again.id)
+    ahead = register(store, clock, newer, "1")
+    assert proposed(hand_over(deps, register(store, clock, once_more, "2"))) == 0
+    # And the newer one, should it be looked at again, does not give way to that.
+    assert proposed(hand_over(deps, ahead)) == 1
+
+
+def test_another_try_of_the_newest_push_is_proposed(deps: Deps, store: SqlStore, clock: Clock) -> None:
+    older, newer = begin(deps), begin(deps)
+    clock.advance(timedelta(seconds=5))
+    register(store, clock, older, "1")
+    again = begin(deps, nonce=newer.id)
+    assert proposed(hand_over(deps, register(store, clock, again, "2"))) == 1

@@ -12,6 +12,7 @@ from gitops.training import hand_over
 from gitops.writes import SaveEnvironment
 from tests.integration.promotion_rig import World, server, world
 from tests.support.store import (
+    make_command,
     make_environment,
     make_training,
     write,
@@ -92,6 +93,27 @@ def test_a_buildspec_that_cannot_be_read_is_told_with_its_line(world: World) -> 
     assert world.said() is CheckState.FAILURE
     world.push({"staging/buildspec.yml": good})
     assert world.now(promotion).reason == "AwaitingMerge"
+
+
+def test_what_waits_at_an_endpoint_is_looked_at_at_once_when_a_person_asks(world: World) -> None:
+    here = {"repository_id": world.deploy.id, "repository": world.deploy.full_name}
+    write(world.store, SaveEnvironment(make_environment(**here), ()))
+    good = (world.clone / "staging/buildspec.yml").read_bytes()
+    world.push({"staging/buildspec.yml": b"version: 0.2\nphases: [\n"})
+    promotion = world.promote()
+    assert world.now(promotion).reason == "ConfigInvalid"
+    world.push({"staging/buildspec.yml": good})
+
+    asked = make_command(verb="retry", arguments={"name": "iris-staging"})
+    world.store.save_command(asked)
+    world.handle()
+
+    ended, after = world.store.command(asked.id), world.store.promotion(promotion)
+    assert ended is not None
+    assert after is not None
+    assert (ended.phase, ended.facts.result) == (Phase.SUCCEEDED, {"woken": [promotion]})
+    assert "it waited: ConfigInvalid" in ended.message
+    assert after.reason == "AwaitingMerge"
 
 
 # ---------------------------------------------------------------- what the commit is told

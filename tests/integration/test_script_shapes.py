@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from gitops.errors import RefusedError
-from gitops.ports import Run, RunRef
+from gitops.ports import Run, RunEnd, RunRef
 from gitops.registry.child import child_variables
 from gitops.registry.mlflow import MlflowRegistry
 
@@ -72,7 +72,7 @@ class Bench:
             timeout=200,
             check=False,
         )
-        registry.end_run(run.run_id, succeeded=ended.returncode == 0)
+        registry.end_run(run.run_id, RunEnd.FAILED if ended.returncode else RunEnd.FINISHED)
         return Attempt(registry, run, within, ended.returncode, ended.stdout)
 
 

@@ -22,7 +22,7 @@ from gitops.writes import SaveRepository, StartTraining
 from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
 from tests.support.mlflow import free_port
-from tests.support.store import Clock, make_training, write
+from tests.support.store import Clock, make_command, make_training, write
 from tests.support.story_ports import BuiltEnvironments, PlayedTrainer
 
 _FILES: dict[str, bytes | tuple[int, bytes]] = {
@@ -119,7 +119,7 @@ def world(store: SqlStore, clock: Clock, tmp_path: Path, tracking_uri: str) -> I
             registry=tracking,
             trainer=trainer,
         )
-        table = {kind: story for kind, story in stories().items() if kind in {"training", "runs"}}
+        table = {kind: story for kind, story in stories().items() if kind in {"training", "runs", "command"}}
         # A name that no other test's runs have: the server is everybody's.
         training = make_training(id=f"t-{uuid.uuid4().hex}", repository_id=7, commit=commit)
         write(store, StartTraining(training))
@@ -168,3 +168,19 @@ def test_the_run_of_a_training_that_goes_on_is_left_alone_while_earlier_ones_are
     world.work(world.is_idle)
     assert statuses == ["FAILED", "RUNNING"]
     assert world.tracking.status(world.training, attempt=2) == "FAILED"
+
+
+def test_the_run_is_killed_when_its_training_is_called_off(world: World) -> None:
+    def call_off() -> None:
+        command = make_command(verb="cancel", arguments={"training": world.training.id})
+        world.store.save_command(command)
+        run_until_idle(world.loop, Queue.CONTROL)
+        world.trainer.end = replace(_FAILED, end=End.LOST, exit_code=-15)
+
+    world.trainer.meanwhile = call_off
+    world.work(lambda: world.now.phase.is_final)
+    assert (world.now.phase, world.now.reason) == (Phase.CANCELLED, "Cancelled")
+    # Not before its script had time to end: that could end the run in its own way.
+    assert world.tracking.status(world.training, attempt=1) == "RUNNING"
+    world.work(world.is_idle)
+    assert world.tracking.status(world.training, attempt=1) == "KILLED"

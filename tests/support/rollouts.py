@@ -152,8 +152,9 @@ class Deployment:
             run_all(self.deps)
 
     def ask(self, verb: str, **arguments: str) -> Command:
-        """Have a person ask for something, and do what is ready then."""
-        asked = make_command(verb=verb, arguments={"endpoint": "iris-staging", **arguments})
+        """Have a person ask for something of staging, or with an empty endpoint of all; do what is ready then."""
+        given = {"endpoint": "iris-staging", **arguments}
+        asked = make_command(verb=verb, arguments={name: value for name, value in given.items() if value})
         self.store.save_command(asked)
         run_all(self.deps)
         found = self.store.command(asked.id)

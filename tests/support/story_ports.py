@@ -12,6 +12,7 @@ from gitops.ports import (
     LoggedModel,
     RegisteredVersion,
     Run,
+    RunEnd,
     RunRef,
     TrainingEnd,
     TrainingSpec,
@@ -77,9 +78,9 @@ class OneRunRegistry:
         del within
         return [Run(run.run_id, "FINISHED", self.metrics, {"extra": "1"}, (LoggedModel("model", "models:/m-1"),))]
 
-    def end_run(self, run_id: str, *, succeeded: bool) -> None:
+    def end_run(self, run_id: str, end: RunEnd) -> None:
         self._ask()
-        self.ended[run_id] = succeeded
+        self.ended[run_id] = end is RunEnd.FINISHED
 
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         del run_id, file, folder

@@ -11,6 +11,7 @@ from gitops.cli.main import launchpin
 from gitops.commands.story import DEEDS, check_arguments
 from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Kind, Who
+from gitops.records import Role
 
 # What the command line has beside: where the stack is, how long to wait, how to show it, and files of this machine.
 _ITS_OWN = {"stack_dir", "as_json", "timeout", "bundle"}
@@ -76,7 +77,8 @@ def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_v
 @pytest.mark.parametrize(
     ("who", "verbs"),
     [
-        (Who.APPROVER, {"rollback", "hold", "resume"}),
+        (Who.RUNNER, {"train", "retry", "cancel"}),
+        (Who.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
         (Who.ADMIN, {"connect", "gc"}),
     ],
 )
@@ -98,3 +100,24 @@ def test_arguments_that_the_table_does_not_have_are_refused_by_name(
     with pytest.raises(RefusedError, match=words) as refused:
         check_arguments(VERBS["hold"], given)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "words"),
+    [
+        ("resume", {"all": "no"}, "resume: all is yes, not 'no'"),
+        ("gc", {"dry_run": "true"}, "gc: dry_run is yes, not 'true'"),
+        ("connect", {"repository": "acme/iris", "role": "both"}, "connect: role is model or deploy, not 'both'"),
+    ],
+)
+def test_values_that_there_are_not_are_refused_with_those_there_are(
+    verb: str, given: dict[str, str], words: str
+) -> None:
+    with pytest.raises(RefusedError, match=words) as refused:
+        check_arguments(VERBS[verb], given)
+    assert refused.value.reason == "ArgumentInvalid"
+
+
+def test_roles_of_a_repository_are_those_that_the_table_names() -> None:
+    (role,) = (one for one in VERBS["connect"].arguments if one.name == "role")
+    assert set(role.words) == {role.value for role in Role}

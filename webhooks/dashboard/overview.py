@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol, cast
 
+from gitops.holding import is_pause
 from gitops.ports import AuditLog, AuditNote, AuditRow, JobView, Store
 from gitops.records import Delivery, Environment, Health, Hold, Promotion, Rollout, Sync, Training
 from gitops.steps import Phase
@@ -45,7 +46,7 @@ class Place:
     """One environment.
 
     Args:
-        holds: the open ones; the oldest first.
+        holds: the open ones of its own; the oldest first.
         arriving: the version that Git pins and that does not serve yet, empty when there is none.
         curl: a command line that asks the endpoint; empty when nothing answers there.
         has_example: whether that line holds the model's own input example.
@@ -89,9 +90,14 @@ class Moving:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything on the front page."""
+    """Everything on the front page.
+
+    Args:
+        pause: the hold on everything, None when there is none.
+    """
 
     now: datetime
+    pause: Hold | None
     headline: str
     summary: str
     tone: str
@@ -118,10 +124,12 @@ def read_overview(store: Reader, models: Path) -> Overview:
     jobs = store.jobs()
     moving = _read_moving(store, jobs)
     places = [_place(store, found, models) for found in store.environments()]
-    headline, tone = _headline(places, moving)
+    pause = next(filter(is_pause, store.holds()), None)
+    headline, tone = ("Everything is paused.", "warn") if pause else _headline(places, moving)
     known = {(item.kind, item.record.id) for item in moving}
     return Overview(
         now=store.now(),
+        pause=pause,
         headline=headline,
         summary=_summary(places, moving),
         tone=tone,
@@ -144,7 +152,9 @@ def _place(store: Reader, found: Environment, models: Path) -> Place:
     example = read_example(models, version.manifest_sha256) if version else ""
     return Place(
         environment=found,
-        holds=tuple(store.holds(repository_id=found.repository_id, path=found.path)),
+        holds=tuple(
+            one for one in store.holds(repository_id=found.repository_id, path=found.path) if not is_pause(one)
+        ),
         arriving=found.pinned if found.pinned != found.serving else "",
         curl=curl_line(found.url, example=example) if found.serving else "",
         has_example=bool(example),

@@ -1,0 +1,27 @@
+"""`launchpin promote`: a version is proposed for an environment by hand."""
+
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import have_done, known_endpoint, timeout_option
+from gitops.cli.main import json_option, stack_dir_option
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--to", required=True, help="Where: an endpoint, or REPOSITORY:PATH.")
+@click.option("--reason", default="", help="Why, for the record and the pull request.")
+@timeout_option
+@stack_dir_option
+@json_option
+def promote(model: str, version: str, *, to: str, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
+    """Open the pull request that pins VERSION of MODEL, also where an earlier one was closed.
+
+    The version must have passed its gates. Who merges is what launchpin.yaml says of that environment.
+    """
+    arguments = {"model": model, "version": version, "to": to, "reason": reason}
+    return have_done(
+        "promote", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("to", to)
+    )

@@ -1,0 +1,70 @@
+"""`launchpin train`, `retry` and `cancel`: trainings that a person begins, tries once more, or calls off."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import have_done, is_endpoint, timeout_option
+from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.trainings import find_training
+from gitops.ports import Store
+from gitops.records import Role
+
+
+@click.command()
+@click.argument("repository")
+@click.option("--ref", metavar="BRANCH", default="", help="The branch; by default the repository's own.")
+@click.option("--config", metavar="FILE", default="", help="The launchpin.yaml to follow, where there are several.")
+@click.option("--force", is_flag=True, help="Train a commit that was trained before once more.")
+@timeout_option
+@stack_dir_option
+@json_option
+def train(
+    repository: str, *, ref: str, config: str, force: bool, timeout: float, stack_dir: Path, as_json: bool
+) -> int:
+    """Train the head of a branch of REPOSITORY (OWNER/NAME) now, although nothing was pushed.
+
+    A commit that was trained before is named, and not trained again without --force.
+    """
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        names = [one.full_name for one in store.repositories() if one.role is Role.MODEL]
+        if repository not in names:
+            fail_unknown("model repository", repository, names)
+        return {}
+
+    arguments = {"repository": repository, "ref": ref, "config": config, "force": "yes" if force else ""}
+    return have_done("train", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)
+
+
+@click.command()
+@click.argument("name", metavar="TRAINING|ENDPOINT")
+@timeout_option
+@stack_dir_option
+@json_option
+def retry(name: str, *, timeout: float, stack_dir: Path, as_json: bool) -> int:
+    """Train once more what ended badly, or look at once at what waits.
+
+    A training is named by its id or the beginning of it; an endpoint stands for its rollout and its proposal.
+    """
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        return {"name": name if is_endpoint(store, name) else find_training(store, name).id}
+
+    return have_done("retry", {}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)
+
+
+@click.command()
+@click.argument("training")
+@click.option("--reason", default="", help="Why, for the record.")
+@timeout_option
+@stack_dir_option
+@json_option
+def cancel(training: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
+    """Call TRAINING off, by its id or the beginning of it: its processes end within seconds, nothing is registered."""
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        return {"training": find_training(store, training).id}
+
+    return have_done("cancel", {"reason": reason}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)
