@@ -11,10 +11,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from gitops.errors import InputError
 from gitops.records import Frozen
+from gitops.roles import AccessRole
 
 EVERYWHERE = 0
 """Stands in a grant for all repositories, where one of them has its numeric id."""
@@ -27,19 +27,6 @@ _TOKEN = re.compile(r"lpt_([a-z0-9]{15})_([A-Za-z0-9_-]{43})")
 # Of a login: what forges and identity providers give, an address included.
 _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+\[\]-]{0,98}[A-Za-z0-9\]])?")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-
-
-class AccessRole(StrEnum):
-    """What somebody may do, each more than the one before: look; train; decide what serves; administer."""
-
-    VIEWER = "viewer"
-    RUNNER = "runner"
-    APPROVER = "approver"
-    ADMIN = "admin"
-
-    def covers(self, needed: "AccessRole") -> bool:
-        """Return whether who has this role may do what needs the other."""
-        return _RANKS[self] >= _RANKS[needed]
 
 
 _RANKS: Mapping[AccessRole, int] = {role: rank for rank, role in enumerate(AccessRole)}

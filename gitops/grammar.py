@@ -8,14 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Who(StrEnum):
-    """Who may use a verb; each may use those of the ones before, too."""
-
-    VIEWER = "viewer"
-    RUNNER = "runner"
-    APPROVER = "approver"
-    ADMIN = "admin"
+from gitops.roles import AccessRole
 
 
 class Kind(StrEnum):
@@ -74,7 +67,7 @@ class Verb:
 
     name: str
     help: str
-    who: Who
+    who: AccessRole
     arguments: tuple[Argument, ...] = ()
     changes: bool = False
     typed_as: str = ""
@@ -95,7 +88,7 @@ _TABLE = (
     Verb(
         "connect",
         "Put a repository under Launchpin's care.",
-        Who.ADMIN,
+        AccessRole.ADMIN,
         (
             _place("repository", Kind.REPOSITORY, "OWNER/NAME on the forge."),
             Argument("role", Kind.WORD, "What it is for.", is_required=True, words=("model", "deploy")),
@@ -104,11 +97,11 @@ _TABLE = (
         changes=True,
         typed_as="add",
     ),
-    Verb("status", "Show parts, repositories, models and endpoints.", Who.VIEWER),
+    Verb("status", "Show parts, repositories, models and endpoints.", AccessRole.VIEWER),
     Verb(
         "runs",
         "List trainings and what became of them.",
-        Who.VIEWER,
+        AccessRole.VIEWER,
         (
             _place("model", Kind.MODEL, "Only of this model.", is_required=False),
             Argument("limit", Kind.NUMBER, "How many."),
@@ -117,14 +110,14 @@ _TABLE = (
     Verb(
         "versions",
         "List a model's versions: verdict, metrics, and where each serves.",
-        Who.VIEWER,
+        AccessRole.VIEWER,
         (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.")),
     ),
-    Verb("endpoints", "List endpoints: what serves, what is pinned, who holds it.", Who.VIEWER),
+    Verb("endpoints", "List endpoints: what serves, what is pinned, who holds it.", AccessRole.VIEWER),
     Verb(
         "history",
         "Show which version served where, from when to when.",
-        Who.VIEWER,
+        AccessRole.VIEWER,
         (
             _place("name", Kind.PLACE, "The model or endpoint."),
             Argument("limit", Kind.NUMBER, "How many."),
@@ -133,7 +126,7 @@ _TABLE = (
     Verb(
         "train",
         "Train the head of a branch now.",
-        Who.RUNNER,
+        AccessRole.RUNNER,
         (
             _place("repository", Kind.REPOSITORY, "The model repository, OWNER/NAME."),
             Argument("ref", Kind.BRANCH, "The branch; by default the repository's own."),
@@ -145,14 +138,14 @@ _TABLE = (
     Verb(
         "retry",
         "Try a training once more, or at once what waits.",
-        Who.RUNNER,
+        AccessRole.RUNNER,
         (_place("name", Kind.STORY, "A training's id, or an endpoint."),),
         changes=True,
     ),
     Verb(
         "cancel",
         "Call a training off.",
-        Who.RUNNER,
+        AccessRole.RUNNER,
         (
             _place("training", Kind.TRAINING, "Its id."),
             Argument("reason", Kind.TEXT, "Why, for the record."),
@@ -162,7 +155,7 @@ _TABLE = (
     Verb(
         "promote",
         "Propose a version for an environment by hand.",
-        Who.APPROVER,
+        AccessRole.APPROVER,
         (
             _place("model", Kind.MODEL, "The model."),
             _place("version", Kind.VERSION, "A version of it that passed its gates."),
@@ -174,7 +167,7 @@ _TABLE = (
     Verb(
         "rollback",
         "Set an environment back to an earlier version.",
-        Who.APPROVER,
+        AccessRole.APPROVER,
         (
             _ENDPOINT,
             Argument("to", Kind.VERSION, "The version; by default the last good one before this one."),
@@ -185,7 +178,7 @@ _TABLE = (
     Verb(
         "hold",
         "Stop automation for an environment: propose, but do not roll out.",
-        Who.APPROVER,
+        AccessRole.APPROVER,
         (
             _ENDPOINT,
             Argument("reason", Kind.TEXT, "Why, for whoever wants to lift it.", is_required=True),
@@ -195,14 +188,14 @@ _TABLE = (
     Verb(
         "pause",
         "Hold everything: propose, but merge and roll out nothing.",
-        Who.APPROVER,
+        AccessRole.APPROVER,
         (Argument("reason", Kind.TEXT, "Why, for whoever wants to go on."),),
         changes=True,
     ),
     Verb(
         "resume",
         "Lift a hold, or the pause.",
-        Who.APPROVER,
+        AccessRole.APPROVER,
         (
             _place("endpoint", Kind.ENDPOINT, "The endpoint, or REPOSITORY:PATH.", is_required=False),
             Argument("all", Kind.FLAG, "Lift the pause."),
@@ -213,7 +206,7 @@ _TABLE = (
     Verb(
         "gc",
         "Remove what nobody needs any more, or show what would go.",
-        Who.ADMIN,
+        AccessRole.ADMIN,
         (Argument("dry_run", Kind.FLAG, "Only show what would go."),),
         changes=True,
     ),

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from gitops.access import AccessRole
 from gitops.grammar import VERBS
+from gitops.roles import AccessRole
 from webhooks.askers import Asker, check_browser, find_asker
 from webhooks.problems import ProblemError
 
@@ -75,7 +75,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/deliveries/{guid}"): _SEE_ALL,
     ("GET", "/api/v1/audit/at"): _SEE_ALL,
     ("GET", "/api/v1/audit/entries"): _SEE_ALL,
-    **{("POST", f"/api/v1/{verb.name}"): Rule(AccessRole(verb.who.value)) for verb in VERBS.values() if verb.changes},
+    **{("POST", f"/api/v1/{verb.name}"): Rule(verb.who) for verb in VERBS.values() if verb.changes},
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitops.access import EVERYWHERE, LOCAL, AccessRole, Person, check_login
+from gitops.access import EVERYWHERE, LOCAL, Person, check_login
 from gitops.audit.entry import Actor
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
@@ -16,6 +16,7 @@ from gitops.cli.show import print_json, table
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import NotFoundError, RefusedError
 from gitops.logins import LINK_SECONDS, mint_link, this_user
+from gitops.roles import AccessRole
 
 if TYPE_CHECKING:
     from gitops.store import SqlStore

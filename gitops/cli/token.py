@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gitops.access import EVERYWHERE, LOCAL, AccessRole, Token, check_login, check_token_name, digest_secret
+from gitops.access import EVERYWHERE, LOCAL, Token, check_login, check_token_name, digest_secret
 from gitops.access import mint_token_text as mint
 from gitops.audit.entry import Actor
 from gitops.cli.asking import opened
@@ -17,6 +17,7 @@ from gitops.cli.show import print_json, table
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.logins import this_user
+from gitops.roles import AccessRole
 from gitops.words import until
 
 LONGEST = 365

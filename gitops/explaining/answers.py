@@ -176,6 +176,18 @@ _OUTSIDE: tuple[Row, ...] = (
 )
 
 _VERBS: tuple[Row, ...] = (
+    ("Training", Answer(Who.ITSELF, then="it is over when the training is")),
+    ("Proposing", Answer(Who.ITSELF, then="it is over when the pull request is open")),
+    ("AlreadyOver NothingToRetry", Answer(Who.ASKER, "train the branch's head once more: `launchpin train`")),
+    (
+        "BranchNotWatched ConfigUnclear UnknownRepository UnknownBranch UnknownTraining UnknownPerson UnknownToken",
+        Answer(Who.ASKER, "ask again with a name that the message gives"),
+    ),
+    (
+        "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login token_name filter OwnFolder",
+        Answer(Who.ASKER, "follow the message, and ask again"),
+    ),
+    ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
     ("UnknownVerb UnknownEndpoint RoleTaken", Answer(Who.ASKER, "ask again with a name that the message gives")),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),

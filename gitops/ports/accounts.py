@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from gitops.access import Access, AccessRole, Grant, Person, Session, Token
+from gitops.access import Access, Grant, Person, Session, Token
 from gitops.audit.entry import Actor
+from gitops.roles import AccessRole
 
 
 class Accounts(Protocol):

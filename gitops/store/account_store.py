@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from gitops.access import Access, AccessRole, Grant, Person, Session, Token
+from gitops.access import Access, Grant, Person, Session, Token
 from gitops.audit.entry import Actor
+from gitops.roles import AccessRole
 from gitops.store import accounts
 from gitops.store.log import AuditStore
 

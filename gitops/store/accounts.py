@@ -11,7 +11,6 @@ from sqlalchemy import Connection, delete, update
 
 from gitops.access import (
     Access,
-    AccessRole,
     Grant,
     Person,
     Session,
@@ -24,6 +23,7 @@ from gitops.access import (
 from gitops.audit.entry import Actor, Event, Subject
 from gitops.errors import NotFoundError, RefusedError
 from gitops.identifiers import new_id
+from gitops.roles import AccessRole
 from gitops.store.entries import to_evidence
 from gitops.store.rows import insert_new, read_all, read_one, to_row, write_row
 from gitops.store.tables import grants, people, sessions, tokens

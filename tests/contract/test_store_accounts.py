@@ -4,18 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops.access import (
-    EVERYWHERE,
-    AccessRole,
-    Person,
-    Session,
-    Token,
-    digest_secret,
-    mint_token_text,
-)
+from gitops.access import EVERYWHERE, Person, Session, Token, digest_secret, mint_token_text
 from gitops.audit.entry import Actor, Entry
 from gitops.errors import NotFoundError, RefusedError
 from gitops.identifiers import new_id
+from gitops.roles import AccessRole
 from gitops.store import SqlStore, check_audit_joins
 from tests.support.store import Clock, clock, store
 

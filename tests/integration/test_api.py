@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gitops.access import EVERYWHERE, AccessRole
+from gitops.access import EVERYWHERE
 from gitops.audit.entry import parse
 from gitops.grammar import VERBS
 from gitops.records import Command
+from gitops.roles import AccessRole
 from gitops.store import check_audit_joins
 from gitops.writes import SetHold, StartTraining
 from tests.support.api import give_token, program, program_as

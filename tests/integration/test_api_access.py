@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gitops.access import EVERYWHERE, AccessRole
+from gitops.access import EVERYWHERE
 from gitops.grammar import VERBS, Kind
+from gitops.roles import AccessRole
 from gitops.settings import Settings
 from tests.support.api import give_token, program, program_as
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gitops.access import AccessRole
 from gitops.logins import this_user, use_link
+from gitops.roles import AccessRole
 from gitops.store import check_audit_joins
 from gitops.writes import SaveRepository
 from tests.support.cli import Stack, make_stack

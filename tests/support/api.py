@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import httpx
 
-from gitops.access import EVERYWHERE, LOCAL, AccessRole, Token, digest_secret, mint_token_text
+from gitops.access import EVERYWHERE, LOCAL, Token, digest_secret, mint_token_text
 from gitops.audit.entry import Actor
 from gitops.identifiers import new_id
+from gitops.roles import AccessRole
 from gitops.store import SqlStore
 from tests.support.dashboard import HOST, Dashboard
 

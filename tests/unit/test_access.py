@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from gitops.access import (
     EVERYWHERE,
     Access,
-    AccessRole,
     Grant,
     Person,
     Session,
@@ -23,6 +22,7 @@ from gitops.access import (
 )
 from gitops.errors import InputError
 from gitops.identifiers import new_id
+from gitops.roles import AccessRole
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ADA = Person(id="u-1", provider="local", subject="", login="ada")

@@ -10,8 +10,9 @@ from gitops.cli import verbs as page
 from gitops.cli.main import launchpin
 from gitops.commands.story import DEEDS, check_arguments
 from gitops.errors import RefusedError
-from gitops.grammar import VERBS, Kind, Who
+from gitops.grammar import VERBS, Kind
 from gitops.records import Role
+from gitops.roles import AccessRole
 
 # What the command line has beside: where the stack is, how long to wait, how to show it, and files of this machine.
 _ITS_OWN = {"stack_dir", "as_json", "timeout", "bundle"}
@@ -33,7 +34,7 @@ def parameters(verb: str) -> dict[str, click.Parameter]:
 def test_table_loads_nothing_of_ours() -> None:
     code = "import sys, gitops.grammar; print(*sorted(name for name in sys.modules if name.startswith('gitops')))"
     done = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["gitops", "gitops.grammar"]
+    assert done.stdout.split() == ["gitops", "gitops.grammar", "gitops.roles"]
 
 
 def test_every_verb_that_changes_something_is_carried_out_by_a_worker_and_no_other() -> None:
@@ -71,18 +72,18 @@ def test_names_of_arguments_are_those_that_commands_may_have() -> None:
 
 
 def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_viewer() -> None:
-    assert all((verb.who is Who.VIEWER) is not verb.changes for verb in VERBS.values())
+    assert all((verb.who is AccessRole.VIEWER) is not verb.changes for verb in VERBS.values())
 
 
 @pytest.mark.parametrize(
     ("who", "verbs"),
     [
-        (Who.RUNNER, {"train", "retry", "cancel"}),
-        (Who.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
-        (Who.ADMIN, {"connect", "gc"}),
+        (AccessRole.RUNNER, {"train", "retry", "cancel"}),
+        (AccessRole.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
+        (AccessRole.ADMIN, {"connect", "gc"}),
     ],
 )
-def test_each_role_has_its_verbs(who: Who, verbs: set[str]) -> None:
+def test_each_role_has_its_verbs(who: AccessRole, verbs: set[str]) -> None:
     assert {name for name, verb in VERBS.items() if verb.who is who} == verbs
 
 

@@ -7,17 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from gitops.access import (
-    EVERYWHERE,
-    AccessRole,
-    Token,
-    check_token_name,
-    digest_secret,
-    mint_token_text,
-)
+from gitops.access import EVERYWHERE, Token, check_token_name, digest_secret, mint_token_text
 from gitops.errors import InputError, NotFoundError
 from gitops.identifiers import new_id
 from gitops.records import Frozen
+from gitops.roles import AccessRole
 from webhooks.api import shapes, showing
 from webhooks.api.reading import missing, store_of
 from webhooks.askers import asker_of

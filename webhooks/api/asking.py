@@ -8,16 +8,17 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from gitops.access import EVERYWHERE, AccessRole
+from gitops.access import EVERYWHERE
 from gitops.errors import ConflictError
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from gitops.identifiers import new_id
 from gitops.records import Cause, Command
+from gitops.roles import AccessRole
 from webhooks.api import shapes, showing
 from webhooks.api.reading import endpoint_of, etag_of, missing, store_of
 from webhooks.askers import Asker, asker_of
@@ -49,6 +50,9 @@ def _model_of(verb: Verb) -> type[_Arguments]:
 def _field_of(argument: Argument) -> tuple[Any, Any]:
     if argument.kind is Kind.FLAG:
         return bool, Field(default=False, description=argument.help)
+    if argument.words:
+        only: Any = Literal.__getitem__(argument.words)
+        return (only, Field(description=argument.help)) if argument.is_required else (only | None, Field(default=None))
     limits: dict[str, Any] = {"max_length": _LONGEST, "pattern": _CONTROLS, "description": argument.help}
     return (str, Field(min_length=1, **limits)) if argument.is_required else (str, Field(default="", **limits))
 
@@ -116,7 +120,7 @@ def _check_place(request: Request, asker: Asker, verb: Verb, given: Mapping[str,
     Raises:
         ProblemError: 404 where they may not even look, 403 where they may do no more than that.
     """
-    place, needed = _place_of(request, verb, given), AccessRole(verb.who.value)
+    place, needed = _place_of(request, verb, given), verb.who
     if asker.access.may(needed, place):
         return
     detail = f"{asker.access.person.login} may not {verb.name} there: it takes the role {needed}."

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from gitops.access import Access, AccessRole
+from gitops.access import Access
 from gitops.audit.entry import Entry, parse
+from gitops.roles import AccessRole
 from gitops.store import SqlStore
 from webhooks.api.reading import store_of
 from webhooks.askers import asker_of, find_asker

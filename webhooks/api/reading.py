@@ -12,10 +12,11 @@ from typing import Annotated, NoReturn, TypeVar, cast
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
-from gitops.access import Access, AccessRole
+from gitops.access import Access
 from gitops.audit.at import serving_at
 from gitops.audit.entry import Entry, parse
 from gitops.ports import Wanted
+from gitops.roles import AccessRole
 from gitops.steps import Phase
 from gitops.store import SqlStore
 from webhooks.api import shapes, showing

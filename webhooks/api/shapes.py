@@ -5,8 +5,8 @@ from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
-from gitops.access import AccessRole
 from gitops.records import Frozen
+from gitops.roles import AccessRole
 
 T = TypeVar("T")
 

@@ -10,9 +10,10 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 
-from gitops.access import EVERYWHERE, LOCAL, AccessRole, Session, digest_secret
+from gitops.access import EVERYWHERE, LOCAL, Session, digest_secret
 from gitops.audit.entry import Actor
 from gitops.logins import Link
+from gitops.roles import AccessRole
 from webhooks.askers import SESSION_TIME, asker_of, is_our_origin
 from webhooks.problems import ProblemError
 
