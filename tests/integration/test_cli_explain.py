@@ -76,6 +76,14 @@ def test_pull_request_is_found_by_each_of_its_names(stack: Stack, scenes: Scenes
     assert stack.launchpin("explain", promotion.id).out == found[0].out
 
 
+def test_pull_request_that_was_updated_in_place_is_that_of_its_newest_version(stack: Stack, scenes: Scenes) -> None:
+    old = scenes.waits_for_review()
+    newer = scenes.proposes_anew(old, "9")
+    result = stack.launchpin("explain", "12")
+    assert result.out.startswith("acme/wine-deploy#12 proposes v9 of wine")
+    assert stack.launchpin("explain", newer.id).out == result.out
+
+
 def test_pull_request_that_two_repositories_have_open_must_be_named_in_full(stack: Stack, scenes: Scenes) -> None:
     scenes.waits_for_review("wine")
     scenes.waits_for_review("figs", merge=MergeMode.AUTO)

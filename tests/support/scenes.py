@@ -86,6 +86,15 @@ class Scenes:
         """A pull request proposes version 8, and a person must merge it."""
         place = self.fine(model)
         training = self.trained(place, "8")
+        return self._propose(place, training, number=number, merge=merge)
+
+    def proposes_anew(self, old: Promotion, version: str) -> Promotion:
+        """A newer version takes the place of an older one in the same pull request."""
+        place = self.store.environment(old.repository_id, old.path)
+        assert place is not None
+        return self._propose(place, self.trained(place, version), number=old.facts.number or 0, merge=old.merge)
+
+    def _propose(self, place: Environment, training: Training, *, number: int, merge: MergeMode) -> Promotion:
         promotion = make_promotion(
             training_id=training.id,
             cause={"kind": "training", "id": training.id},
@@ -93,8 +102,8 @@ class Scenes:
             repository=place.repository,
             environment=place.name,
             path=place.path,
-            model=model,
-            version="8",
+            model=place.model,
+            version=training.facts.version or "",
             merge=merge,
         )
         write(self.store, OpenPromotion(promotion))
