@@ -99,6 +99,15 @@ _TABLE = (
     ),
     Verb("status", "Show parts, repositories, models and endpoints.", AccessRole.VIEWER),
     Verb(
+        "explain",
+        "Explain one thing on one screen, or what needs somebody.",
+        AccessRole.VIEWER,
+        (
+            _place("subject", Kind.STORY, "An endpoint, a training or a pull request.", is_required=False),
+            Argument("incident", Kind.FLAG, "Print what happened, from the audit log, as Markdown."),
+        ),
+    ),
+    Verb(
         "runs",
         "List trainings and what became of them.",
         AccessRole.VIEWER,

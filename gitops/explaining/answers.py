@@ -100,6 +100,7 @@ _PROMOTIONS: tuple[Row, ...] = (
     ("ChecksPending", Answer(Who.ITSELF, then="Launchpin merges it when its checks have passed, and it rolls out")),
     ("ChecksRed", Answer(Who.MERGER, "mend the red checks, or merge or close it by hand")),
     ("NotMergeable", Answer(Who.MERGER, "make it mergeable, as the forge says, or close it")),
+    ("Paused", Answer(Who.OPERATOR, "`launchpin resume --all`, when what it was set for is settled", "it goes on")),
     ("Held", Answer(Who.OPERATOR, "lift the hold when what it was set for is settled", "it goes on")),
     ("Merged Planned", Answer(Who.ITSELF)),
     ("BranchEdited", Answer(Who.MERGER, "merge or close the pull request; without one, merge or delete the branch")),
@@ -191,7 +192,6 @@ _VERBS: tuple[Row, ...] = (
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
     ("UnknownVerb UnknownEndpoint RoleTaken", Answer(Who.ASKER, "ask again with a name that the message gives")),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
-    ("ReasonMissing", Answer(Who.ASKER, "say why with --reason")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
     ("TimedOut NotUp NotReady", Answer(Who.ASKER, "look again later: `launchpin status`")),
     (

@@ -11,6 +11,7 @@ import click
 import pytest
 from _pytest.mark import ParameterSet
 
+from gitops import grammar
 from gitops.bootstrap import stories
 from gitops.buildspec import read_pin
 from gitops.cli.main import launchpin
@@ -24,6 +25,7 @@ from gitops.records import Health, Role, Sync
 from gitops.settings import Settings
 from gitops.steps import Phase
 from tests.support import docs, reasons
+from webhooks.matrix import MATRIX
 
 REFERENCES = ("reasons", "launchpin-yaml", "endpoint-yaml", "buildspec", "http")
 NOT_SETTINGS = {"LAUNCHPIN_DIR", "LAUNCHPIN_TRACEBACK", "LAUNCHPIN_FAILPOINTS"}
@@ -111,6 +113,24 @@ def test_audit_page_lists_the_entry_of_every_step() -> None:
             step.event or step.name for step in stories()[kind].steps[:-1] if f"`{step.event or step.name}`" not in row
         ]
         assert missing == [], kind
+
+
+def test_api_page_lists_every_verb_with_its_role_and_arguments() -> None:
+    rows = [
+        f"| `{verb.name}` | `{verb.who}` | {', '.join(f'`{one.name}`' for one in verb.arguments)} |"
+        for verb in grammar.VERBS.values()
+        if verb.changes
+    ]
+    page = reference("api")
+    assert [row for row in rows if row not in page] == []
+
+
+def test_api_page_lists_every_route_that_tells_something() -> None:
+    page = reference("api")
+    paths = {
+        path.removeprefix("/api/v1/") for method, path in MATRIX if method == "GET" and path.startswith("/api/v1/")
+    }
+    assert [path for path in sorted(paths) if f"GET /{path.partition('/{')[0]}" not in page] == []
 
 
 # ---------------------------------------------------------------- the architecture page

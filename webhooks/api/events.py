@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,10 +16,12 @@ from fastapi.responses import StreamingResponse
 from gitops.access import Access
 from gitops.audit.entry import Entry, parse
 from gitops.roles import AccessRole
-from gitops.store import SqlStore
 from webhooks.api.reading import store_of
 from webhooks.askers import asker_of, find_asker
 from webhooks.problems import ProblemError
+
+if TYPE_CHECKING:
+    from gitops.store import SqlStore
 
 router = APIRouter(prefix="/api/v1")
 
@@ -52,7 +54,7 @@ async def events(
     return StreamingResponse(_counted(request, store, start), media_type="text/event-stream", headers=headers)
 
 
-async def _counted(request: Request, store: SqlStore, start: int) -> AsyncIterator[str]:
+async def _counted(request: Request, store: "SqlStore", start: int) -> AsyncIterator[str]:
     state = request.app.state
     state.streams += 1
     try:
@@ -62,7 +64,7 @@ async def _counted(request: Request, store: SqlStore, start: int) -> AsyncIterat
         state.streams -= 1
 
 
-async def _stream(request: Request, store: SqlStore, start: int) -> AsyncIterator[str]:
+async def _stream(request: Request, store: "SqlStore", start: int) -> AsyncIterator[str]:
     access = asker_of(request).access
     # Said at once, so that a client knows that it is connected; the time after which it comes back when it is not.
     yield f"retry: {PACE * 3000:.0f}\n\n"

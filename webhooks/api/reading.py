@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
@@ -18,11 +18,13 @@ from gitops.audit.entry import Entry, parse
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
-from gitops.store import SqlStore
 from webhooks.api import shapes, showing
 from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
+
+if TYPE_CHECKING:
+    from gitops.store import SqlStore
 
 router = APIRouter(prefix="/api/v1")
 
@@ -43,7 +45,7 @@ OfPhase = Annotated[Phase | None, Query(alias="phase", description="Only in this
 OfEndpoint = Annotated[str | None, Query(alias="endpoint", pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
-def store_of(request: Request) -> SqlStore:
+def store_of(request: Request) -> "SqlStore":
     """Return the store of this process."""
     return cast("SqlStore", request.app.state.store)
 
@@ -291,7 +293,7 @@ def audit_at(
     return showing.serving(serving_at(_trail(store_of(request)), endpoint, time=time))
 
 
-def _trail(store: SqlStore) -> list[Entry]:
+def _trail(store: "SqlStore") -> list[Entry]:
     size = store.audit_size()
     return [
         parse(raw) for start in range(0, size, _PAGE) for raw in store.audit_entries(start, min(_PAGE, size - start))
