@@ -22,6 +22,9 @@ EVERYWHERE = 0
 LOCAL = "local"
 """The provider of people who sign in with a link that somebody with a shell on this machine made."""
 
+LONGEST_DAYS = 365
+"""That a token may live: one that is forgotten ends by itself."""
+
 _PREFIX = "lpt"
 _TOKEN = re.compile(r"lpt_([a-z0-9]{15})_([A-Za-z0-9_-]{43})")
 # Of a login: what forges and identity providers give, an address included.

@@ -64,7 +64,8 @@ class Cause(Frozen):
         id: the delivery's GUID, the command's id, and so on; empty for a poll.
         body_sha256: digest of the delivery's body, where there is one.
         actor: login of the person behind it, `launchpin` when nobody was.
-        method: how we knew the person, `session` or `token`; `token` is that one's id.
+        method: how we knew the person: `folder`, `session` or `token`, the id of which is in `token`.
+        person: our own id of the person, empty for somebody whom we do not know by one.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class Cause(Frozen):
     actor: str = "launchpin"
     method: str = ""
     token: str = ""
+    person: str = ""
 
 
 class Repository(Frozen):

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
+def create_app(
+    settings: Settings, *, keeper: Keeper | None = None, is_stopping: Callable[[], bool] = lambda: False
+) -> App:
     """Return the whole application.
 
     Args:
         keeper: what makes deliveries durable; without one a thread of this process does, as in tests.
+        is_stopping: says that the process was asked to end: streams end then, which would be waited for.
 
     Raises:
         InputError: when there is no webhook secret, or a secret's file may be read by others.
@@ -42,12 +45,18 @@ def create_app(settings: Settings, *, keeper: Keeper | None = None) -> App:
     receiver = Receiver(
         keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings), told=watching(metrics)
     )
-    app = make_application(store, settings, lifespan=_closing(receiver))
+    app = make_application(store, settings, lifespan=_closing(receiver), is_stopping=is_stopping)
     guarded = HostGuard(_split(receiver, SmallBodies(app)), allowed=settings.web_hosts)
     return _beside(metrics, guarded)
 
 
-def make_application(store: "SqlStore", settings: Settings, *, lifespan: Lifespan | None = None) -> FastAPI:
+def make_application(
+    store: "SqlStore",
+    settings: Settings,
+    *,
+    lifespan: Lifespan | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> FastAPI:
     """Return what stands behind the door: health, the API and the pages, each route guarded by its row of the table."""
     app = FastAPI(
         title="Launchpin",
@@ -59,6 +68,7 @@ def make_application(store: "SqlStore", settings: Settings, *, lifespan: Lifespa
     )
     app.state.store = store
     app.state.settings = settings
+    app.state.is_stopping = is_stopping
     app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
     app.include_router(health.router)
     api.install(app)

@@ -28,10 +28,10 @@ def main() -> None:
     try:
         observe("web", settings)
         allow_connections()
-        server = make_server(create_app(settings, keeper=scribe), host=arguments.host, port=arguments.port)
-        scribe.wake()
-
         asked: list[int] = []
+        app = create_app(settings, keeper=scribe, is_stopping=lambda: bool(asked))
+        server = make_server(app, host=arguments.host, port=arguments.port)
+        scribe.wake()
 
         def stop(number: int, _: object) -> None:
             asked.append(number)

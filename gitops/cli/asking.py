@@ -89,7 +89,7 @@ def ask(store: Store, verb: str, arguments: Mapping[str, str], *, actor: str, ke
     return store.save_command(
         Command(
             id=command_id,
-            cause=Cause(kind="command", id=command_id, actor=actor),
+            cause=Cause(kind="command", id=command_id, actor=actor, method="folder"),
             verb=verb,
             arguments={name: value for name, value in arguments.items() if value},
             idempotency_key=key or uuid.uuid4().hex,

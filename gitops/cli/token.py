@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gitops.access import EVERYWHERE, LOCAL, Token, check_login, check_token_name, digest_secret
+from gitops.access import EVERYWHERE, LOCAL, LONGEST_DAYS, Token, check_login, check_token_name, digest_secret
 from gitops.access import mint_token_text as mint
 from gitops.audit.entry import Actor
 from gitops.cli.asking import opened
@@ -20,8 +20,6 @@ from gitops.logins import this_user
 from gitops.roles import AccessRole
 from gitops.words import until
 
-LONGEST = 365
-
 
 @click.group(cls=NearestGroup)
 def token() -> None:
@@ -32,7 +30,7 @@ def token() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True, help="The most it may.")
 @click.option("--repository", "repositories", multiple=True, metavar="OWNER/NAME", help="Keep it to this one; again.")
-@click.option("--days", type=click.IntRange(1, LONGEST), default=30, show_default=True, help="Until it ends.")
+@click.option("--days", type=click.IntRange(1, LONGEST_DAYS), default=30, show_default=True, help="Until it ends.")
 @click.option("--for", "login", default="", metavar="LOGIN", help="Whose it is; by default yours.")
 @stack_dir_option
 @json_option

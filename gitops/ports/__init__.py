@@ -7,7 +7,7 @@ from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
-from gitops.ports.pages import Pages, Place, Wanted
+from gitops.ports.pages import Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
@@ -51,9 +51,9 @@ __all__ = [
     "Lease",
     "Lock",
     "LoggedModel",
+    "Mark",
     "Mirror",
     "Pages",
-    "Place",
     "Pull",
     "QueueDepth",
     "Readiness",

@@ -9,7 +9,7 @@ from gitops.records import Hold, Record
 
 
 @dataclass(frozen=True)
-class Place:
+class Mark:
     """Where a page ended: the time and id of its last record."""
 
     created_at: datetime
@@ -28,7 +28,7 @@ class Wanted:
     """
 
     limit: int
-    after: Place | None = None
+    after: Mark | None = None
     repositories: frozenset[int] | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
 

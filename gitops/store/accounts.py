@@ -1,5 +1,7 @@
 """The rows of people, grants, tokens and sessions.
 
+What finds its own work done, because its commit's answer was lost, says that it did it.
+
 Each change of what somebody may do has its audit entry, in the same transaction. A session changes nothing: what is
 done in it is recorded, with who did it.
 """
@@ -113,7 +115,7 @@ def drop_grant(tx: Transaction, person_id: str, *, repository_id: int, actor: Ac
     person = _person(tx, person_id)
     held = _held(tx, person_id, repository_id)
     if held is None:
-        return False
+        return tx.is_again
     here = (grants.c.person_id == person_id, grants.c.repository_id == repository_id)
     tx.connection.execute(delete(grants).where(*here))
     _tell(tx, "grant.taken", person, actor=actor, repository_id=repository_id, before=held)
@@ -162,7 +164,7 @@ def disable_person(tx: Transaction, person_id: str, *, actor: Actor) -> bool:
     """
     person = _person(tx, person_id)
     if person.disabled_at is not None:
-        return False
+        return tx.is_again
     tx.connection.execute(update(people).where(people.c.id == person_id).values(disabled_at=tx.now))
     tx.connection.execute(delete(sessions).where(sessions.c.person_id == person_id))
     _tell(tx, "person.disabled", person, actor=actor)
@@ -203,7 +205,7 @@ def revoke_token(tx: Transaction, token_id: str, *, actor: Actor) -> bool:
     if found is None:
         raise NotFoundError("UnknownToken", f"there is no token {token_id!r}: `launchpin token list` shows them")
     if found.revoked_at is not None:
-        return False
+        return tx.is_again
     tx.connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=tx.now))
     _tell_of_token(tx, "token.revoked", found, actor=actor, from_=found.role, evidence={"name": found.name})
     return True

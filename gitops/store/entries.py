@@ -84,7 +84,8 @@ def actor_of(cause: Cause) -> Actor:
 
 def named_actor(login: str, *, auth_method: str = "", token_id: str = "") -> Actor:
     """Return the person of this login, or the service itself."""
-    if login == SERVICE_ACTOR or not login:
+    # Somebody who asked us may be called as we are; how we knew them tells them from us.
+    if not login or (login == SERVICE_ACTOR and auth_method in {"", "webhook"}):
         return Actor(type="service", login=SERVICE_ACTOR)
     return Actor(type="user", login=login, auth_method=auth_method, token_id=token_id)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Table, and_, or_
+from sqlalchemy import Connection, Table, or_
 from sqlalchemy.sql import ColumnElement
 
 from gitops.errors import InputError
@@ -47,7 +47,8 @@ def _where(table: Table, wanted: Wanted) -> list[ColumnElement[bool]]:
             raise InputError("filter", f"{table.name} belong to no repository", field="repository")
         where.append(table.c.repository_id.in_(sorted(wanted.repositories)))
     if wanted.after is not None:
-        earlier = table.c.created_at < wanted.after.created_at
-        beside = and_(table.c.created_at == wanted.after.created_at, table.c.id < wanted.after.id)
-        where.append(or_(earlier, beside))
+        moment = wanted.after.created_at
+        # The first condition is what an index can begin at; the second one alone would be no range of it.
+        where.append(table.c.created_at <= moment)
+        where.append(or_(table.c.created_at < moment, table.c.id < wanted.after.id))
     return where

@@ -96,10 +96,20 @@ def read_environments(connection: Connection, *, repository_id: int | None, mode
     return read_all(connection, environments, Environment, *where, order=order)
 
 
-def read_versions(connection: Connection, model: str, *, limit: int) -> list[Version]:
-    """Return a model's versions, newest first; numbers sort as numbers when they came in one moment."""
+def read_versions(
+    connection: Connection, model: str, *, limit: int, repositories: frozenset[int] | None = None
+) -> list[Version]:
+    """Return a model's versions, newest first; numbers sort as numbers when they came in one moment.
+
+    Args:
+        repositories: only those that were trained from one of these, by numeric id.
+    """
+    here = [versions.c.model == model]
+    if repositories is not None:
+        ours = select(trainings.c.id).where(trainings.c.repository_id.in_(sorted(repositories)))
+        here.append(versions.c.training_id.in_(ours))
     newest = (versions.c.created_at.desc(), func.length(versions.c.version).desc(), versions.c.version.desc())
-    return read_all(connection, versions, Version, versions.c.model == model, order=newest, limit=limit)
+    return read_all(connection, versions, Version, *here, order=newest, limit=limit)
 
 
 def read_version(connection: Connection, model: str, version: str) -> Version | None:

@@ -157,6 +157,11 @@ class SqlStore(AccountStore):
         table = tables.rollouts
         return self._read(lambda connection: read_one(connection, table, Rollout, table.c.id == rollout_id))
 
+    def command_of_key(self, key: str) -> Command | None:
+        """Return the command that was asked for with an idempotency key."""
+        table = tables.commands
+        return self._read(lambda connection: read_one(connection, table, Command, table.c.idempotency_key == key))
+
     def command(self, command_id: str) -> Command | None:
         """Return a command."""
         table = tables.commands
@@ -220,9 +225,11 @@ class SqlStore(AccountStore):
         """Return our verdict on a version; None when we have none."""
         return self._read(lambda connection: queries.read_version(connection, model, version))
 
-    def versions(self, model: str, *, limit: int = 50) -> Sequence[Version]:
+    def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:
         """Return the versions of a model that have a verdict of ours, newest first."""
-        return self._read(lambda connection: queries.read_versions(connection, model, limit=limit))
+        return self._read(
+            lambda connection: queries.read_versions(connection, model, limit=limit, repositories=repositories)
+        )
 
     def champion(self, model: str) -> Version | None:
         """Return the version recorded as serving in the model's champion environment."""

@@ -197,6 +197,7 @@ holds = Table(
     Column("created_at", Instant, nullable=False),
     Column("lifted_at", Instant),
     Index("holds_by_environment", "repository_id", "path"),
+    Index("holds_by_age", "created_at", "id"),
 )
 
 declined = Table(

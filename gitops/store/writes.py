@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
-from gitops.audit.entry import Event, Subject
+from gitops.audit.entry import Actor, Event, Subject
 from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
@@ -216,7 +216,7 @@ def _set_hold(tx: Transaction, write: SetHold, _: Cause) -> None:
     evidence = {"reason": new.reason, "message": new.message, "path": new.path}
     event = Event(
         kind="hold.set",
-        actor=named_actor(new.author),
+        actor=_actor(new.author, new.cause),
         cause=cause_of(new.cause),
         subject=_hold_subject(new),
         to="Held",
@@ -234,7 +234,7 @@ def _lift_hold(tx: Transaction, write: LiftHold, cause: Cause) -> None:
     for hold in lifted:
         event = Event(
             kind="hold.lifted",
-            actor=named_actor(write.by),
+            actor=_actor(write.by, cause),
             cause=cause_of(cause),
             subject=_hold_subject(hold),
             from_="Held",
@@ -268,7 +268,7 @@ def _decline_version(tx: Transaction, write: DeclineVersion, cause: Cause) -> No
     if not insert_new(tx.connection, declined, {**key, "by": write.by, "created_at": tx.now}):
         return
     subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
-    event = Event(kind="promotion.declined", actor=named_actor(write.by), cause=cause_of(cause), subject=subject)
+    event = Event(kind="promotion.declined", actor=_actor(write.by, cause), cause=cause_of(cause), subject=subject)
     tx.record(event)
 
 
@@ -281,7 +281,7 @@ def _reconsider_version(tx: Transaction, write: ReconsiderVersion, cause: Cause)
     subject = Subject(repo_id=write.repository_id, env=write.environment, model=write.model, version=write.version)
     event = Event(
         kind="promotion.reconsidered",
-        actor=named_actor(write.by),
+        actor=_actor(write.by, cause),
         cause=cause_of(cause),
         subject=subject,
         evidence=to_evidence({"declined_by": gone.by}),
@@ -296,6 +296,11 @@ def _wake(tx: Transaction, write: Wake, _: Cause) -> None:
 def _audit(tx: Transaction, write: Audit, cause: Cause) -> None:
     known: dict[str, Any] = dict(write.subject)
     _record(tx, write.kind, subject=Subject(**known), cause=cause, evidence=write.evidence)
+
+
+def _actor(login: str, cause: Cause) -> Actor:
+    """Return who did it, with how they were known where it was they who asked."""
+    return actor_of(cause) if cause.kind == "command" and cause.actor == login else named_actor(login)
 
 
 def _record(

@@ -18,6 +18,8 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
+pytestmark = pytest.mark.every_second(which=0, by_pairs=True)
+
 x, y = load_iris(return_X_y=True, as_frame=True)
 
 

@@ -29,9 +29,14 @@ def choose(cases: Sequence[T], *, of: int = SLICES) -> list[T]:
     return list(cases) if is_full() else list(cases)[_slice() % of :: of]
 
 
-def is_turn(which: int, *, of: int) -> bool:
-    """Return whether this run comes by: all do when everything was asked for, otherwise one of so many."""
-    return is_full() or _slice() % of == which
+def is_turn(which: int, *, of: int, by_pairs: bool = False) -> bool:
+    """Return whether this run comes by: all do when everything was asked for, otherwise one of so many.
+
+    Args:
+        by_pairs: two runs follow each other with the same answer, of which one is on SQLite and one on PostgreSQL.
+    """
+    number = _slice() // 2 if by_pairs else _slice()
+    return is_full() or number % of == which
 
 
 def turn(cases: Sequence[T]) -> list[T]:

@@ -14,17 +14,18 @@ import pytest
 from gitops.access import EVERYWHERE
 from gitops.audit.entry import parse
 from gitops.grammar import VERBS
-from gitops.records import Command
+from gitops.records import Command, Environment, Role
 from gitops.roles import AccessRole
 from gitops.store import check_audit_joins
-from gitops.writes import SetHold, StartTraining
-from tests.support.api import give_token, program, program_as
+from gitops.store.entries import actor_of
+from gitops.writes import SaveEnvironment, SaveRepository, SetHold, StartTraining
+from tests.support.api import ROOT, give_token, program, program_as
 from tests.support.dashboard import ORIGIN, Dashboard, running_dashboard
 from tests.support.endpoint_host import wait_until
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
-from tests.support.store import make_hold, make_training, write
+from tests.support.store import make_environment, make_hold, make_repository, make_training, write
 from webhooks.api import shapes
-from webhooks.api.events import MOST
+from webhooks.api.events import MOST, MOST_OF_ONE
 
 VIEWER, RUNNER, APPROVER, ADMIN = AccessRole
 HOLD = {"endpoint": "iris-staging", "reason": "the data is being looked at"}
@@ -163,7 +164,9 @@ def test_what_is_asked_for_is_one_command_with_who_asked_and_how(own: Dashboard)
         shown = get(client, answer.headers["location"].removeprefix("/api/v1/"))
     assert answer.status_code == 202
     assert shown == answer.json()
-    assert (shown["verb"], shown["arguments"], shown["phase"]) == ("hold", HOLD, "Pending")
+    # The worker finds the very endpoint that was checked, though its name goes elsewhere meanwhile.
+    named = HOLD | {"endpoint": "acme/iris-deploy:staging"}
+    assert (shown["verb"], shown["arguments"], shown["phase"]) == ("hold", named, "Pending")
     kept = own.store.command(shown["id"])
     assert isinstance(kept, Command)
     assert (kept.cause.actor, kept.cause.method, kept.cause.token) == ("grace", "token", token.id)
@@ -182,6 +185,121 @@ def test_the_same_key_asks_once_and_says_so_when_it_is_used_for_something_else(o
         for wrong in ("", "a b", "x" * 256):
             answer = client.post("/api/v1/hold", json=HOLD, headers={"Idempotency-Key": wrong})
             assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+
+
+def test_who_lost_the_answer_gets_it_with_the_same_key_though_the_endpoint_has_changed(own: Dashboard) -> None:
+    with program_as(own, APPROVER) as client:
+        headers = {"If-Match": _tag(client), "Idempotency-Key": "once"}
+        first = client.post("/api/v1/hold", json=HOLD, headers=headers)
+        pause(own)
+        again = client.post("/api/v1/hold", json=HOLD, headers=headers)
+        assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+        other = client.post("/api/v1/hold", json=HOLD, headers=headers | {"Idempotency-Key": "another"})
+        assert other.status_code == 412
+
+
+def pause(dashboard: Dashboard) -> None:
+    write(dashboard.store, SetHold(make_hold(id="h-pause", repository_id=0, path="", environment="", model="")))
+
+
+def test_a_pause_is_seen_by_everybody_whom_it_keeps(own: Dashboard) -> None:
+    with program_as(own, VIEWER, on=2) as client:
+        before = _tag(client)
+        pause(own)
+        assert get(client, "endpoints/iris-staging")["holds"] == ["h-pause"]
+        assert _tag(client) != before
+        assert [each["id"] for each in get(client, "holds")["items"]] == ["h-pause"]
+        size = own.store.audit_size()
+        ((_, event),) = read_events(client, 1, after=size - 2)
+    assert (event["kind"], event["to"]) == ("hold.set", "Held")
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("connect", {"repository": "acme/iris", "role": "model", "secrets": "PROD_DB_PASSWORD"}),
+        ("gc", {}),
+        ("pause", {}),
+    ],
+)
+def test_what_is_about_everything_takes_a_role_on_everything(
+    fleet: Dashboard, verb: str, arguments: dict[str, str]
+) -> None:
+    with program_as(fleet, ADMIN, on=1) as one, program_as(fleet, ADMIN) as everybody:
+        assert one.post(f"/api/v1/{verb}", json=arguments).status_code == 403
+        assert everybody.post(f"/api/v1/{verb}", json=arguments).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("train", {"repository": "acme/iris"}),
+        ("train", {"repository": "acme/none"}),
+        ("cancel", {"training": REFUSED}),
+        ("retry", {"name": REFUSED}),
+        ("retry", {"name": "iris-staging"}),
+        ("promote", {"model": "iris", "version": "6", "to": "churn-staging"}),
+        ("promote", {"model": "iris", "version": "99", "to": "churn-staging"}),
+        ("rollback", {"endpoint": "iris-staging"}),
+        ("resume", {"endpoint": "acme/iris-deploy:staging"}),
+    ],
+)
+def test_attack_66_no_verb_says_whether_something_of_others_is_there(
+    fleet: Dashboard, verb: str, arguments: dict[str, str]
+) -> None:
+    text = give_token(fleet.store, "churn-only", {3: ADMIN, 4: ADMIN})
+    before = len(fleet.store.recent("command", limit=200))
+    with program(fleet, text) as client:
+        answer = client.post(f"/api/v1/{verb}", json=arguments)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert len(fleet.store.recent("command", limit=200)) == before
+
+
+def test_a_training_is_tried_again_or_called_off_by_whoever_may_train_there(fleet: Dashboard) -> None:
+    text = give_token(fleet.store, "iris-runner", {1: RUNNER})
+    with program(fleet, text) as client:
+        assert client.post("/api/v1/retry", json={"name": REFUSED}).status_code == 202
+        assert client.post("/api/v1/cancel", json={"training": REFUSED}).status_code == 202
+        assert client.post("/api/v1/train", json={"repository": "acme/iris", "force": True}).status_code == 202
+
+
+def test_an_endpoint_whose_name_two_have_must_be_named_by_its_place(own: Dashboard) -> None:
+    twin = make_environment(repository_id=4, repository="acme/churn-deploy", path="twin", endpoint="iris-staging")
+    write(own.store, SaveEnvironment(twin, tuple(Environment.model_fields)))
+    with program_as(own, APPROVER) as everybody, program_as(own, APPROVER, on=2) as one:
+        answer = everybody.post("/api/v1/hold", json=HOLD)
+        assert (answer.status_code, answer.json()["code"]) == (409, "endpoint_unclear")
+        assert everybody.post("/api/v1/hold", json=HOLD | {"endpoint": "acme/churn-deploy:twin"}).status_code == 202
+        assert one.post("/api/v1/hold", json=HOLD).status_code == 202
+
+
+def test_a_role_follows_a_repository_to_its_new_name(own: Dashboard) -> None:
+    write(own.store, SaveRepository(make_repository(id=2, full_name="acme/renamed", role=Role.DEPLOY)))
+    with program_as(own, APPROVER, on=2) as client:
+        assert client.post("/api/v1/hold", json=HOLD).status_code == 202
+
+
+def test_what_was_asked_for_elsewhere_is_not_shown_to_a_token_that_is_kept_to_one_repository(own: Dashboard) -> None:
+    wide = give_token(own.store, "ada", {EVERYWHERE: APPROVER})
+    kept = give_token(own.store, "ada", {EVERYWHERE: APPROVER}, repositories=(4,))
+    other = own.store.ensure_person("https://id.example", "ada")
+    own.store.grant(other.id, VIEWER, repository_id=4, actor=ROOT)
+    with program(own, wide) as client, program(own, kept) as narrow:
+        asked = client.post("/api/v1/hold", json=HOLD).json()["id"]
+        assert client.get(f"/api/v1/commands/{asked}").status_code == 200
+        assert narrow.get(f"/api/v1/commands/{asked}").status_code == 404
+        own_one = narrow.post("/api/v1/hold", json=HOLD | {"endpoint": "churn-staging"}).json()["id"]
+        assert narrow.get(f"/api/v1/commands/{own_one}").status_code == 200
+
+
+def test_somebody_who_is_called_as_we_are_is_recorded_as_a_person(own: Dashboard) -> None:
+    text = give_token(own.store, "launchpin", {EVERYWHERE: APPROVER})
+    with program(own, text) as client:
+        asked = client.post("/api/v1/hold", json=HOLD).json()["id"]
+    command = own.store.command(asked)
+    assert command is not None
+    actor = actor_of(command.cause)
+    assert (actor.type, actor.login, actor.auth_method) == ("user", "launchpin", "token")
 
 
 def test_of_a_crowd_with_one_key_one_command_comes(own: Dashboard) -> None:
@@ -327,6 +445,18 @@ def test_a_token_that_cannot_be_made_says_which_part_is_wrong(
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
+def test_a_token_lists_and_ends_no_other_of_its_person(fleet: Dashboard) -> None:
+    texts = [give_token(fleet.store, "ivan", {EVERYWHERE: VIEWER}) for _ in range(2)]
+    person = next(each for each in fleet.store.people() if each.login == "ivan")
+    known = {token.id for token in fleet.store.tokens(person_id=person.id)}
+    with program(fleet, texts[0]) as client:
+        (own,) = get(client, "tokens")
+        (other,) = known - {own["id"]}
+        assert client.delete(f"/api/v1/tokens/{other}").status_code == 404
+        assert client.delete(f"/api/v1/tokens/{own['id']}").status_code == 204
+        assert client.get("/api/v1/me").status_code == 401
+
+
 def test_nobody_ends_another_ones_token_but_an_admin(fleet: Dashboard) -> None:
     give_token(fleet.store, "heidi", {EVERYWHERE: VIEWER})
     person = next(each for each in fleet.store.people() if each.login == "heidi")
@@ -393,16 +523,35 @@ def test_the_stream_holds_what_one_may_see(own: Dashboard) -> None:
 
 
 def test_no_more_streams_are_open_than_the_database_can_bear(own: Dashboard) -> None:
-    text = give_token(own.store, "many", {EVERYWHERE: VIEWER})
+    texts = [give_token(own.store, f"many-{number}", {EVERYWHERE: VIEWER}) for number in range(MOST // MOST_OF_ONE + 1)]
     with contextlib.ExitStack() as stack:
-        for _ in range(MOST):
+
+        def opened(text: str) -> int:
             stream = stack.enter_context(program(own, text)).stream("GET", "/api/v1/events")
-            assert stack.enter_context(stream).status_code == 200
-        with program(own, text) as client:
-            answer = client.get("/api/v1/events")
-            assert (answer.status_code, answer.json()["code"]) == (503, "too_many_streams")
-    with program(own, text) as client:
+            return int(stack.enter_context(stream).status_code)
+
+        assert [opened(texts[0]) for _ in range(MOST_OF_ONE + 1)] == [200] * MOST_OF_ONE + [503]
+        assert {opened(text) for text in texts[1:-1] for _ in range(MOST_OF_ONE)} == {200}
+        assert opened(texts[-1]) == 503
+    with program(own, texts[-1]) as client:
         wait_until(lambda: _is_let_in(client), "a stream that was closed makes room", seconds=30)
+
+
+def test_the_stream_ends_when_its_person_may_not_look_any_more(own: Dashboard) -> None:
+    text = give_token(own.store, "leaving", {EVERYWHERE: VIEWER})
+    person = next(each for each in own.store.people() if each.login == "leaving")
+    with program(own, text) as client, client.stream("GET", "/api/v1/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("id: ")
+        own.store.ungrant(person.id, repository_id=EVERYWHERE, actor=ROOT)
+        assert "grant.taken" not in "".join(lines)
+
+
+def test_the_stream_says_where_it_is_before_anything_happens(own: Dashboard) -> None:
+    with program_as(own, VIEWER) as client:
+        size = own.store.audit_size()
+        with client.stream("GET", "/api/v1/events") as stream:
+            assert next(stream.iter_lines()) == f"id: {size - 1}"
 
 
 def _is_let_in(client: httpx.Client) -> bool:

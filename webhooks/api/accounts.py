@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from gitops.access import EVERYWHERE, Token, check_token_name, digest_secret, mint_token_text
+from gitops.access import EVERYWHERE, LONGEST_DAYS, Token, check_token_name, digest_secret, mint_token_text
 from gitops.errors import InputError, NotFoundError
 from gitops.identifiers import new_id
 from gitops.records import Frozen
@@ -18,9 +18,6 @@ from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
 
 router = APIRouter(prefix="/api/v1")
-
-LONGEST = 365
-"""Days that a token may live: one that is forgotten ends by itself."""
 
 
 @router.get("/me")
@@ -48,14 +45,20 @@ def me(request: Request) -> shapes.Me:
 
 @router.get("/tokens")
 def tokens(request: Request) -> tuple[shapes.Token, ...]:
-    """List your tokens; an admin sees everybody's."""
-    store, access = store_of(request), asker_of(request).access
+    """List your tokens; an admin sees everybody's, and a token only itself."""
+    store = store_of(request)
     names = {each.id: each.full_name for each in store.repositories()}
     logins = {each.id: each.login for each in store.people()}
-    mine = None if access.may(AccessRole.ADMIN) else access.person.id
-    return tuple(
-        showing.token(each, login=logins.get(each.person_id, ""), names=names) for each in store.tokens(person_id=mine)
-    )
+    return tuple(showing.token(each, login=logins.get(each.person_id, ""), names=names) for each in _tokens_of(request))
+
+
+def _tokens_of(request: Request) -> list[Token]:
+    """Return the tokens that whoever asks may list and end: one that leaked shows and ends no other."""
+    store, access = store_of(request), asker_of(request).access
+    if access.may(AccessRole.ADMIN):
+        return list(store.tokens())
+    own = store.tokens(person_id=access.person.id)
+    return [each for each in own if access.token_id in ("", each.id)]
 
 
 class WantedToken(Frozen):
@@ -71,7 +74,7 @@ class WantedToken(Frozen):
     name: str
     role: AccessRole
     repositories: tuple[str, ...] = ()
-    days: Annotated[int, Field(ge=1, le=LONGEST)] = 30
+    days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] = 30
 
 
 @router.post("/tokens", status_code=HTTPStatus.CREATED)
@@ -111,10 +114,9 @@ def make_token(request: Request, wanted: WantedToken, response: Response) -> sha
 
 @router.delete("/tokens/{token_id}", status_code=HTTPStatus.NO_CONTENT)
 def revoke_token(request: Request, token_id: Annotated[str, Path(pattern=r"^k-[a-z0-9]{1,40}$")]) -> None:
-    """End a token of yours; an admin ends anybody's. Once is enough, twice does no harm."""
+    """End a token of yours; an admin ends anybody's, and a token only itself. Twice does no harm."""
     store, asker = store_of(request), asker_of(request)
-    mine = None if asker.access.may(AccessRole.ADMIN) else asker.access.person.id
-    if token_id not in {each.id for each in store.tokens(person_id=mine)}:
+    if token_id not in {each.id for each in _tokens_of(request)}:
         missing("token")
     try:
         store.revoke_token(token_id, actor=asker.actor)

@@ -17,10 +17,10 @@ from gitops.access import EVERYWHERE
 from gitops.errors import ConflictError
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from gitops.identifiers import new_id
-from gitops.records import Cause, Command
+from gitops.records import Cause, Command, Environment
 from gitops.roles import AccessRole
 from webhooks.api import shapes, showing
-from webhooks.api.reading import endpoint_of, etag_of, missing, store_of
+from webhooks.api.reading import environment_of, etag_of, repository_of, store_of, training_of, version_of
 from webhooks.askers import Asker, asker_of
 from webhooks.problems import ProblemError
 
@@ -78,26 +78,36 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
 def _ask(
     request: Request, response: Response, verb: Verb, arguments: _Arguments, *, key: str | None, if_match: str | None
 ) -> shapes.Command:
-    asker, given = asker_of(request), arguments.as_text()
-    _check_place(request, asker, verb, given)
-    _check_match(request, verb, given, if_match)
-    command_id = new_id("c")
-    cause = Cause(
-        kind="command",
-        id=command_id,
-        actor=asker.access.person.login,
-        method=asker.access.method,
-        token=asker.access.token_id,
-    )
-    wanted = Command(id=command_id, cause=cause, verb=verb.name, arguments=given, idempotency_key=_own_key(asker, key))
+    asker = asker_of(request)
+    given, place = _resolve(request, verb, arguments.as_text())
+    _check_role(asker, verb, _repository_of(request, verb, given, place))
+    own_key = _own_key(asker, key)
+    store = store_of(request)
+    # Whoever lost our answer asks again with what they knew then; that the endpoint has changed since is their doing.
+    if key is None or store.command_of_key(own_key) is None:
+        _check_match(request, verb, place, if_match)
     try:
-        kept = store_of(request).save_command(wanted)
+        kept = store.save_command(_command(asker, verb, given, key=own_key))
     except ConflictError as error:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_used", error.message, field="Idempotency-Key"
         ) from error
     response.headers["Location"] = f"/api/v1/commands/{kept.id}"
     return showing.command(kept)
+
+
+def _command(asker: Asker, verb: Verb, given: dict[str, str], *, key: str) -> Command:
+    command_id = new_id("c")
+    access = asker.access
+    cause = Cause(
+        kind="command",
+        id=command_id,
+        actor=access.person.login,
+        method=access.method,
+        token=access.token_id,
+        person=access.person.id,
+    )
+    return Command(id=command_id, cause=cause, verb=verb.name, arguments=given, idempotency_key=key)
 
 
 def _own_key(asker: Asker, key: str | None) -> str:
@@ -114,48 +124,53 @@ def _own_key(asker: Asker, key: str | None) -> str:
     return hashlib.sha256(f"{asker.access.person.id} {key}".encode()).hexdigest()
 
 
-def _check_place(request: Request, asker: Asker, verb: Verb, given: Mapping[str, str]) -> None:
-    """Make sure that whoever asks may do so there.
+def _resolve(request: Request, verb: Verb, given: dict[str, str]) -> tuple[dict[str, str], Environment | None]:
+    """Return the arguments with an endpoint named so that the worker finds the same one, and that endpoint.
 
     Raises:
-        ProblemError: 404 where they may not even look, 403 where they may do no more than that.
+        ProblemError: 404, or 409 where several are called so.
     """
-    place, needed = _place_of(request, verb, given), verb.who
-    if asker.access.may(needed, place):
-        return
-    detail = f"{asker.access.person.login} may not {verb.name} there: it takes the role {needed}."
-    raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
+    for one in verb.arguments:
+        value = given.get(one.name, "")
+        is_training = one.kind is Kind.STORY and store_of(request).training(value) is not None
+        if value and one.kind in {Kind.ENDPOINT, Kind.STORY} and not is_training:
+            found = environment_of(request, value)
+            return {**given, one.name: showing.place_of(found)}, found
+    return given, None
 
 
-def _place_of(request: Request, verb: Verb, given: Mapping[str, str]) -> int:
+def _repository_of(request: Request, verb: Verb, given: Mapping[str, str], place: Environment | None) -> int:
     """Return the id of the repository that a request is about, `EVERYWHERE` for one about all.
 
     Raises:
-        ProblemError: 404.
+        ProblemError: 404 for what whoever asks may not look at.
     """
     kinds = {one.kind: given[one.name] for one in verb.arguments if one.name in given}
-    if Kind.ENDPOINT in kinds:
-        return _repository_of_endpoint(request, kinds[Kind.ENDPOINT])
+    if Kind.MODEL in kinds and Kind.VERSION in kinds:
+        version_of(request, kinds[Kind.MODEL], kinds[Kind.VERSION])
+    if place is not None:
+        return place.repository_id
     named = kinds.get(Kind.TRAINING) or kinds.get(Kind.STORY)
     if named:
-        found = store_of(request).training(named)
-        if found is None and Kind.STORY in kinds:
-            return _repository_of_endpoint(request, named)
-        if found is None or not asker_of(request).access.may(AccessRole.VIEWER, found.repository_id):
-            missing("training")
-        return found.repository_id
-    if Kind.REPOSITORY in kinds:
-        known = {each.full_name: each.id for each in store_of(request).repositories()}
-        return known.get(kinds[Kind.REPOSITORY], EVERYWHERE)
+        return training_of(request, named).repository_id
+    # To connect a repository is about all of them: it may be given what the service keeps for others.
+    if Kind.REPOSITORY in kinds and verb.who is not AccessRole.ADMIN:
+        return repository_of(request, kinds[Kind.REPOSITORY]).id
     return EVERYWHERE
 
 
-def _repository_of_endpoint(request: Request, name: str) -> int:
-    shown = endpoint_of(request, name)
-    return next(each.id for each in store_of(request).repositories() if each.full_name == shown.repository)
+def _check_role(asker: Asker, verb: Verb, repository_id: int) -> None:
+    """Make sure that whoever asks may do so there.
+
+    Raises:
+        ProblemError: 403.
+    """
+    if not asker.access.may(verb.who, repository_id):
+        detail = f"{asker.access.person.login} may not {verb.name} there: it takes the role {verb.who}."
+        raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
 
 
-def _check_match(request: Request, verb: Verb, given: Mapping[str, str], if_match: str | None) -> None:
+def _check_match(request: Request, verb: Verb, place: Environment | None, if_match: str | None) -> None:
     """Make sure that the endpoint is as whoever asks has seen it.
 
     Raises:
@@ -163,13 +178,12 @@ def _check_match(request: Request, verb: Verb, given: Mapping[str, str], if_matc
     """
     if if_match is None or if_match == "*":
         return
-    named = [given[one.name] for one in verb.arguments if one.kind is Kind.ENDPOINT and one.name in given]
-    if not named:
-        detail = f"{verb.name} is about no endpoint: send no If-Match."
+    if place is None:
+        detail = f"{verb.name} is about no endpoint here: send no If-Match."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "if_match", detail, field="If-Match")
-    now = etag_of(endpoint_of(request, named[0]))
-    if now not in {each.strip() for each in if_match.split(",")}:
-        detail = f"{named[0]} is not as you have seen it: look again, and decide anew."
+    holds = store_of(request).holds(repository_id=place.repository_id, path=place.path)
+    if etag_of(showing.endpoint(place, holds)) not in {each.strip() for each in if_match.split(",")}:
+        detail = f"{place.endpoint or place.path} is not as you have seen it: look again, and decide anew."
         raise ProblemError(HTTPStatus.PRECONDITION_FAILED, "changed", detail, field="If-Match")
 
 

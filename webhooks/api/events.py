@@ -5,6 +5,7 @@ An event's id is the entry's position, so that whoever was cut off goes on where
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ from gitops.roles import AccessRole
 from webhooks.api.reading import store_of
 from webhooks.askers import asker_of, find_asker
 from webhooks.problems import ProblemError
+from webhooks.replies import Receive, Scope, Send
 
 if TYPE_CHECKING:
     from gitops.store import SqlStore
@@ -28,13 +30,59 @@ router = APIRouter(prefix="/api/v1")
 MOST = 64
 """Streams at once: each asks the database once a second."""
 
+MOST_OF_ONE = 16
+"""Streams of one person: nobody keeps all the others out."""
+
 PACE = 1.0
-_ASKED_AGAIN = 60
 _PAGE = 200
+_SPOKEN = 15
 _SUBJECT = (
     *("repo", "ref", "sha", "training_id", "promotion_id", "rollout_id", "command_id"),
     *("model", "version", "env", "endpoint", "pr", "name"),
 )
+
+
+class Streams:
+    """How many are open, by person; used by the event loop alone."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def enter(self, person: str) -> None:
+        """Count one more.
+
+        Raises:
+            ProblemError: 503.
+        """
+        if self._open.total() >= MOST or self._open[person] >= MOST_OF_ONE:
+            detail = f"{MOST} streams are open, or {MOST_OF_ONE} of yours: read `/api/v1/audit/entries` meanwhile."
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", detail)
+        self._open[person] += 1
+
+    def leave(self, person: str) -> None:
+        """Count one less."""
+        self._open[person] -= 1
+        self._open += Counter()  # forgets those that have none
+
+
+class _Counted(StreamingResponse):
+    """A stream that makes room when it ends, however it ends.
+
+    Args:
+        leave: called once.
+    """
+
+    def __init__(self, content: AsyncIterator[str], leave: Callable[[], None]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -43,66 +91,58 @@ async def events(
     last_event_id: Annotated[int | None, Header(ge=-1, le=2**53, description="The last event that you have.")] = None,
 ) -> StreamingResponse:
     """Stream what changes from now on, or from the event after the last one that you have."""
-    state = request.app.state
-    state.streams = getattr(state, "streams", 0)
-    if state.streams >= MOST:
-        detail = f"{MOST} streams are open already: try again later, or read `/api/v1/audit/entries`."
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", detail)
+    streams: Streams = request.app.state.streams
+    person = asker_of(request).access.person.id
+    streams.enter(person)
+    return _Counted(_stream(request, last_event_id), lambda: streams.leave(person))
+
+
+async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
     store = store_of(request)
-    start = await run_in_threadpool(store.audit_size) if last_event_id is None else last_event_id + 1
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_counted(request, store, start), media_type="text/event-stream", headers=headers)
-
-
-async def _counted(request: Request, store: "SqlStore", start: int) -> AsyncIterator[str]:
-    state = request.app.state
-    state.streams += 1
-    try:
-        async for text in _stream(request, store, start):
+    start = await run_in_threadpool(store.audit_size) if last is None else last + 1
+    # Where the stream is, is said at once and again and again: whoever comes back goes on there, though nothing of
+    # theirs happened in between.
+    yield f"id: {start - 1}\nretry: {PACE * 3000:.0f}\n\n"
+    quiet = 0
+    while not request.app.state.is_stopping() and not await request.is_disconnected():
+        found = await run_in_threadpool(_read, request, store, start)
+        if found is None:
+            return
+        text, start, is_end = found
+        quiet = 0 if text else quiet + 1
+        if text:
             yield text
-    finally:
-        state.streams -= 1
+        elif quiet % _SPOKEN == 0:
+            yield f"id: {start - 1}\n: still here\n\n"
+        if is_end:
+            await asyncio.sleep(PACE)
 
 
-async def _stream(request: Request, store: "SqlStore", start: int) -> AsyncIterator[str]:
-    access = asker_of(request).access
-    # Said at once, so that a client knows that it is connected; the time after which it comes back when it is not.
-    yield f"retry: {PACE * 3000:.0f}\n\n"
-    rounds = 0
-    while not await request.is_disconnected():
-        found = await run_in_threadpool(store.audit_entries, start, _PAGE)
-        for position, raw in enumerate(found, start):
-            entry = parse(raw)
-            if may_see(access, entry):
-                yield _event(position, entry)
-        start += len(found)
-        if len(found) == _PAGE:
-            continue
-        rounds += 1
-        if rounds % _ASKED_AGAIN == 0:
-            # Whoever was let in a while ago may not be any more.
-            asker = await run_in_threadpool(_look_again(request))
-            if asker is None:
-                return
-            access = asker
-            yield ": still here\n\n"
-        await asyncio.sleep(PACE)
+def _read(request: Request, store: "SqlStore", start: int) -> tuple[str, int, bool] | None:
+    """Return the events from a position on, where the next ones begin, and whether these were the last.
 
-
-def _look_again(request: Request) -> Callable[[], Access | None]:
-    def look() -> Access | None:
-        try:
-            asker = find_asker(request)
-        except ProblemError:
-            return None
-        return asker.access if asker else None
-
-    return look
+    None for whoever was let in and may not look any more.
+    """
+    # Read first, then asked whether it may be told: not the other way round.
+    raws = store.audit_entries(start, _PAGE)
+    try:
+        asker = find_asker(request)
+    except ProblemError:
+        asker = None
+    if asker is None or not asker.access.may_anywhere(AccessRole.VIEWER):
+        return None
+    entries = [(position, parse(raw)) for position, raw in enumerate(raws, start)]
+    told = "".join(_event(position, entry) for position, entry in entries if may_see(asker.access, entry))
+    return told, start + len(raws), len(raws) < _PAGE
 
 
 def may_see(access: Access, entry: Entry) -> bool:
-    """Return whether an entry is about something that they may look at; one about no repository is for who sees all."""
-    return access.may(AccessRole.VIEWER, entry.subject.repo_id)
+    """Return whether an entry is about something that they may look at.
+
+    One about no repository is for who sees everything, but a pause is for everybody: it keeps all.
+    """
+    is_pause = entry.kind.startswith("hold.") and not entry.subject.repo_id
+    return is_pause or access.may(AccessRole.VIEWER, entry.subject.repo_id)
 
 
 def _event(position: int, entry: Entry) -> str:

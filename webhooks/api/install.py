@@ -1,5 +1,8 @@
 """Adds the API to the web process's application: its routes, its description, and how it says no."""
 
+import json
+import threading
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -29,14 +32,20 @@ What a verb asks for is carried out by a worker: its answer is 202 and says wher
 
 def install(app: FastAPI) -> None:
     """Add the API to an application whose state has `store` and `settings`."""
+    app.state.streams = events.Streams()
+    app.state.reads_trail = threading.Semaphore()
     for room in (reading, asking, accounts, events):
         app.include_router(room.router)
     app.add_exception_handler(RequestValidationError, _refuse_unread)
 
+    @cache
+    def written() -> bytes:
+        return json.dumps(describe(app)).encode()
+
     @app.get("/api/v1/openapi.json", include_in_schema=False)
-    def description() -> dict[str, Any]:
+    def description() -> Response:
         """Describe the API, in OpenAPI 3.1."""
-        return describe(app)
+        return Response(written(), media_type="application/json")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Query
 
-from gitops.ports import Place
+from gitops.ports import Mark
 from gitops.records import Hold, Record
 from webhooks.problems import ProblemError
 
@@ -24,8 +24,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _PLACE = re.compile(r"([0-9]{1,17})\.([A-Za-z0-9-]{1,64})")
 
 
-def read_cursor(unverified_cursor: str) -> Place | None:
-    """Return the place that a cursor names, None for the empty one.
+def read_cursor(unverified_cursor: str) -> Mark | None:
+    """Return the mark that a cursor names, None for the empty one.
 
     Raises:
         ProblemError: 422 for one that we did not give out.
@@ -40,7 +40,7 @@ def read_cursor(unverified_cursor: str) -> Place | None:
     if found is None:
         detail = "This is no cursor: send `next` of the answer before as it was."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor", detail, field="cursor")
-    return Place(_EPOCH + int(found[1]) * _MICROSECOND, found[2])
+    return Mark(_EPOCH + int(found[1]) * _MICROSECOND, found[2])
 
 
 def write_cursor(records: list[R], *, limit: int) -> str:

@@ -4,7 +4,7 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
-from gitops.access import Access
+from gitops.access import EVERYWHERE, Access
 from gitops.audit.at import serving_at
 from gitops.audit.entry import Entry, parse
 from gitops.ports import Wanted
@@ -24,6 +24,8 @@ from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
 
 if TYPE_CHECKING:
+    import threading
+
     from gitops.store import SqlStore
 
 router = APIRouter(prefix="/api/v1")
@@ -34,6 +36,7 @@ S = TypeVar("S", bound=records.Frozen)
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,249}$"
 _REPOSITORY = r"^[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}$"
 _PAGE = 1000
+_PATIENCE = 10.0
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Model = Annotated[str, Path(pattern=_MODEL)]
@@ -86,11 +89,6 @@ def _page(
     return shapes.Page(items=tuple(map(show, found[:limit])), next=write_cursor(found, limit=limit))
 
 
-def tag(response: Response, shown: records.Frozen) -> None:
-    """Name what is shown, for `If-Match`."""
-    response.headers["ETag"] = etag_of(shown)
-
-
 def etag_of(shown: records.Frozen) -> str:
     """Return the entity tag of what is shown."""
     return f'"{hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:32]}"'
@@ -114,14 +112,21 @@ def trainings(
 
 
 @router.get("/trainings/{training_id}")
-def training(request: Request, response: Response, training_id: Id) -> shapes.Training:
+def training(request: Request, training_id: Id) -> shapes.Training:
     """Show a training."""
+    return showing.training(training_of(request, training_id))
+
+
+def training_of(request: Request, training_id: str) -> records.Training:
+    """Return a training that whoever asks may see.
+
+    Raises:
+        ProblemError: 404.
+    """
     found = store_of(request).training(training_id)
     if found is None or not _sees(request, found.repository_id):
         missing("training")
-    shown = showing.training(found)
-    tag(response, shown)
-    return shown
+    return found
 
 
 @router.get("/promotions")
@@ -139,14 +144,12 @@ def promotions(
 
 
 @router.get("/promotions/{promotion_id}")
-def promotion(request: Request, response: Response, promotion_id: Id) -> shapes.Promotion:
+def promotion(request: Request, promotion_id: Id) -> shapes.Promotion:
     """Show a promotion."""
     found = store_of(request).promotion(promotion_id)
     if found is None or not _sees(request, found.repository_id):
         missing("promotion")
-    shown = showing.promotion(found)
-    tag(response, shown)
-    return shown
+    return showing.promotion(found)
 
 
 @router.get("/rollouts")
@@ -165,14 +168,12 @@ def rollouts(
 
 
 @router.get("/rollouts/{rollout_id}")
-def rollout(request: Request, response: Response, rollout_id: Id) -> shapes.Rollout:
+def rollout(request: Request, rollout_id: Id) -> shapes.Rollout:
     """Show a rollout."""
     found = store_of(request).rollout(rollout_id)
     if found is None or not _sees(request, found.repository_id):
         missing("rollout")
-    shown = showing.rollout(found)
-    tag(response, shown)
-    return shown
+    return showing.rollout(found)
 
 
 @router.get("/commands/{command_id}")
@@ -180,7 +181,10 @@ def command(request: Request, command_id: Id) -> shapes.Command:
     """Show what became of something that was asked for: whoever asked sees it, and whoever sees everything."""
     found = store_of(request).command(command_id)
     access = _access(request)
-    is_own = found is not None and found.cause.actor == access.person.login
+    is_own = found is not None and found.cause.person == access.person.id
+    if is_own and access.kept_to:
+        # Its person may have asked for something elsewhere.
+        is_own = found is not None and found.cause.token == access.token_id
     if found is None or not (is_own or access.may(AccessRole.VIEWER)):
         missing("command")
     return showing.command(found)
@@ -213,6 +217,21 @@ def repositories(request: Request) -> tuple[shapes.Repository, ...]:
     return tuple(showing.repository(each) for each in known if _sees(request, each.id))
 
 
+def repository_of(request: Request, name: str) -> records.Repository:
+    """Return the repository of a name, which whoever asks may see.
+
+    Raises:
+        ProblemError: 404, or 409 where a name has gone from one to another and both are known.
+    """
+    found = [each for each in store_of(request).repositories() if each.full_name == name and _sees(request, each.id)]
+    if not found:
+        missing("repository")
+    if len(found) > 1:
+        detail = f"Two repositories were called {name}: connect the older one again under its new name."
+        raise ProblemError(HTTPStatus.CONFLICT, "repository_unclear", detail, field="repository")
+    return found[0]
+
+
 @router.get("/endpoints")
 def endpoints(request: Request, model: OfModel = None) -> tuple[shapes.Endpoint, ...]:
     """List the endpoints: what Git pins, what serves, and how it does."""
@@ -225,20 +244,25 @@ def endpoints(request: Request, model: OfModel = None) -> tuple[shapes.Endpoint,
 @router.get("/endpoints/{name:path}")
 def endpoint(request: Request, response: Response, name: Annotated[str, Path(max_length=500)]) -> shapes.Endpoint:
     """Show an endpoint, by its name or as REPOSITORY:PATH."""
-    shown = endpoint_of(request, name)
-    tag(response, shown)
+    found = environment_of(request, name)
+    shown = showing.endpoint(found, store_of(request).holds(repository_id=found.repository_id, path=found.path))
+    response.headers["ETag"] = etag_of(shown)
     return shown
 
 
-def endpoint_of(request: Request, name: str) -> shapes.Endpoint:
-    """Return the endpoint of a name that whoever asks may see.
+def environment_of(request: Request, name: str) -> records.Environment:
+    """Return the environment that an endpoint's name means, of those that whoever asks may see.
 
     Raises:
-        ProblemError: 404.
+        ProblemError: 404, or 409 where several are called so.
     """
-    found = [each for each in endpoints(request) if name in (each.endpoint, each.id)]
-    if len(found) != 1:
+    known = [each for each in store_of(request).environments() if _sees(request, each.repository_id)]
+    found = [each for each in known if name in (each.endpoint, showing.place_of(each))]
+    if not found:
         missing("endpoint")
+    if len(found) > 1:
+        detail = f"Several endpoints are called {name}: name one as REPOSITORY:PATH."
+        raise ProblemError(HTTPStatus.CONFLICT, "endpoint_unclear", detail, field="endpoint")
     return found[0]
 
 
@@ -247,33 +271,38 @@ def versions(
     request: Request, model: Model, limit: Annotated[int, Query(ge=1, le=1000)] = 50
 ) -> tuple[shapes.Version, ...]:
     """List the versions of a model that have a verdict of ours, newest first."""
-    found = _visible(request, store_of(request).versions(model, limit=limit))
+    found = store_of(request).versions(model, limit=limit, repositories=_access(request).seen)
     return tuple(map(showing.version, found))
 
 
 @router.get("/models/{model}/versions/{version}")
 def version(request: Request, model: Model, version: Annotated[str, Path(pattern=r"^[0-9]{1,18}$")]) -> shapes.Version:
     """Show a version."""
-    found = store_of(request).version(model, version)
-    if found is None or not _visible(request, [found]):
+    return showing.version(version_of(request, model, version))
+
+
+def version_of(request: Request, model: str, version: str) -> records.Version:
+    """Return a version, which whoever asks may see: it belongs to the repository that it was trained from.
+
+    Raises:
+        ProblemError: 404.
+    """
+    store = store_of(request)
+    found = store.version(model, version)
+    origin = store.training(found.training_id) if found is not None else None
+    if found is None or not _sees(request, origin.repository_id if origin else EVERYWHERE):
         missing("version")
-    return showing.version(found)
-
-
-def _visible(request: Request, found: Sequence[records.Version]) -> list[records.Version]:
-    """Return the versions that came from repositories which whoever asks may see."""
-    seen = _access(request).seen
-    if seen is None:
-        return list(found)
-    names = {each.full_name for each in store_of(request).repositories() if each.id in seen}
-    return [each for each in found if each.repository in names]
+    return found
 
 
 @router.get("/holds")
 def holds(request: Request, model: OfModel = None, limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Hold]:
     """List holds, lifted ones too, newest first."""
     filters = {"model": model} if model is not None else {}
-    found = list(store_of(request).past_holds(Wanted(limit + 1, read_cursor(cursor), _access(request).seen, filters)))
+    seen = _access(request).seen
+    # A pause is on everything, and so is for everybody.
+    places = None if seen is None else seen | {EVERYWHERE}
+    found = list(store_of(request).past_holds(Wanted(limit + 1, read_cursor(cursor), places, filters)))
     return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=write_cursor(found, limit=limit))
 
 
@@ -290,14 +319,21 @@ def audit_at(
     if time.tzinfo is None:
         detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
-    return showing.serving(serving_at(_trail(store_of(request)), endpoint, time=time))
+    # Each reads the whole log.
+    turn: threading.Semaphore = request.app.state.reads_trail
+    if not turn.acquire(timeout=_PATIENCE):
+        detail = "The audit log is being read for others: try again in a moment."
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_reading", detail)
+    try:
+        return showing.serving(serving_at(_trail(store_of(request)), endpoint, time=time))
+    finally:
+        turn.release()
 
 
-def _trail(store: "SqlStore") -> list[Entry]:
+def _trail(store: "SqlStore") -> Iterator[Entry]:
     size = store.audit_size()
-    return [
-        parse(raw) for start in range(0, size, _PAGE) for raw in store.audit_entries(start, min(_PAGE, size - start))
-    ]
+    for start in range(0, size, _PAGE):
+        yield from map(parse, store.audit_entries(start, min(_PAGE, size - start)))
 
 
 @router.get("/audit/entries")

@@ -27,7 +27,7 @@ class Story(Frozen):
         step: the step it is at.
         reason: one of the documented reasons, empty where there is nothing to say.
         message: one sentence for people.
-        revision: rises with every recorded change; the answer's ETag is made of it.
+        revision: rises with every recorded change.
     """
 
     id: str
@@ -116,7 +116,7 @@ class Endpoint(Frozen):
 
     Args:
         id: `REPOSITORY:PATH`, which every verb takes where it takes an endpoint's name.
-        holds: ids of the open holds.
+        holds: ids of the open holds that keep it, a pause among them.
     """
 
     id: str

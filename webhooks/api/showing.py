@@ -5,6 +5,7 @@ from typing import Any
 
 from gitops import access, records
 from gitops.audit.at import Answer
+from gitops.holding import is_pause
 from webhooks.api import shapes
 
 
@@ -113,10 +114,10 @@ def delivery(record: records.Delivery) -> shapes.Delivery:
 
 
 def endpoint(environment: records.Environment, holds: Iterable[records.Hold]) -> shapes.Endpoint:
-    """Show an environment with the open holds that are its own."""
+    """Show an environment with the open holds that keep it: its own, and a pause."""
     here = (environment.repository_id, environment.path)
     return shapes.Endpoint(
-        id=f"{environment.repository}:{environment.path}",
+        id=place_of(environment),
         endpoint=environment.endpoint,
         repository=environment.repository,
         path=environment.path,
@@ -133,8 +134,13 @@ def endpoint(environment: records.Environment, holds: Iterable[records.Hold]) ->
         sync_reason=environment.sync_reason,
         health=environment.health.value,
         message=environment.message,
-        holds=tuple(hold.id for hold in holds if (hold.repository_id, hold.path) == here),
+        holds=tuple(hold.id for hold in holds if is_pause(hold) or (hold.repository_id, hold.path) == here),
     )
+
+
+def place_of(environment: records.Environment) -> str:
+    """Return an environment as every verb takes it where it takes an endpoint's name."""
+    return f"{environment.repository}:{environment.path}"
 
 
 def version(record: records.Version) -> shapes.Version:

@@ -40,7 +40,7 @@ def sign_in(request: Request, link: Link) -> str:
     store = cast("SqlStore", request.app.state.store)
     person = store.ensure_person(LOCAL, link.login)
     if link.role:
-        # Whoever can write into our folder is its master already; that they signed in as such is on record now.
+        # Whoever can write into our folder is its master already; that they are is on record from the first time on.
         machine = Actor(type="service", login="launchpin", auth_method="folder")
         store.grant(person.id, AccessRole(link.role), repository_id=EVERYWHERE, actor=machine)
     cookie = secrets.token_urlsafe(32)

@@ -1,4 +1,4 @@
-"""People, what they were granted, the tokens of their programs, and browser sessions."""
+"""People, what they were granted, the tokens of their programs, and browser sessions; holds by their age."""
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, Text, text
@@ -56,3 +56,4 @@ def upgrade() -> None:
         *(_instant(name) for name in ("created_at", "expires_at")),
     )
     op.create_index("sessions_by_person", "sessions", ["person_id"])
+    op.create_index("holds_by_age", "holds", ["created_at", "id"])
