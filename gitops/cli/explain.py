@@ -41,7 +41,7 @@ from gitops.explaining import (
     summarize,
     to_markdown,
 )
-from gitops.ports import AuditLog, Store
+from gitops.ports import AuditLog
 from gitops.trainers.redaction import show_controls
 
 _JOBS = 10_000
@@ -63,8 +63,8 @@ def explain(subject: str, *, incident: bool, stack_dir: Path, as_json: bool) -> 
         raise click.UsageError("--incident wants an endpoint, a training or a pull request")
     parts = part_states(Layout.load(stack_dir))
     with opened(stack_dir) as (_, store):
-        reading = _read(store, is_up=any(part.state is not State.STOPPED for part in parts))
         library = Library(store)
+        reading = _read(library, is_up=any(part.state is not State.STOPPED for part in parts))
         if not subject:
             _show_fleet(library, reading, parts, as_json=as_json)
             return
@@ -79,9 +79,10 @@ def explain(subject: str, *, incident: bool, stack_dir: Path, as_json: bool) -> 
         click.echo(show(explanation, width=_width(), spell=show_controls))
 
 
-def _read(store: Store, *, is_up: bool) -> Reading:
+def _read(library: Library, *, is_up: bool) -> Reading:
+    store = library.store
     jobs = {(job.kind, job.subject): job for job in store.jobs(limit=_JOBS)}
-    return Reading(now=store.now(), is_up=is_up, jobs=jobs)
+    return Reading(now=store.now(), is_up=is_up, jobs=jobs, pause=library.pause)
 
 
 def _explain(found: Subject, reading: Reading) -> Explanation:

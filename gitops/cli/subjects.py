@@ -11,6 +11,7 @@ from typing import TypeVar
 from gitops.cli.main import fail_unknown
 from gitops.errors import InputError, NotFoundError
 from gitops.explaining import Fleet, Place, Proposal, Trained
+from gitops.holding import is_pause
 from gitops.ports import Store
 from gitops.records import Environment, Hold, Promotion, Record, Role, Rollout, Training
 from gitops.steps import Phase
@@ -41,9 +42,18 @@ class Library:
         return self.store.environments()
 
     @cached_property
-    def holds(self) -> Sequence[Hold]:
-        """The open holds."""
+    def _all_holds(self) -> Sequence[Hold]:
         return self.store.holds()
+
+    @property
+    def pause(self) -> Hold | None:
+        """The hold on everything, which is of no place."""
+        return next(filter(is_pause, self._all_holds), None)
+
+    @cached_property
+    def holds(self) -> Sequence[Hold]:
+        """The open holds of places."""
+        return [one for one in self._all_holds if not is_pause(one)]
 
     @cached_property
     def trainings(self) -> Sequence[Training]:

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 
 from gitops.explaining.answers import answer_to, split_reason
 from gitops.explaining.explanation import Explanation, Hint, Reading, Statement, Who, choose_hints, collect_parts, quote
-from gitops.explaining.following import STOPPED, doing, follows, waits
+from gitops.explaining.following import (
+    RESUME,
+    STOPPED,
+    doing,
+    follows,
+    is_stopped,
+    paused,
+    until_lifted,
+    waits,
+)
 from gitops.records import Direction, Environment, Health, Hold, Promotion, Rollout, Sync, Training
 from gitops.steps import Phase
 from gitops.words import age, short
@@ -24,7 +33,7 @@ class Place:
     """Everything that the records hold of one environment.
 
     Args:
-        holds: the open ones, oldest first.
+        holds: the open ones of its own, oldest first; a pause is none of them.
         rollouts: those that are not over and the last that ended, newest first.
         promotions: those that are not over and the newest one, newest first.
         training: the newest one of its model; None when the model was not trained here.
@@ -113,6 +122,7 @@ def moment(when: datetime) -> str:
 def _headline(place: Place, reading: Reading) -> str:
     one, serving = place.environment, place.serving
     seen = "" if reading.is_up else " (as last seen: the stack is down)"
+    too = "; everything is paused" if reading.pause is not None else ""
     now = f"{label(serving)} serves" if serving else "nothing serves"
     moving, failed = place.moving, place.failed
     if one.health is Health.DEGRADED:
@@ -121,16 +131,18 @@ def _headline(place: Place, reading: Reading) -> str:
         text = f"{place.name} is held: {label(failed.version)} failed, and {now}"
     elif place.holds:
         text = f"{place.name} is held by {place.holds[0].author}, and {now}"
-    elif moving is not None:
+    elif moving is not None and not is_stopped(moving, reading):
         way = "goes back to" if moving.direction is Direction.ROLLBACK else "is rolling out"
         text = f"{place.name} {way} {label(moving.version)}: {doing(moving).now}, and {now}"
     elif one.sync is Sync.OUT_OF_SYNC:
         text = f"{place.name} is out of sync: {drift(place)}"
+    elif reading.pause is not None:
+        text, too = f"{place.name} is paused by {reading.pause.author}, as everything is, and {now}", ""
     elif not serving:
         text = f"{place.name} serves nothing: {'it was not started' if one.pinned else 'no version is pinned'}"
     else:
         text = f"{place.name} is fine: {now}, as Git pins"
-    return f"{text}{_coming(place)}{seen}."
+    return f"{text}{_coming(place, reading)}{too}{seen}."
 
 
 def drift(place: Place) -> str:
@@ -145,14 +157,19 @@ def drift(place: Place) -> str:
     return f"{wants}, and {now}"
 
 
-def _coming(place: Place) -> str:
+def _coming(place: Place, reading: Reading) -> str:
     """Return what is on its way to the endpoint, or did not get there."""
-    waiting = [one for one in place.proposals if one.reason == "AwaitingMerge"]
+    waiting = _mergeable(place, reading)
     if waiting:
         return f"; {label(waiting[0].version)} waits for a merge"
     if place.broken_training is not None:
         return f"; the newest training came to nothing ({place.broken_training.reason})"
     return "; a training is under way" if place.open_training is not None else ""
+
+
+def _mergeable(place: Place, reading: Reading) -> list[Promotion]:
+    """Return the promotions that wait for nothing but a person's merge."""
+    return [one for one in place.proposals if one.reason == "AwaitingMerge" and not is_stopped(one, reading)]
 
 
 def serving_part(place: Place, reading: Reading) -> Iterator[Statement]:
@@ -238,6 +255,8 @@ def _pull_back(place: Place) -> int:
 
 
 def _waits_part(place: Place, reading: Reading) -> Iterator[Statement]:
+    if reading.pause is not None:
+        yield paused(reading.pause)
     for hold in place.holds:
         yield held(hold, place.failed)
     for rollout in reversed(place.rollouts):
@@ -276,8 +295,8 @@ def _next_part(place: Place, reading: Reading) -> Iterator[Statement]:
         yield follows(rollout, label(rollout.version), reading)
     for promotion in place.proposals:
         yield follows(promotion, _promotion_title(promotion), reading)
-    if place.holds:
-        yield Statement("Launchpin proposes new versions, and neither merges nor rolls out until the hold is lifted.")
+    if place.holds or reading.pause is not None:
+        yield until_lifted(is_paused=reading.pause is not None, is_held=bool(place.holds))
     if place.moving is None:
         yield from _after_a_failure(place, reading)
     if place.open_training is not None:
@@ -301,13 +320,14 @@ def _hints(place: Place, reading: Reading) -> tuple[Hint, ...]:
     repository = quote(place.environment.repository)
     if not reading.is_up:
         return (Hint("launchpin up", "starts the stack"),)
-    merge = _merge_hints(place, repository)
+    merge = _merge_hints(place, repository, reading)
     is_sick = place.environment.health is Health.DEGRADED and place.moving is None
     way_back = Hint(f"launchpin rollback {name}", "goes back to the last good version") if is_sick else None
     broken, look = place.broken_training, _look(place)
     return choose_hints(
         Hint(look, "why") if look else None,
         way_back if place.environment.earlier else None,
+        RESUME if reading.pause is not None else None,
         Hint(f"launchpin logs {broken.id}", "the whole log") if broken is not None else None,
         *merge,
         Hint(f"launchpin resume {name}", "lifts the hold") if place.holds else None,
@@ -323,12 +343,12 @@ def _look(place: Place) -> str:
     return next((look for reason in reasons if (look := answer_to(reason).look)), "")
 
 
-def _merge_hints(place: Place, repository: str) -> tuple[Hint, ...]:
-    numbers = [one.facts.number for one in place.proposals if one.facts.number and one.reason == "AwaitingMerge"]
+def _merge_hints(place: Place, repository: str, reading: Reading) -> tuple[Hint, ...]:
+    numbers = [one.facts.number for one in _mergeable(place, reading) if one.facts.number]
     number = _pull_back(place) or next(iter(numbers), 0)
     if not number:
         return ()
     return (
         Hint(f"launchpin pr show {number} --repo {repository}", "what it changes"),
-        Hint(f"launchpin pr merge {number} --repo {repository}", "rolls it out"),
+        Hint(f"launchpin pr merge {number} --repo {repository}", "merges it" if reading.pause else "rolls it out"),
     )

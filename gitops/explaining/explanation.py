@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gitops.ports import JobView
+from gitops.records import Hold
 
 MOST_COMMANDS = 3
 _PLAIN = re.compile(r"[\w@%+=:,./-][\w@%+=:,./#-]*")
@@ -100,11 +101,13 @@ class Reading:
         now: the database's clock.
         is_up: whether anything runs that would carry work out.
         jobs: those that are not over, by kind and subject.
+        pause: the hold on everything, None when there is none.
     """
 
     now: datetime
     is_up: bool = True
     jobs: Mapping[tuple[str, str], JobView] = field(default_factory=dict)
+    pause: Hold | None = None
 
     def job(self, kind: str, subject: str) -> JobView | None:
         """Return the job about something; None when it is over or there is none."""

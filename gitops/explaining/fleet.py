@@ -7,7 +7,7 @@ from enum import IntEnum
 from gitops.explaining.answers import answer_to
 from gitops.explaining.endpoint import Place, drift, label
 from gitops.explaining.explanation import Hint, Reading, Who, quote
-from gitops.explaining.following import job_follows, kind_of, waits
+from gitops.explaining.following import RESUME, is_stopped, job_follows, kind_of, waits
 from gitops.ports import JobView
 from gitops.records import Health, Promotion, Sync, Training
 from gitops.steps import Phase
@@ -15,6 +15,7 @@ from gitops.words import age
 
 _TROUBLED = frozenset({"stalled", "retrying"})
 _STORIES = frozenset({"training", "promotion", "rollout"})
+_NAMED = 3
 # What ended a story because it was meant to: somebody was told, and nobody is needed.
 _AS_INTENDED = frozenset({"GateRefused", "PullRequestClosed", "Cancelled"})
 
@@ -22,13 +23,14 @@ _AS_INTENDED = frozenset({"GateRefused", "PullRequestClosed", "Cancelled"})
 class Rank(IntEnum):
     """How bad it is; the lower, the sooner somebody should look."""
 
-    BROKEN = 0
-    HELD = 1
-    DRIFTS = 2
-    STUCK = 3
-    FAILED = 4
-    ASKS = 5
-    RETRIES = 6
+    PAUSED = 0
+    BROKEN = 1
+    HELD = 2
+    DRIFTS = 3
+    STUCK = 4
+    FAILED = 5
+    ASKS = 6
+    RETRIES = 7
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Concern:
 
 def find_concerns(fleet: Fleet, parts: Sequence[PartTrouble], reading: Reading) -> tuple[Concern, ...]:
     """Return everything that needs attention, the worst first."""
-    found = [*_of_parts(parts), *_of_places(fleet, reading), *_of_trainings(fleet), *_of_jobs(fleet, reading)]
+    found = [*_of_pause(fleet, reading), *_of_parts(parts), *_of_places(fleet, reading)]
+    found += [*_of_trainings(fleet), *_of_jobs(fleet, reading)]
     return tuple(sorted(found, key=lambda one: (one.rank, one.name, one.text)))
 
 
@@ -100,6 +103,32 @@ def _well(fleet: Fleet) -> str:
     if not serving:
         return "Nothing is wrong. Nothing serves yet."
     return f"Nothing is wrong: {'1 endpoint serves' if serving == 1 else f'{serving} endpoints serve'} what Git pins."
+
+
+def _of_pause(fleet: Fleet, reading: Reading) -> Iterator[Concern]:
+    """Give the pause, with what waits for its end: no concern of its own."""
+    pause, kept = reading.pause, list(dict.fromkeys(_kept(fleet, reading)))
+    if pause is None:
+        return
+    named, more = kept[:_NAMED], len(kept) - _NAMED
+    names = [*named, f"{more} more"] if more > 0 else named
+    listed = " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    keeps = f"; it keeps {listed} waiting" if listed else ""
+    since = f"for {age(pause.created_at, reading.now)}"
+    text = f"everything is paused by {pause.author} {since}: {pause.message}{keeps}"
+    yield Concern(Rank.PAUSED, "", text, pause.reason, Who.OPERATOR, RESUME)
+
+
+def _kept(fleet: Fleet, reading: Reading) -> Iterator[str]:
+    """Give the names of the endpoints and pull requests that go on when the pause ends."""
+    for place in fleet.places:
+        if any(is_stopped(one, reading) for one in place.rollouts):
+            yield place.name
+        yield from (_name(one, place) for one in place.proposals if is_stopped(one, reading))
+
+
+def _name(promotion: Promotion, place: Place) -> str:
+    return f"{promotion.repository}#{promotion.facts.number}" if promotion.facts.number else place.name
 
 
 def _of_parts(parts: Iterable[PartTrouble]) -> Iterator[Concern]:
@@ -130,11 +159,11 @@ def _of_state(place: Place, reading: Reading) -> Concern | None:
         return Concern(Rank.HELD, place.name, text, hold.reason, Who.OPERATOR, hint)
     moving = place.moving
     if moving is not None:
-        told = waits(moving, f"{label(moving.version)} waits", reading)
+        told = waits(moving, label(moving.version), reading)
         who = told.who if told is not None and told.who is not None else Who.ITSELF
         is_stuck = told is not None and who.is_person
         job = reading.job("rollout", moving.id)
-        if told is None or not (is_stuck or (job is not None and job.state in _TROUBLED)):
+        if told is None or told.reason == "Paused" or not (is_stuck or (job is not None and job.state in _TROUBLED)):
             return None
         return Concern(Rank.STUCK if is_stuck else Rank.RETRIES, place.name, told.text, told.reason, who, hint)
     if one.sync is not Sync.OUT_OF_SYNC:
@@ -144,12 +173,12 @@ def _of_state(place: Place, reading: Reading) -> Concern | None:
 
 
 def _of_proposal(promotion: Promotion, place: Place, reading: Reading) -> Concern | None:
-    """Return what a promotion waits for, unless that is the endpoint's own trouble or no trouble at all."""
+    """Return what a promotion waits for, unless that is told already or no trouble at all."""
     told = waits(promotion, f"{label(promotion.version)} for {place.name}", reading)
-    if told is None or told.who is None or told.reason == "Held":
+    is_told = told is not None and (told.reason == "Paused" or (told.reason == "Held" and bool(place.holds)))
+    if told is None or told.who is None or is_told:
         return None
-    number = promotion.facts.number
-    name = f"{promotion.repository}#{number}" if number else place.name
+    name = _name(promotion, place)
     job = reading.job("promotion", promotion.id)
     hint = Hint(f"launchpin explain {quote(name)}", "all of it")
     if told.reason == "AwaitingMerge":

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitops.explaining.answers import answer_to, split_reason
-from gitops.explaining.explanation import Reading, Statement, Who
+from gitops.explaining.explanation import Hint, Reading, Statement, Who
 from gitops.ports import JobView
-from gitops.records import Direction, MergeMode, Promotion, Rollout, Training
+from gitops.records import Direction, Hold, MergeMode, Promotion, Rollout, Training
 from gitops.steps import Phase
 from gitops.words import until
 
 Story = Training | Promotion | Rollout
 
 STOPPED = "Nothing happens by itself while the stack is down; started again, it goes on where it was."
+UNTIL_RESUMED = "it waits until the pause is lifted"
+RESUME = Hint("launchpin resume --all", "lifts the pause")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ JOBS: Mapping[str, str] = {
 
 # A step that only a newer release has.
 _UNKNOWN = Doing("its step is done", "its next step follows")
+_AT_ONCE = frozenset({"leased", "ready"})
 _FIRST = {"training": "environment", "promotion": "plan", "rollout": "admit"}
+# What says no more under a pause than that it waits: it was looked at before the pause, or waits for its end.
+_WAITING = frozenset({"Held", "AwaitingMerge", "ChecksPending"})
 _IDLE_UNLESS_BACK = frozenset({"restore", "write_back"})
 
 
@@ -98,6 +103,38 @@ def _rolling(rollout: Rollout, step: str) -> Doing:
     return DOING.get(("rollout", step), _UNKNOWN)
 
 
+def is_stopped(record: Story, reading: Reading) -> bool:
+    """Return whether the pause keeps a record at its step: before a merge, or before a rollout that follows a pin."""
+    if reading.pause is None or record.phase.is_final:
+        return False
+    match record:
+        case Promotion():
+            return record.step == "await_merge"
+        case Rollout():
+            return record.direction is not Direction.ROLLBACK and record.step in {"", "admit"}
+        case _:
+            return False
+
+
+def _reason(record: Story, reading: Reading) -> tuple[str, str]:
+    """Return the reason that says most, with its message: that of the pause for what waits for its end."""
+    if record.reason in _WAITING and is_stopped(record, reading):
+        return "Paused", record.message
+    return split_reason(record.reason, record.message)
+
+
+def paused(pause: Hold) -> Statement:
+    """Return who paused everything, since when and why."""
+    text = f"everything is paused by {pause.author}: {pause.message}"
+    return Statement(text, reason=pause.reason, who=Who.OPERATOR, since=pause.created_at)
+
+
+def until_lifted(*, is_paused: bool, is_held: bool) -> Statement:
+    """Return what goes on, and what does not, where automation stops."""
+    what = "the pause and the hold are" if is_paused and is_held else "the pause is" if is_paused else "the hold is"
+    return Statement(f"Launchpin proposes new versions, and neither merges nor rolls out until {what} lifted.")
+
+
 def waits(record: Story, title: str, reading: Reading) -> Statement | None:
     """Return what an open record waits for, and on whom; None for one that is over, or simply goes on.
 
@@ -106,11 +143,13 @@ def waits(record: Story, title: str, reading: Reading) -> Statement | None:
     """
     if record.phase.is_final or not record.reason:
         return None
-    reason, message = split_reason(record.reason, record.message)
+    reason, message = _reason(record, reading)
     job = reading.job(kind_of(record), record.id)
     who = _who(record, answer_to(reason).who, job)
     tried = f" (tried {job.tries} times)" if job is not None and job.state == "retrying" and job.tries > 1 else ""
     match reason:
+        case "Paused" if is_stopped(record, reading):
+            text = f"{title} waits until the pause is lifted"
         case "Held":
             text = f"{title} waits until the hold is lifted"
         case "AwaitingMerge":
@@ -145,7 +184,7 @@ def name_of(who: Who, record: Story) -> str:
 
 def follows(record: Story, title: str, reading: Reading) -> Statement:
     """Return what happens next with a record by itself, and what a person does where nothing does."""
-    reason, _ = split_reason(record.reason, record.message)
+    reason, _ = _reason(record, reading)
     job = reading.job(kind_of(record), record.id)
     answer = answer_to(reason)
     who = Who.NOBODY if _is_settled(record) else answer.who if record.phase.is_final else _who(record, answer.who, job)
@@ -169,6 +208,8 @@ def _open(record: Story, reason: str, job: JobView | None, reading: Reading) -> 
     """Return what happens next with a record that is not over."""
     answer, step = answer_to(reason), doing(record)
     then = answer.then or step.then
+    if is_stopped(record, reading) and (reason != "Paused" or (job is not None and job.state in _AT_ONCE)):
+        then = UNTIL_RESUMED
     if job is None or not reading.is_up:
         return f"it waits to be woken; then {then}" if reading.is_up else "nothing, while the stack is down"
     due = "at once" if job.not_before <= reading.now else until(job.not_before, reading.now)

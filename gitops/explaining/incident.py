@@ -1,7 +1,8 @@
 """What happened around a failure, from the audit trail alone: when, what, by whom and caused by what. Pure.
 
 An incident begins with what led to the first thing that went wrong after the endpoint was last well, and goes on to the
-newest entry. The endpoint is well again when a version has rolled out with no hold left.
+newest entry. The endpoint is well again when a version has rolled out with no hold left. A pause belongs to every
+place; one that ended before anything else went wrong leaves the endpoint as well as it was.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from datetime import datetime
 
 from gitops.audit.at import text_of
 from gitops.audit.entry import Entry
-from gitops.explaining.phrases import phrase
+from gitops.explaining.phrases import is_of_everything, phrase
 
 _WRONG = frozenset({"rolled_back", "errored", "refused", "stalled"})
 
@@ -118,6 +119,7 @@ def _learn(entry: Entry, scope: Scope, known: _Known, places: set[tuple[str, str
     if entry.kind == "rollout.opened" and (is_here if scope.path else is_of_version):
         known.rollouts.add(subject.rollout_id)
         known.requests |= {entry.cause.request_id} - {""}
+    is_here = is_here or (bool(scope.path) and is_of_everything(entry))
     if entry.kind == "hold.set" and (is_here or subject.rollout_id in known.rollouts):
         known.holds.add(subject.name)
         known.requests |= {entry.cause.request_id} - {""}
@@ -175,16 +177,20 @@ def _is_of(entry: Entry, version: tuple[str, str]) -> bool:
 def _first_wrong(entries: Sequence[Entry]) -> Entry | None:
     """Return the first thing that went wrong since the endpoint was last well; None when nothing ever did."""
     began: Entry | None = None
-    is_well, holds, back = True, set[str](), set[str]()
+    before: Entry | None = None
+    is_well, is_only_paused, holds, back = True, False, set[str](), set[str]()
     for entry in entries:
         noun, _, verb = entry.kind.partition(".")
         if entry.kind == "rollout.opened" and text_of(entry, "direction") == "rollback":
             back.add(entry.subject.rollout_id)
         if _is_wrong(entry, back):
+            before, is_only_paused = began, is_well and is_of_everything(entry)
             began = entry if is_well or began is None else began
             is_well = False
         if noun == "hold":
             holds = holds | {entry.subject.name} if verb == "set" else holds - {entry.subject.name}
+        if is_only_paused and not holds:
+            began, is_well, is_only_paused = before, True, False
         if entry.kind == "rollout.succeeded" and not holds and entry.subject.rollout_id not in back:
             is_well = True
     return began

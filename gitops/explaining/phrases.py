@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gitops.audit.at import text_of
 from gitops.audit.entry import Entry
+from gitops.holding import EVERYWHERE
 from gitops.words import short
 
 
@@ -114,6 +115,17 @@ def _written_back(entry: Entry) -> str:
     return f"a pull request was opened to set the pin back: {url}" if url else "Git was not written"
 
 
+def is_of_everything(entry: Entry) -> bool:
+    """Return whether an entry tells of a pause, which has no place."""
+    return entry.kind.startswith("hold.") and entry.subject.repo_id == EVERYWHERE
+
+
+def _held(entry: Entry) -> str:
+    if not is_of_everything(entry):
+        return f"the environment was held: {_why(entry)}"
+    return f"everything was paused: {text_of(entry, 'message')}".rstrip(": ")
+
+
 def _command(entry: Entry) -> str:
     return f"launchpin {entry.subject.name} was carried out"
 
@@ -137,8 +149,8 @@ PHRASES: Mapping[str, Callable[[Entry], str]] = {
     "rollout.baked": _baked,
     "rollout.restored": _restored,
     "rollout.written_back": _written_back,
-    "hold.set": lambda entry: f"the environment was held: {_why(entry)}",
-    "hold.lifted": _ended(lambda _: "the hold", "was lifted"),
+    "hold.set": _held,
+    "hold.lifted": _ended(lambda entry: "the pause" if is_of_everything(entry) else "the hold", "was lifted"),
     "command.carried_out": _command,
     "command.succeeded": _ended(lambda entry: f"launchpin {entry.subject.name}", "was over"),
     "grant.given": lambda entry: f"{text_of(entry, 'login')} was made {entry.to or 'somebody who may'}",

@@ -7,7 +7,17 @@ from datetime import timedelta
 from gitops.explaining.answers import split_reason
 from gitops.explaining.endpoint import Place, failed_rollout, held, label, serving_part
 from gitops.explaining.explanation import Explanation, Hint, Reading, Statement, Who, choose_hints, collect_parts, quote
-from gitops.explaining.following import STOPPED, doing, follows, waits
+from gitops.explaining.following import (
+    RESUME,
+    STOPPED,
+    UNTIL_RESUMED,
+    doing,
+    follows,
+    is_stopped,
+    paused,
+    until_lifted,
+    waits,
+)
 from gitops.explaining.training import pull_hints
 from gitops.records import Promotion, Rollout
 from gitops.steps import Phase
@@ -53,7 +63,7 @@ def explain_pull(proposal: Proposal, reading: Reading) -> Explanation:
         kind="pull",
         name=proposal.name,
         now=reading.now,
-        headline=_headline(proposal),
+        headline=_headline(proposal, reading),
         parts=collect_parts(
             serving=serving_part(proposal.place, reading) if proposal.place is not None else (),
             failed=_failed_part(proposal),
@@ -65,22 +75,26 @@ def explain_pull(proposal: Proposal, reading: Reading) -> Explanation:
     )
 
 
-def _headline(proposal: Proposal) -> str:
+def _headline(proposal: Proposal, reading: Reading) -> str:
     promotion = proposal.promotion
     what = f"{proposal.name} proposes {label(promotion.version)} of {promotion.model} for {promotion.environment}"
     if promotion.facts.merge_sha:
-        return f"{what}: merged by {promotion.facts.merged_by or 'somebody'}{_rolled(proposal)}."
+        return f"{what}: merged by {promotion.facts.merged_by or 'somebody'}{_rolled(proposal, reading)}."
     if promotion.phase.is_final:
         return f"{what}: over, {promotion.reason or promotion.phase.value}."
+    if is_stopped(promotion, reading):
+        return f"{what}: {UNTIL_RESUMED}."
     reason, _ = split_reason(promotion.reason, promotion.message)
     waits_for = "it waits for a merge" if reason == "AwaitingMerge" else reason
     return f"{what}: {waits_for or doing(promotion).now}."
 
 
-def _rolled(proposal: Proposal) -> str:
+def _rolled(proposal: Proposal, reading: Reading) -> str:
     rollout = proposal.rollout
     if rollout is None:
         return ""
+    if is_stopped(rollout, reading):
+        return "; it rolls out once the pause is lifted"
     ends = {Phase.SUCCEEDED: "it rolled out", Phase.PENDING: "it is to roll out", Phase.RUNNING: "it rolls out"}
     ended = f"its rollout ended: {rollout.reason or rollout.phase.value}"
     return f"; {ends.get(rollout.phase, ended)}"
@@ -109,6 +123,8 @@ def _git_part(proposal: Proposal, reading: Reading) -> Iterator[Statement]:
 
 def _waits_part(proposal: Proposal, reading: Reading) -> Iterator[Statement]:
     promotion, place = proposal.promotion, proposal.place
+    if reading.pause is not None:
+        yield paused(reading.pause)
     for hold in place.holds if place is not None else ():
         yield held(hold, place.failed if place is not None else None)
     if told := waits(promotion, f"pull request {promotion.facts.number}", reading):
@@ -126,9 +142,20 @@ def _next_part(proposal: Proposal, reading: Reading) -> Iterator[Statement]:
     elif rollout is not None and rollout.phase is not Phase.SUCCEEDED:
         yield follows(rollout, f"rollout {rollout.id}", reading)
     elif _is_news(proposal, reading):
-        yield Statement("the comparison sees the merge within a minute, and rolls it out")
+        rolls = "; it rolls out once nothing holds it" if _is_held(proposal, reading) else ", and rolls it out"
+        yield Statement(f"the comparison sees the merge within a minute{rolls}")
     else:
         yield follows(promotion, f"pull request {promotion.facts.number}", reading)
+    if reading.is_up and reading.pause is not None:
+        yield until_lifted(is_paused=True, is_held=_has_holds(proposal))
+
+
+def _has_holds(proposal: Proposal) -> bool:
+    return proposal.place is not None and bool(proposal.place.holds)
+
+
+def _is_held(proposal: Proposal, reading: Reading) -> bool:
+    return _has_holds(proposal) or reading.pause is not None
 
 
 def _is_news(proposal: Proposal, reading: Reading) -> bool:
@@ -145,9 +172,9 @@ def _hints(proposal: Proposal, reading: Reading) -> tuple[Hint, ...]:
         return (Hint("launchpin up", "starts the stack"),)
     name = quote(place.name) if place is not None else ""
     is_open = not promotion.phase.is_final and bool(promotion.facts.number)
-    is_held = place is not None and bool(place.holds)
     return choose_hints(
-        Hint(f"launchpin resume {name}", "lifts the hold") if is_open and is_held else None,
-        *(pull_hints(promotion) if is_open else ()),
+        RESUME if reading.pause is not None else None,
+        Hint(f"launchpin resume {name}", "lifts the hold") if is_open and _has_holds(proposal) else None,
+        *(pull_hints(promotion, is_held=_is_held(proposal, reading)) if is_open else ()),
         Hint(f"launchpin explain {name}", "the endpoint it goes to") if name and not is_open else None,
     )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from gitops.explaining.answers import answer_to, split_reason
 from gitops.explaining.endpoint import failed_training, label
 from gitops.explaining.explanation import Explanation, Hint, Reading, Statement, Who, choose_hints, collect_parts
-from gitops.explaining.following import DOING, STOPPED, doing, follows, waits
+from gitops.explaining.following import DOING, RESUME, STOPPED, doing, follows, is_stopped, waits
 from gitops.records import Environment, Promotion, Training
 from gitops.steps import Phase
 from gitops.words import age, number, short
 
 _METRICS = 6
+_GAVE_WAY = frozenset({Phase.CANCELLED, Phase.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,21 @@ def _headline(trained: Trained) -> str:
         return f"{what} waits: {reason}." if reason else f"{what} is under way: {doing(training).now}."
     if trained.is_broken:
         return f"{what} came to nothing: {training.reason}."
+    if training.phase in _GAVE_WAY or not training.facts.version:
+        return f"{what} {_ended(training)}".rstrip(".") + "."
     where = ", ".join(one.endpoint or one.path for one in trained.serves_on)
     return f"{what} is over: {label(training.facts.version)} serves {f'on {where}' if where else 'nowhere'}."
+
+
+def _ended(training: Training) -> str:
+    """Return how a training ended of which no version is to be told."""
+    if training.phase is Phase.CANCELLED:
+        # Who calls one off is in its message, as the store writes it.
+        by, found, why = training.message.partition(" called it off")
+        return f"was called off by {by}{why}" if found else f"was called off: {training.message}".rstrip(": ")
+    gave_way = training.phase is Phase.SUPERSEDED
+    ended = "gave way to a newer one" if gave_way else f"is over ({training.phase.value})"
+    return f"{ended}: {training.message}".rstrip(": ")
 
 
 def _serving_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
@@ -132,7 +146,7 @@ def _next_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
     elif not training.phase.is_final or trained.is_broken:
         yield follows(training, f"training {training.id}", reading)
     elif not (still := _open_promotions(trained)):
-        yield Statement(training.message or "nothing: it is over")
+        yield Statement(training.message or "it is over")
     else:
         for promotion in still:
             number = promotion.facts.number
@@ -144,10 +158,14 @@ def _hints(trained: Trained, reading: Reading) -> tuple[Hint, ...]:
     training = trained.training
     if not reading.is_up:
         return (Hint("launchpin up", "starts the stack"),)
-    waiting = [one for one in _open_promotions(trained) if one.facts.number and one.reason == "AwaitingMerge"]
+    still, is_off = _open_promotions(trained), training.phase is Phase.CANCELLED
+    kept = [one for one in still if is_stopped(one, reading)]
+    waiting = [one for one in still if one.facts.number and one.reason == "AwaitingMerge" and one not in kept]
     logs, look = f"launchpin logs {training.id}", _look(training)
     return choose_hints(
         Hint(look, "why") if look else None,
+        Hint(f"launchpin retry {training.id}", "trains the same commit once more") if is_off else None,
+        RESUME if kept else None,
         Hint(logs, "the whole log") if training.phase is Phase.ERRORED else None,
         Hint(f"{logs} -f", "the script as it runs") if _is_training(training) else None,
         *(pull_hints(waiting[0]) if waiting else ()),
@@ -163,10 +181,14 @@ def _look(training: Training) -> str:
     return answer_to(reason).look
 
 
-def pull_hints(promotion: Promotion) -> tuple[Hint, ...]:
-    """Return what may be typed about a pull request that waits for a merge."""
+def pull_hints(promotion: Promotion, *, is_held: bool = False) -> tuple[Hint, ...]:
+    """Return what may be typed about a pull request that waits for a merge.
+
+    Args:
+        is_held: whether a merge alone rolls nothing out.
+    """
     at = f"{promotion.facts.number} --repo {promotion.repository}"
     return (
         Hint(f"launchpin pr show {at}", "what it changes"),
-        Hint(f"launchpin pr merge {at}", "rolls it out"),
+        Hint(f"launchpin pr merge {at}", "merges it" if is_held else "rolls it out"),
     )

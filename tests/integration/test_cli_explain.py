@@ -8,9 +8,11 @@ import pytest
 
 from gitops.embedded.stack.environment import settings_for
 from gitops.embedded.stack.record import PartState, State
+from gitops.holding import EVERYWHERE, say_held
 from gitops.records import MergeMode
+from gitops.steps import Wait
 from gitops.store import SqlStore
-from gitops.writes import SaveEnvironment
+from gitops.writes import CancelTraining, LiftHold, SaveEnvironment
 from tests.support.cli import Output, Stack, call, make_stack
 from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.rollouts import make_deployment
@@ -228,6 +230,37 @@ def test_attack_75_foreign_text_reaches_no_terminal_raw(stack: Stack, scenes: Sc
         result = stack.launchpin("explain", *arguments)
         assert "\x1b" not in result.both
         assert "\x07" not in result.both
+
+
+def test_pause_is_told_of_everything_of_an_endpoint_and_of_a_pull_request(stack: Stack, scenes: Scenes) -> None:
+    scenes.fine()
+    promotion = scenes.waits_for_review()
+    pause = scenes.paused()
+    scenes.clock.advance(timedelta(seconds=31))
+    scenes.step(promotion, Wait(timedelta(seconds=1), "Held", f"held, {say_held(pause, 'wine')}"), "await_merge")
+    everything = stack.launchpin("explain")
+    assert everything.out.startswith("1 thing needs somebody.\n\neverything is paused by grace for")
+    assert "a fair; it keeps acme/wine-deploy#12 waiting" in unbroken(everything)
+    assert "  launchpin resume --all\n" in everything.out
+    assert stack.launchpin("explain", "--json").json["attention"][0]["rank"] == "paused"
+    for name in ("iris-production", "wine-production", "12"):
+        result = stack.launchpin("explain", name)
+        assert "everything is paused by grace: a fair" in unbroken(result)
+        assert "neither merges nor rolls out until the pause is lifted" in unbroken(result)
+        assert "launchpin resume --all" in result.out
+        assert "is fine" not in result.out
+    assert "everything was paused: a fair" in stack.launchpin("explain", "iris-production", "--incident").out
+    write(scenes.store, LiftHold(EVERYWHERE, "", by="ada"))
+    assert "the pause was lifted" in stack.launchpin("explain", "iris-production", "--incident").out
+    assert "is fine" in stack.launchpin("explain", "iris-production").out
+
+
+def test_training_that_was_called_off_is_told_by_whom(stack: Stack, scenes: Scenes) -> None:
+    training = scenes.stalls()
+    write(scenes.store, CancelTraining(training.id, by="ada", reason="wrong data"))
+    result = stack.launchpin("explain", training.id)
+    assert result.out.startswith(f"training {training.id} of figs was called off by ada: wrong data.\n")
+    assert f"launchpin retry {training.id}" in result.out
 
 
 def test_incident_wants_a_name_and_a_stack(stack: Stack, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gitops.explaining import Explanation, Part, Reading
+from gitops.holding import EVERYWHERE
 from gitops.ports import JobView
-from gitops.records import Environment, Health, MergeMode, Record, RolloutFacts, Sync
+from gitops.records import Environment, Health, Hold, MergeMode, Record, RolloutFacts, Sync
 from gitops.steps import Phase
-from tests.support.store import make_environment, make_promotion, make_rollout
+from tests.support.store import make_environment, make_hold, make_promotion, make_rollout
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=12)
@@ -43,9 +44,15 @@ def job(record: Record, state: str = "waiting", **changes: Any) -> JobView:  # n
     return JobView(**{**fields, **changes})
 
 
-def reading(*jobs: JobView, is_up: bool = True) -> Reading:
+def reading(*jobs: JobView, is_up: bool = True, pause: Hold | None = None) -> Reading:
     """Return a reading at noon."""
-    return Reading(NOW, is_up=is_up, jobs={(one.kind, one.subject): one for one in jobs})
+    return Reading(NOW, is_up=is_up, jobs={(one.kind, one.subject): one for one in jobs}, pause=pause)
+
+
+def paused(**changes: Any) -> Hold:  # noqa: ANN401 - any field of the hold
+    """Return the hold on everything that ada set 12 minutes ago."""
+    everywhere = {"repository_id": EVERYWHERE, "path": "", "environment": "", "model": "", "reason": "Paused"}
+    return make_hold(**{**everywhere, "author": "ada", "message": "a fair", "created_at": EARLIER, **changes})
 
 
 def texts(explanation: Explanation, part: Part) -> str:

@@ -6,6 +6,7 @@ Every scene may be played on one store beside the others: each has a model of it
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
+from gitops.holding import EVERYWHERE
 from gitops.ports import Exit
 from gitops.records import (
     Environment,
@@ -249,6 +250,13 @@ class Scenes:
         here = {"repository_id": place.repository_id, "path": place.path, "environment": place.name}
         told = {"reason": "ByHand", "message": "a fair", "author": "grace", "model": place.model}
         hold = make_hold(**{**here, **told, **changes})
+        write(self.store, SetHold(hold))
+        return hold
+
+    def paused(self) -> Hold:
+        """A person pauses everything."""
+        everywhere = {"repository_id": EVERYWHERE, "path": "", "environment": "", "model": "", "reason": "Paused"}
+        hold = make_hold(**everywhere, message="a fair", author="grace")
         write(self.store, SetHold(hold))
         return hold
 

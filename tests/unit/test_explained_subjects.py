@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from gitops.explaining import (
     Hint,
     Part,
@@ -239,6 +241,34 @@ def test_training_that_is_over_says_where_its_version_serves() -> None:
     explanation = explain_training(Trained(training, environments=(serving(), other)), reading())
     assert explanation.headline.endswith("is over: v7 serves on iris-staging.")
     assert "iris-production: v6, of another training" in texts(explanation, Part.SERVING)
+
+
+def test_training_that_was_called_off_says_by_whom_and_how_to_train_it_after_all() -> None:
+    training = make_training(phase=Phase.CANCELLED, reason="Cancelled", message="ada called it off: wrong data")
+    explanation = explain_training(Trained(training), reading())
+    assert explanation.headline == f"training {training.id} of iris was called off by ada: wrong data."
+    assert "nothing" not in show(explanation)
+    assert [hint.command for hint in explanation.hints] == [f"launchpin retry {training.id}"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "message", "told"),
+    [
+        (Phase.CANCELLED, "ada called it off", "was called off by ada."),
+        (Phase.CANCELLED, "in other words.", "was called off: in other words."),
+        (Phase.CANCELLED, "", "was called off."),
+        (Phase.SUPERSEDED, "", "gave way to a newer one."),
+        (Phase.SUPERSEDED, "t-2 takes its place", "gave way to a newer one: t-2 takes its place."),
+        (Phase.SUCCEEDED, "nothing to register", "is over (Succeeded): nothing to register."),
+        (Phase.SUCCEEDED, "", "is over (Succeeded)."),
+    ],
+)
+def test_training_without_a_version_says_how_it_ended(phase: Phase, message: str, told: str) -> None:
+    training = make_training(phase=phase, message=message)
+    explanation = explain_training(Trained(training), reading())
+    assert explanation.headline == f"training {training.id} of iris {told}"
+    is_cancelled = phase is Phase.CANCELLED
+    assert bool(explanation.hints) is is_cancelled
 
 
 # ---------------------------------------------------------------- pull requests

@@ -207,6 +207,39 @@ def test_empty_trail_tells_nothing() -> None:
     assert moments_of([], HERE) == ()
 
 
+def everything(verb: str, *, minute: int, **evidence: str) -> Entry:
+    """Return the entry of a pause that was set or lifted."""
+    told = entry(f"hold.{verb}", minute=minute, actor="ada", evidence={"path": "", **evidence}, name="h-all")
+    return replace(told, cause=Cause(request_id=f"c-{verb}"))
+
+
+PAUSE = everything("set", minute=34, reason="Paused", message="a fair")
+
+
+def test_pause_and_its_end_belong_to_the_timeline_of_every_place() -> None:
+    asked = entry("command.carried_out", minute=34, actor="ada", command_id="c-set", name="pause")
+    entries = [*BAD, asked, PAUSE, everything("lifted", minute=40, reason="over")]
+    told = ["launchpin pause was carried out", "everything was paused: a fair", "the pause was lifted: over"]
+    assert whats(entries)[-3:] == told
+    assert whats(entries, Scope("other", repository_id=9, path="staging")) == told
+    moment = moments_of(entries, HERE)[-2]
+    assert (moment.who, moment.cause) == ("ada", "command c-set")
+
+
+def test_pause_is_no_part_of_what_came_of_a_training() -> None:
+    assert whats([*BAD, PAUSE], Scope("t2", training_id="t2")) == whats(BAD)
+
+
+def test_pause_that_lasts_is_what_an_incident_begins_with_and_one_that_is_over_is_none() -> None:
+    early = everything("set", minute=15, reason="Paused", message="a fair")
+    over = [*GOOD, early, everything("lifted", minute=16)]
+    assert whats([*GOOD, early]) == ["everything was paused: a fair"]
+    assert whats(over)[-2:] == ["everything was paused: a fair", "the pause was lifted"]
+    assert "rollout r1 of v1 to iris-production began" in whats(over)
+    assert whats([*over, *BAD[len(GOOD) :]]) == whats(BAD)
+    assert whats([*GOOD, early, *BAD[len(GOOD) :]])[0] == "everything was paused: a fair"
+
+
 # ---------------------------------------------------------------- Markdown
 
 
