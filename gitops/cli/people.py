@@ -184,9 +184,13 @@ def _actor() -> Actor:
     return Actor(type="user", login=this_user(), auth_method="folder")
 
 
+def say_role(role: AccessRole) -> str:
+    """Return a role with its article."""
+    return f"{'an' if role.value[0] in 'aeiou' else 'a'} {role}"
+
+
 def _say(role: AccessRole, repository: str) -> str:
-    article = "an" if role.value[0] in "aeiou" else "a"
-    return f"{article} {role}" + (f" on {repository}" if repository else " everywhere")
+    return say_role(role) + (f" on {repository}" if repository else " everywhere")
 
 
 def _done(text: str, *, as_json: bool, **told: object) -> int:
