@@ -12,13 +12,14 @@ from gitops.records import Training
 from tests.e2e.conftest import SECRET
 from tests.support.live import Live, Pair, git, make_pair
 
+pytestmark = pytest.mark.every_second(which=0, by_pairs=True)
+
 HEAD = """
 import mlflow
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
-pytestmark = pytest.mark.every_second(which=0, by_pairs=True)
 
 x, y = load_iris(return_X_y=True, as_frame=True)
 
