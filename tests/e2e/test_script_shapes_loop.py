@@ -20,7 +20,6 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
-
 x, y = load_iris(return_X_y=True, as_frame=True)
 
 
