@@ -4,6 +4,7 @@ The command line is held to it by a test, and a worker carries out nothing that 
 alone (its parts, logs and folders) or only speaks to the forge or the audit log is no verb of this table.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ class Kind(StrEnum):
     REPOSITORY = "repository"  # OWNER/NAME
     TRAINING = "training"  # its id
     STORY = "story"  # a training's id, or an endpoint
+    SUBJECT = "subject"  # an endpoint, a training, or a pull request
     MODEL = "model"
     VERSION = "version"
     ENDPOINT = "endpoint"  # its name, or REPOSITORY:PATH
@@ -28,6 +30,30 @@ class Kind(StrEnum):
     TEXT = "text"
     NUMBER = "number"
     FLAG = "flag"  # `yes`, or left out
+
+
+_A_TRAINING = r"t-[0-9a-z]{1,40}"
+_A_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}"
+_AN_ENDPOINT = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}|" + _A_REPOSITORY + r":[^\x00-\x1f\x7f]{1,400}"
+_A_MODEL = r"[^\x00-\x1f\x7f/:]{1,200}"
+_A_WORD = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+
+_SHAPES: Mapping[Kind, tuple[str, str]] = {
+    Kind.REPOSITORY: (_A_REPOSITORY, "OWNER/NAME"),
+    Kind.TRAINING: (_A_TRAINING, "the id of a training, t- and what follows"),
+    Kind.STORY: (f"{_A_TRAINING}|{_AN_ENDPOINT}", "the id of a training, or an endpoint"),
+    Kind.SUBJECT: (r"[^\x00-\x1f\x7f]{1,600}", "an endpoint, a training or a pull request"),
+    Kind.MODEL: (_A_MODEL, "a model's name: up to 200 characters, without / and :"),
+    Kind.VERSION: (r"[1-9][0-9]{0,17}", "a version's number"),
+    Kind.ENDPOINT: (_AN_ENDPOINT, "an endpoint (letters, digits and -, up to 63), or REPOSITORY:PATH"),
+    Kind.PLACE: (f"{_A_MODEL}|{_AN_ENDPOINT}", "a model, an endpoint, or REPOSITORY:PATH"),
+    Kind.BRANCH: (r"[^\x00-\x20\x7f~^:?*\[\\]{1,255}", "a branch's name, as Git has them"),
+    Kind.FILE: (r"[^\x00-\x1f\x7f]{1,400}", "a file's path, up to 400 characters"),
+    Kind.WORDS: (f"{_A_WORD}(,{_A_WORD}){{0,99}}", "names of letters, digits and _, with commas between them"),
+    Kind.TEXT: (r"[^\x00-\x1f\x7f]{1,2000}", "one line of text, up to 2000 characters"),
+    Kind.NUMBER: (r"[1-9][0-9]{0,5}", "a number from 1 to 999999"),
+    Kind.FLAG: ("yes", "yes"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +75,18 @@ class Argument:
     words: tuple[str, ...] = ()
 
     @property
-    def allowed(self) -> tuple[str, ...]:
-        """The only values that there are; empty where any text may be one."""
-        return ("yes",) if self.kind is Kind.FLAG else self.words
+    def pattern(self) -> str:
+        """What the whole of a value looks like, as a regular expression that every common engine reads."""
+        return "|".join(self.words) or _SHAPES[self.kind][0]
+
+    @property
+    def limit(self) -> str:
+        """The same in words, for a person whose value is none."""
+        return " or ".join(self.words) or _SHAPES[self.kind][1]
+
+    def takes(self, value: str) -> bool:
+        """Return whether a value could be one; whether there is such a thing is not known here."""
+        return re.fullmatch(self.pattern, value) is not None
 
 
 @dataclass(frozen=True)
@@ -103,7 +138,7 @@ _TABLE = (
         "Explain one thing on one screen, or what needs somebody.",
         AccessRole.VIEWER,
         (
-            _place("subject", Kind.STORY, "An endpoint, a training or a pull request.", is_required=False),
+            _place("subject", Kind.SUBJECT, "An endpoint, a training or a pull request.", is_required=False),
             Argument("incident", Kind.FLAG, "Print what happened, from the audit log, as Markdown."),
         ),
     ),

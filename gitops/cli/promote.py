@@ -1,11 +1,16 @@
 """`launchpin promote`: a version is proposed for an environment by hand."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
-from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.status import model_names
+from gitops.ports import Store
+
+_SHOWN = 10
 
 
 @click.command()
@@ -19,9 +24,17 @@ from gitops.cli.main import json_option, stack_dir_option
 def promote(model: str, version: str, *, to: str, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Open the pull request that pins VERSION of MODEL, also where an earlier one was closed.
 
-    The version must have passed its gates. Who merges is what launchpin.yaml says of that environment.
+    The version must have passed its gates. Who merges is what launchpin.yaml says of that environment; a person does
+    where the environment that it needs does not serve the version.
     """
+
+    def look_up(store: Store) -> Mapping[str, str]:
+        if store.version(model, version) is None:
+            judged = [one.version for one in store.versions(model, limit=_SHOWN)]
+            if not judged and model not in (models := model_names(store)):
+                fail_unknown("model", model, models)
+            fail_unknown(f"version of {model} with a verdict", version, judged)
+        return known_endpoint("to", to)(store)
+
     arguments = {"model": model, "version": version, "to": to, "reason": reason}
-    return have_done(
-        "promote", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=known_endpoint("to", to)
-    )
+    return have_done("promote", arguments, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)

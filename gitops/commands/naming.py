@@ -1,4 +1,7 @@
-"""What a person's words name: an endpoint, a repository, a training. And whom a change comes from."""
+"""What a person's words name: an endpoint, a repository, a training. And whom a change comes from.
+
+Whoever asks may be kept to some of the repositories, so that no refusal here names what else there is.
+"""
 
 from gitops.errors import RefusedError
 from gitops.ports import Deps
@@ -14,27 +17,28 @@ def find_environment(deps: Deps, name: str) -> Environment:
     """Return the environment a person means: an endpoint, or REPOSITORY:PATH.
 
     Raises:
-        RefusedError: `UnknownEndpoint`, naming those there are.
+        RefusedError: `UnknownEndpoint`, or `EndpointUnclear` where several have the name.
     """
-    known = deps.store.environments()
-    found = [each for each in known if name in (each.endpoint, f"{each.repository}:{each.path}")]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(sorted(each.endpoint or each.path for each in known)) or "none yet"
-    raise RefusedError("UnknownEndpoint", f"no endpoint is called {name!r}; there are: {names}")
+    found = [each for each in deps.store.environments() if name in (each.endpoint, f"{each.repository}:{each.path}")]
+    if not found:
+        raise RefusedError("UnknownEndpoint", f"no endpoint is called {name!r}: launchpin endpoints lists them")
+    if len(found) > 1:
+        message = f"{len(found)} endpoints are called {name!r}: name the one that is meant as REPOSITORY:PATH"
+        raise RefusedError("EndpointUnclear", message)
+    return found[0]
 
 
 def find_model_repository(deps: Deps, name: str) -> Repository:
     """Return the model repository a person means, by OWNER/NAME.
 
     Raises:
-        RefusedError: `UnknownRepository`, naming those there are.
+        RefusedError: `UnknownRepository`.
     """
-    known = [one for one in deps.store.repositories() if one.role is Role.MODEL]
+    known = (one for one in deps.store.repositories() if one.role is Role.MODEL)
     found = next((one for one in known if one.full_name == name), None)
     if found is None:
-        names = ", ".join(one.full_name for one in known) or "none yet"
-        raise RefusedError("UnknownRepository", f"no model repository is called {name!r}; there are: {names}")
+        message = f"no model repository is called {name!r}: launchpin status lists them, launchpin add connects one"
+        raise RefusedError("UnknownRepository", message)
     return found
 
 

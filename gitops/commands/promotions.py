@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from gitops.checkouts import read_launchpin
 from gitops.commands.naming import cause_of, find_environment
+from gitops.config.launchpin import Environment as Wanted
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.holding import say_held
 from gitops.identifiers import new_id
@@ -21,6 +22,7 @@ def promote(deps: Deps, command: Command) -> Outcome:
     version = _find_version(deps, command.arguments["model"], command.arguments["version"])
     _check_place(place, version)
     here = (place.repository_id, place.name, version.model, version.version)
+    merge, note = _who_merges(deps, version, place)
     promotion = Promotion(
         id=new_id("p"),
         cause=cause_of(command),
@@ -31,13 +33,13 @@ def promote(deps: Deps, command: Command) -> Outcome:
         path=place.path,
         model=version.model,
         version=version.version,
-        merge=_merge_mode(deps, version, place),
+        merge=merge,
     )
     result = {"endpoint": place.endpoint, "environment": place.name, "repository_id": place.repository_id}
     return Done(
-        facts={"result": {**result, "model": version.model, "version": version.version}},
+        facts={"result": {**result, "model": version.model, "version": version.version, "note": note}},
         writes=(ReconsiderVersion(*here, by=command.cause.actor), OpenPromotion(promotion)),
-        message=f"{version.model} {version.version} is proposed in {_name(place)}{_held(deps, place)}",
+        message=f"{version.model} {version.version} is proposed in {_name(place)}{note}{_held(deps, place)}",
     )
 
 
@@ -49,10 +51,8 @@ def _find_version(deps: Deps, model: str, number: str) -> Version:
     """
     version = deps.store.version(model, number)
     if version is None:
-        known = ", ".join(one.version for one in deps.store.versions(model, limit=5)) or "none"
-        raise RefusedError(
-            "VersionUnknown", f"{model} {number} has no verdict of Launchpin's; the newest that have one: {known}"
-        )
+        message = f"{model} {number} has no verdict of Launchpin's: launchpin versions {model!r} lists those that have"
+        raise RefusedError("VersionUnknown", message)
     if version.quarantined:
         raise RefusedError("VersionUnusable", f"{model} {number} is quarantined: no path may use it")
     if version.verdict != "pass":
@@ -79,19 +79,39 @@ def _name(place: Environment) -> str:
     return place.endpoint or f"{place.repository}:{place.path}"
 
 
-def _merge_mode(deps: Deps, version: Version, place: Environment) -> MergeMode:
-    """Return who merges there by the launchpin.yaml that the version was trained by; a person where it does not say."""
+def _who_merges(deps: Deps, version: Version, place: Environment) -> tuple[MergeMode, str]:
+    """Return who merges there by the launchpin.yaml that the version was trained by, and what a person must know of it.
+
+    It is a person where the file does not say, and where the version was not good yet in the environment that this one
+    needs: what was asked for by hand gets no further without review than what went the whole way.
+    """
+    wanted = _asked_for(deps, version, place)
+    if wanted is None:
+        return MergeMode.REVIEW, ""
+    merge = MergeMode(wanted.merge.value)
+    if merge is MergeMode.REVIEW or not wanted.needs or _serves(deps, version, place, wanted.needs):
+        return merge, ""
+    return MergeMode.REVIEW, f", for a person to merge: {wanted.needs}, which it needs, does not serve that version"
+
+
+def _asked_for(deps: Deps, version: Version, place: Environment) -> Wanted | None:
     training = deps.store.training(version.training_id)
     if training is None:
-        return MergeMode.REVIEW
+        return None
     try:
         file = read_launchpin(deps, training)
     except (InputError, NotFoundError, RefusedError, StalledError):
-        return MergeMode.REVIEW
+        return None
     if file.deploy is None or file.deploy.repository != place.repository:
-        return MergeMode.REVIEW
+        return None
     named = (one for one in file.deploy.environments if (one.name, one.path) == (place.name, place.path))
-    return next((MergeMode(one.merge.value) for one in named), MergeMode.REVIEW)
+    return next(named, None)
+
+
+def _serves(deps: Deps, version: Version, place: Environment, needed: str) -> bool:
+    """Return whether a version serves in another environment of the same deploy repository."""
+    known = (one for one in deps.store.environments() if one.repository_id == place.repository_id)
+    return any((one.name, one.model, one.serving) == (needed, version.model, version.version) for one in known)
 
 
 def _held(deps: Deps, place: Environment) -> str:
@@ -117,7 +137,8 @@ def await_pull_request(deps: Deps, command: Command) -> Outcome:
         return Wait(_LOOK, promotion.reason or "Proposing", promotion.message)
     known = deps.store.environment(repository_id, promotion.path)
     state = promotion.message if promotion.phase.is_final else "is open"
+    note = "" if promotion.phase.is_final else str(result["note"])
     return Done(
         facts={"result": {**result, "promotion": promotion.id, "pull_request": number, "url": url}},
-        message=f"pull request {number} {state}: {url}{_held(deps, known) if known else ''}",
+        message=f"pull request {number} {state}: {url}{note}{_held(deps, known) if known else ''}",
     )

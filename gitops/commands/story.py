@@ -82,9 +82,8 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
             raise RefusedError("ArgumentMissing", f"{verb.name} needs {one.name}: {one.help}")
     for one in verb.arguments:
         value = given.get(one.name, "")
-        if value and one.allowed and value not in one.allowed:
-            limit = f"{one.name} is {' or '.join(one.allowed)}, not {value[:_SHOWN]!r}"
-            raise RefusedError("ArgumentInvalid", f"{verb.name}: {limit}")
+        if value and not one.takes(value):
+            raise RefusedError("ArgumentInvalid", f"{verb.name}: {one.name} is {one.limit}, not {value[:_SHOWN]!r}")
 
 
 def await_end(deps: Deps, command: Command) -> Outcome:

@@ -80,7 +80,10 @@ _TRAININGS: tuple[Row, ...] = (
         "NoInterpreter",
         Answer(Who.OPERATOR, "install the Python version that it names", look="launchpin doctor"),
     ),
-    ("SecretMissing", Answer(Who.OPERATOR, "put the secret's value into `secrets/granted`, and restart the stack")),
+    (
+        "SecretMissing UnknownSecret",
+        Answer(Who.OPERATOR, "put the secret's value into `secrets/granted`, and restart the stack"),
+    ),
     (
         "RepositoryMissing DeployRepositoryMissing",
         Answer(Who.OPERATOR, "connect the repository with `launchpin add DIR`"),
@@ -190,7 +193,10 @@ _VERBS: tuple[Row, ...] = (
     ),
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
-    ("UnknownVerb UnknownEndpoint RoleTaken", Answer(Who.ASKER, "ask again with a name that the message gives")),
+    (
+        "UnknownVerb UnknownEndpoint EndpointUnclear RoleTaken",
+        Answer(Who.ASKER, "ask again with a name that the message gives"),
+    ),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
     ("TimedOut NotUp NotReady", Answer(Who.ASKER, "look again later: `launchpin status`")),

@@ -66,6 +66,7 @@ class World:
     deploy: Repository
     training: Training
     clone: Path
+    model_clone: Path
 
     @property
     def person(self) -> GitHubForge:
@@ -160,10 +161,10 @@ def world(server: ForgeUnderTest, store: SqlStore, clock: Clock, tmp_path: Path)
         tmp_path,
         forge=forge,
         mirror=GitMirror(tmp_path / "mirrors", forge_api=server.api, token=server.bot),
-        registry=OneRunRegistry(versions={("iris", "1"), ("iris", "2")}),
+        registry=OneRunRegistry(versions={("iris", "1"), ("iris", "2"), ("iris", "3")}),
         targets={"local": EmptyTarget()},
     )
     loop = Loop(deps=deps, stories=stories(), owner="test")
-    built = World(server, forge, store, clock, loop, model, deploy, training, tmp_path / "deploy")
+    built = World(server, forge, store, clock, loop, model, deploy, training, tmp_path / "deploy", tmp_path / "model")
     built.handle()
     return built

@@ -359,6 +359,15 @@ def test_arguments_that_the_verb_does_not_take_are_refused_by_name(fleet: Dashbo
     assert len(fleet.store.recent("command", limit=100)) == before
 
 
+def test_a_value_that_cannot_be_one_is_refused_with_what_it_looks_like(fleet: Dashboard) -> None:
+    with program_as(fleet, APPROVER) as client:
+        answer = client.post("/api/v1/promote", json={"model": "iris", "version": "newest", "to": "iris-staging"})
+        schema = client.get("/api/v1/openapi.json").json()["components"]["schemas"]["PromoteArguments"]
+    assert (answer.status_code, answer.json()["field"]) == (422, "version")
+    assert answer.json()["detail"] == "version: write a version's number"
+    assert schema["properties"]["version"]["pattern"] == "^(?:[1-9][0-9]{0,17})$"
+
+
 @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"endpoint": NaN}', b"[" * 5000])
 def test_a_body_that_is_no_json_is_refused(fleet: Dashboard, content: bytes) -> None:
     with program_as(fleet, APPROVER) as client:

@@ -65,6 +65,39 @@ def test_a_version_is_left_to_a_persons_merge_where_launchpin_yaml_does_not_name
     assert promotions(place)[0].merge is MergeMode.REVIEW
 
 
+@pytest.mark.parametrize(
+    ("serving", "merge", "words"),
+    [("", MergeMode.REVIEW, "staging, which it needs, does not serve"), ("3", MergeMode.AUTO, "merged by launchpin")],
+    ids=["not there yet", "there"],
+)
+def test_a_version_that_skips_an_environment_is_left_to_a_persons_merge(
+    place: World, serving: str, merge: MergeMode, words: str
+) -> None:
+    """What launchpin.yaml merges by itself after staging is not merged by itself without staging."""
+    file = place.model_clone / "launchpin.yaml"
+    file.write_text(file.read_text().replace("needs: staging, merge: review", "needs: staging, merge: auto"))
+    place.server.git("commit", "-q", "-a", "-m", "Merge to production by itself", cwd=place.model_clone)
+    place.server.git("push", "-q", "origin", "HEAD:main", cwd=place.model_clone)
+    place.store.wake("poll", str(place.model.id))
+    place.handle()
+    (training,) = (one for one in place.store.recent("training") if one.id != place.training.id)
+    here = {"repository_id": place.deploy.id, "repository": place.deploy.full_name}
+    known = place.store.environment(place.deploy.id, "staging")
+    assert known is not None
+    write(
+        place.store,
+        SaveVersion(make_version(version="3", training_id=training.id)),
+        SaveEnvironment(known.model_copy(update={"serving": serving}), ("serving",)),
+        SaveEnvironment(make_environment(**here, path="production", name="production", endpoint="iris-production"), ()),
+    )
+
+    command = ask(place, version="3", to="iris-production")
+
+    assert command.phase is Phase.SUCCEEDED, command.message
+    assert words in command.message
+    assert promotions(place)[0].merge is merge
+
+
 def test_asking_twice_opens_one_promotion_and_names_it_twice(place: World) -> None:
     write(place.store, SetHold(make_hold(repository_id=place.deploy.id)))
     first, second = ask(place), ask(place)
@@ -121,12 +154,12 @@ def test_a_pin_that_was_pushed_a_moment_ago_is_seen_by_the_story(place: World) -
 @pytest.mark.parametrize(
     ("recorded", "asked", "reason", "words"),
     [
-        ({}, {"version": "9"}, "VersionUnknown", "iris 9 has no verdict of Launchpin's; the newest that have one: "),
-        ({}, {"model": "wine"}, "VersionUnknown", "the newest that have one: none"),
+        ({}, {"version": "9"}, "VersionUnknown", "iris 9 has no verdict of Launchpin's: launchpin versions 'iris'"),
+        ({}, {"model": "wine"}, "VersionUnknown", "launchpin versions 'wine' lists those that have"),
         ({"version": "3", "verdict": "fail"}, {"version": "3"}, "VersionUnusable", "did not pass its gates"),
         ({"version": "3", "quarantined": True}, {"version": "3"}, "VersionUnusable", "quarantined"),
         ({"model": "wine", "version": "3"}, {"model": "wine", "version": "3"}, "OtherModel", "the place of the model"),
-        ({}, {"to": "nowhere"}, "UnknownEndpoint", "there are: iris-staging"),
+        ({}, {"to": "nowhere"}, "UnknownEndpoint", "launchpin endpoints lists them"),
     ],
 )
 def test_what_may_not_be_proposed_is_refused_with_why(

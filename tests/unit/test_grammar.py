@@ -10,7 +10,7 @@ from gitops.cli import verbs as page
 from gitops.cli.main import launchpin
 from gitops.commands.story import DEEDS, check_arguments
 from gitops.errors import RefusedError
-from gitops.grammar import VERBS, Kind
+from gitops.grammar import VERBS, Argument, Kind
 from gitops.records import Role
 from gitops.roles import AccessRole
 
@@ -117,6 +117,37 @@ def test_values_that_there_are_not_are_refused_with_those_there_are(
     with pytest.raises(RefusedError, match=words) as refused:
         check_arguments(VERBS[verb], given)
     assert refused.value.reason == "ArgumentInvalid"
+
+
+_SAMPLES = {
+    Kind.REPOSITORY: (["acme/iris"], ["iris", "acme/iris/x", "https://github.com/acme/iris"]),
+    Kind.TRAINING: (["t-1m80s5ep34ketdq"], ["1m80s5ep34ketdq", "t-", "t-A"]),
+    Kind.STORY: (["t-1m80s5ep34ketdq", "iris-staging", "acme/deploy:staging"], ["iris staging", "acme/deploy:"]),
+    Kind.SUBJECT: (["#12", "acme/deploy#12", "iris-staging"], ["a\nb"]),
+    Kind.MODEL: (["iris", "Prix d'été"], ["a/b", "a:b", "a\x00"]),
+    Kind.VERSION: (["1", "12"], ["0", "latest", "-1", "1" * 19]),
+    Kind.ENDPOINT: (["iris-staging", "acme/deploy:models/a b"], ["iris_staging", "-a", "a" * 64, "a/b:\n"]),
+    Kind.PLACE: (["iris", "acme/deploy:staging"], ["a\tb"]),
+    Kind.BRANCH: (["main", "feature/x"], ["a b", "a~1", "a..b\n", "a:b"]),
+    Kind.FILE: (["models/iris/launchpin.yaml"], ["a\nb", "a" * 401]),
+    Kind.WORDS: (["DB_PASSWORD", "A,B"], ["A,,B", "A B", "1A"]),
+    Kind.TEXT: (["odd answers since noon"], ["a\nb", "a" * 2001]),
+    Kind.NUMBER: (["20"], ["0", "1e3", "-1"]),
+    Kind.FLAG: (["yes"], ["no", "true"]),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.WORD])
+def test_values_look_as_their_kind_says_and_no_other(kind: Kind) -> None:
+    argument = Argument("name", kind, "")
+    fine, wrong = _SAMPLES[kind]
+    assert [value for value in fine if not argument.takes(value)] == []
+    assert [value for value in [*wrong, "", f"{fine[0]}\n"] if argument.takes(value)] == []
+
+
+def test_a_value_of_the_wrong_shape_is_refused_with_the_right_one() -> None:
+    with pytest.raises(RefusedError, match="cancel: training is the id of a training, t- and what follows, not 'x'"):
+        check_arguments(VERBS["cancel"], {"training": "x"})
 
 
 def test_roles_of_a_repository_are_those_that_the_table_names() -> None:

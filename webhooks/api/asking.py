@@ -11,7 +11,8 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic_core import PydanticCustomError
 
 from gitops.access import EVERYWHERE
 from gitops.errors import ConflictError
@@ -26,8 +27,6 @@ from webhooks.problems import ProblemError
 
 router = APIRouter(prefix="/api/v1")
 
-_LONGEST = 2000
-_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -53,8 +52,19 @@ def _field_of(argument: Argument) -> tuple[Any, Any]:
     if argument.words:
         only: Any = Literal.__getitem__(argument.words)
         return (only, Field(description=argument.help)) if argument.is_required else (only | None, Field(default=None))
-    limits: dict[str, Any] = {"max_length": _LONGEST, "pattern": _CONTROLS, "description": argument.help}
-    return (str, Field(min_length=1, **limits)) if argument.is_required else (str, Field(default="", **limits))
+    text = Annotated[str, AfterValidator(_held_to(argument))]
+    pattern = f"^(?:{argument.pattern})$" if argument.is_required else f"^(?:{argument.pattern})?$"
+    limits: dict[str, Any] = {"description": argument.help, "json_schema_extra": {"pattern": pattern}}
+    return (text, Field(**limits)) if argument.is_required else (text, Field(default="", **limits))
+
+
+def _held_to(argument: Argument) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not argument.takes(value) and (value or argument.is_required):
+            raise PydanticCustomError("shape", "write {limit}", {"limit": argument.limit})
+        return value
+
+    return check
 
 
 def _route(verb: Verb) -> Callable[..., shapes.Command]:
