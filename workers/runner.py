@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gitops.ports import End
+from gitops.ends import End
 from gitops.trainers import processes
 from gitops.trainers.redaction import Redactor
 from gitops.trainers.wire import RunnerJob, RunnerRecord, RunnerResult
@@ -121,7 +121,7 @@ def main() -> int:
     line = sys.stdin.buffer.readline()
     if not line:
         return 1
-    job = RunnerJob.model_validate_json(line)
+    job = RunnerJob.from_line(line)
     _adopt_orphans()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _record(job)
@@ -130,7 +130,7 @@ def main() -> int:
         if result.end is not End.EXITED:
             log.note(f"ended after {result.seconds:.1f} s: {result.end}")
     with suppress(BrokenPipeError):
-        os.write(1, result.model_dump_json().encode() + b"\n")
+        os.write(1, result.to_line() + b"\n")
     return 0
 
 
@@ -183,7 +183,7 @@ def _record(job: RunnerJob) -> None:
         raise AssertionError("we are alive")
     record = RunnerRecord(pid=ourselves.pid, started=ourselves.started, scratch=job.scratch)
     new = job.record.with_suffix(".new")
-    new.write_text(record.model_dump_json(), encoding="utf-8")
+    new.write_bytes(record.to_line())
     new.replace(job.record)
 
 

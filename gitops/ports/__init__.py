@@ -3,6 +3,7 @@
 No vendor's type passes here. Every implementation runs the contract tests of its port.
 """
 
+from gitops.ends import End
 from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
@@ -21,7 +22,7 @@ from gitops.ports.target import (
     Readiness,
     Target,
 )
-from gitops.ports.training import BuiltEnvironment, End, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
+from gitops.ports.training import BuiltEnvironment, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
 
 __all__ = [
     "STOPPED",

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from gitops.ends import End
 from gitops.ports.store import Lease
 
 
@@ -92,17 +92,6 @@ class TrainingSpec:
     timeout: timedelta
     memory: int = 0
     tasks: int = 0
-
-
-class End(StrEnum):
-    """Why a training's process is over."""
-
-    EXITED = "Exited"
-    TIMED_OUT = "TimedOut"
-    OUT_OF_MEMORY = "OutOfMemory"
-    TOO_MANY_TASKS = "TooManyTasks"
-    CANCELLED = "Cancelled"
-    LOST = "WorkerLost"
 
 
 @dataclass(frozen=True)

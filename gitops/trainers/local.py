@@ -7,6 +7,7 @@ nothing of its own environment but PATH.
 import hashlib
 import os
 import re
+import select
 import shutil
 import stat
 import subprocess
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import IO
 
 from gitops.disk.space import free_bytes
+from gitops.ends import End
 from gitops.errors import NotFoundError
 from gitops.failpoints import failpoint
-from gitops.ports import End, Lease, TrainingEnd, TrainingSpec
+from gitops.ports import Lease, TrainingEnd, TrainingSpec
 from gitops.telemetry.tracing import Span, span
 from gitops.trainers import processes
 from gitops.trainers.wire import RunnerJob, RunnerRecord, RunnerResult
@@ -36,6 +38,7 @@ _GRACE = 60.0
 _FULL = 1024 * 1024
 _FULL_NOTE = "launchpin: No space left on device when the training ended"
 _REAP_PATIENCE = 30.0
+_LINE = 4096
 # What workers.runner_log writes in front of each line.
 _ELAPSED = re.compile(r"^ *\d+\.\d{3} ")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -88,7 +91,7 @@ class LocalTrainer:
         """End whatever an earlier attempt on this machine may have left running, and remove its scratch folder."""
         path = self._record_path(training_id)
         try:
-            record = RunnerRecord.model_validate_json(path.read_bytes())
+            record = RunnerRecord.from_line(path.read_bytes())
         except FileNotFoundError:
             return
         _end_remains(record)
@@ -140,28 +143,33 @@ class LocalTrainer:
         with runner:
             try:
                 with suppress(BrokenPipeError):
-                    _stdin(runner).write(job.model_dump_json().encode() + b"\n")
-                    _stdin(runner).flush()
+                    _pipe(runner.stdin).write(job.to_line() + b"\n")
+                    _pipe(runner.stdin).flush()
                 yield runner
             finally:
                 self._dismiss(runner)
 
     def _attend(self, runner: subprocess.Popen[bytes], *, lease: Lease, deadline: float) -> RunnerResult | None:
-        """Wait for the result; None when the runner died without one."""
-        while runner.poll() is None:
+        """Wait for the result; None when the runner died without one.
+
+        Its output is waited for, and ends with it: to ask for its status would be to ask again and again.
+        """
+        output, line = _pipe(runner.stdout), b""
+        while True:
             if not lease.is_held() or time.monotonic() > deadline:
                 self._dismiss(runner)
-                break
             _say_alive(runner)
-            with suppress(subprocess.TimeoutExpired):
-                runner.wait(self._poll)
-        line = runner.stdout.read() if runner.stdout else b""
-        return RunnerResult.model_validate_json(line) if line.endswith(b"\n") else None
+            if select.select([output], [], [], self._poll)[0]:
+                part = os.read(output.fileno(), _LINE)
+                if not part:
+                    break
+                line += part
+        return RunnerResult.from_line(line) if line.endswith(b"\n") else None
 
     def _dismiss(self, runner: subprocess.Popen[bytes]) -> None:
         """Let the runner end its tree and itself; kill it when it does not."""
         with suppress(BrokenPipeError):
-            _stdin(runner).close()
+            _pipe(runner.stdin).close()
         try:
             runner.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -171,16 +179,18 @@ class LocalTrainer:
 
 def _say_alive(runner: subprocess.Popen[bytes]) -> None:
     """Write a byte, unless the runner does not read: a stopped one must not stop this process, too."""
-    pipe = _stdin(runner).fileno()
-    os.set_blocking(pipe, False)
+    pipe = _pipe(runner.stdin)
+    if pipe.closed:
+        return  # it was told to end
+    os.set_blocking(pipe.fileno(), False)
     with suppress(BrokenPipeError, BlockingIOError):
-        os.write(pipe, b"\n")
+        os.write(pipe.fileno(), b"\n")
 
 
-def _stdin(runner: subprocess.Popen[bytes]) -> IO[bytes]:
-    if runner.stdin is None:
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    if end is None:
         raise AssertionError("opened as a pipe above")
-    return runner.stdin
+    return end
 
 
 def _checked(training_id: str) -> str:

@@ -18,9 +18,9 @@ from gitops.cli.main import launchpin
 from gitops.cli.scaffold import check_file
 from gitops.cli.verbs import VERBS
 from gitops.config.schema import SchemaKind, schema_text
+from gitops.ends import End
 from gitops.policy import Reason
 from gitops.ports import EndpointStatus, Readiness
-from gitops.ports.training import End
 from gitops.records import Health, Role, Sync
 from gitops.settings import Settings
 from gitops.steps import Phase
