@@ -31,7 +31,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def _path(kind: type, value: Any) -> Path:  # noqa: ANN401 - as msgspec calls it
     if kind is not Path or not isinstance(value, str):
-        raise NotImplementedError(kind)
+        raise TypeError(f"no line holds a {kind.__name__}")
     return Path(value)
 
 
