@@ -43,6 +43,7 @@ ENVIRONMENT = Lock(text="", digest="0" * 64, python="3", key="e" * 64)
 _START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _RESTING = {"Comparing", "Anchoring", "Polling", "AwaitingMerge", "Held"}
 _RECURRING = {"compare", "anchor", "poll"}
+_MOVING = {EndpointStatus.CREATING, EndpointStatus.UPDATING, EndpointStatus.ROLLING_BACK}
 _PATIENCE = 60.0
 
 
@@ -233,6 +234,7 @@ class Worker:
         self._settle()
         # Who looked while a part was away looks again by the clock, which comes sooner here than a part comes back.
         self._await_parts()
+        self._await_orders()
         if self._cast.origin:
             self._insist(self._sign)
         for job in self._jobs():
@@ -298,6 +300,19 @@ class Worker:
         deadline = time.monotonic() + _PATIENCE
         for part in filter(None, self._cast.parts.split(",")):
             while not _answers(part) and time.monotonic() < deadline:
+                time.sleep(0.02)  # the pace of looking, not the condition
+
+    def _await_orders(self) -> None:
+        """Let the host come to the end of what it was asked for, by a worker that was overtaken, too.
+
+        A version that starts for such an order changes nothing until it gets the traffic, and the comparison that finds
+        it then comes sooner here.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        with suppress(RetryError):
+            while time.monotonic() < deadline and any(
+                each.status in _MOVING for each in self._deps.targets["local"].endpoints()
+            ):
                 time.sleep(0.02)  # the pace of looking, not the condition
 
     def _await_host(self, rollout: Rollout) -> None:
