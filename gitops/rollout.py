@@ -50,15 +50,20 @@ def admit(deps: Deps, rollout: Rollout) -> Outcome:
         return Done(facts=facts, message=f"back to version {rollout.version or 'nothing'}")
     if newer := _find_newer(rollout, _desired_now(deps, rollout)):
         return newer
-    if known.serving != rollout.version and (held := _find_hold(deps, rollout)):
+    if held := _find_hold(deps, rollout, known):
         return held
     return Done(facts=facts, message=f"{known.serving or 'nothing'} -> {rollout.version or 'nothing'}")
 
 
-def _find_hold(deps: Deps, rollout: Rollout) -> Wait | None:
-    """Return what a rollout waits for that follows a pin where automation is held."""
+def _find_hold(deps: Deps, rollout: Rollout, known: Environment) -> Wait | None:
+    """Return what a rollout waits for that follows a pin where automation is held.
+
+    What only brings back the version that served until now is held by nothing: somebody else moved the traffic.
+    """
+    if rollout.direction is Direction.ROLLBACK or known.serving == rollout.version:
+        return None
     holds = deps.store.holds(repository_id=rollout.repository_id, path=rollout.path)
-    if rollout.direction is Direction.ROLLBACK or not holds:
+    if not holds:
         return None
     return Wait(_HELD, "Held", say_held(holds[0], rollout.endpoint))
 
@@ -181,7 +186,7 @@ def prepare(deps: Deps, rollout: Rollout) -> Outcome:
     if _is_serving(deps, rollout, known):
         return Done(facts={"unchanged": True, "configuration": known.configuration}, message="nothing changes")
     # A hold that was set since the rollout was admitted keeps traffic where it is, too.
-    return _find_hold(deps, rollout) or _start(deps, rollout)
+    return _find_hold(deps, rollout, known) or _start(deps, rollout)
 
 
 def _start(deps: Deps, rollout: Rollout) -> Outcome:

@@ -63,6 +63,20 @@ def test_an_environment_that_is_new_is_paused_too(deployment: Deployment) -> Non
     assert deployment.rollouts("new")[0].reason == "Held"
 
 
+def test_what_served_comes_back_by_itself_while_everything_is_paused(deployment: Deployment) -> None:
+    """An order that was on its way when its worker was overtaken moves traffic: to take that back is no new rollout."""
+    deployment.serve("1")
+    before = deployment.environment().configuration
+    deployment.serve("2")
+    pause(deployment)
+    deployment.deps.targets["local"].apply("iris-staging", before, bake=timedelta(0))
+    assert deployment.live() == "1"
+
+    deployment.later(seconds=61)
+
+    assert (deployment.live(), deployment.rollouts()[-1].reason) == ("2", "Baking")
+
+
 def test_a_person_goes_back_while_everything_is_paused(deployment: Deployment) -> None:
     deployment.serve("1")
     deployment.serve("2")
