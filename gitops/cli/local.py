@@ -180,7 +180,7 @@ def _try(given: _Given, known: _Known, secrets: Mapping[str, str], console: Cons
     from gitops.rehearsal import rehearse  # noqa: PLC0415
 
     home, training = given.home.absolute(), _training(given)
-    changes = len(ask_git(given.top, "status", "--porcelain").splitlines())
+    changes = len(ask_git(given.top, "status", "--porcelain", "--untracked-files=all").splitlines())
     shutil.rmtree(home / "workspace", ignore_errors=True)
     snapshot = home / "workspace" / "snapshot"
     show = _Progress(console, home / "logs" / f"{training.id}-1.log")

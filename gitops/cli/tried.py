@@ -105,7 +105,7 @@ def to_json(tried: Tried) -> dict[str, object]:
 def _lines(tried: Tried) -> Iterator[str]:
     facts, outcome = tried.training.facts, tried.rehearsed.outcome
     if facts.verdict:
-        yield f"gates, with {tried.champion_words}:" if tried.has_versus else "gates:"
+        yield _gates_head(tried)
         yield from (f"  {gate.outcome:<12}  {gate.message}" for gate in facts.gates)
     if facts.metrics:
         yield f"metrics    {metrics_line(facts.metrics)}"
@@ -118,6 +118,14 @@ def _lines(tried: Tried) -> Iterator[str]:
         yield f"pass: {outcome.message}; {_NOTHING}"
     else:
         yield f"{facts.verdict or outcome.reason}: {outcome.message}; {_NOTHING}"
+
+
+def _gates_head(tried: Tried) -> str:
+    if not tried.has_versus:
+        return "gates:"
+    if tried.champion:
+        return f"gates, with {tried.champion_words}:"
+    return f"gates ({tried.champion_words}; a gate `versus: champion` passes without one, as after a push):"
 
 
 def _artifacts(tried: Tried) -> Iterator[Path]:

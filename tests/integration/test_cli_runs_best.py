@@ -1,13 +1,11 @@
 """`launchpin runs --best` and `--where`: the rows of `runs`, chosen by what a real MLflow server says of their runs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from gitops.embedded.stack.record import read_record
 from gitops.records import TrainingFacts
 from gitops.registry.mlflow import MlflowRegistry
 from gitops.steps import Phase
@@ -21,19 +19,12 @@ from tests.support.store import make_training, write
 DEPTHS = {"1": 0.5, "2": 0.75, "3": 0.9}
 
 
-def set_mlflow(stack: Stack, port: int) -> None:
-    """Have the stack's MLflow be a server on another port."""
-    record = read_record(stack.layout.stack_file)
-    assert record is not None
-    stack.layout.save(replace(record, ports={**record.ports, "mlflow": port}))
-
-
 @pytest.fixture
 def stack(tmp_path: Path, tracking_uri: str) -> Iterator[Stack]:
     """Give a stack with a training of each depth, one of another model without a metric, and one without a run."""
     registry, experiment = MlflowRegistry(tracking_uri), unique("exp")
     with make_stack(tmp_path) as stack:
-        set_mlflow(stack, urlsplit(tracking_uri).port or 0)
+        stack.set_mlflow(urlsplit(tracking_uri).port or 0)
         for depth, accuracy in DEPTHS.items():
             run = start(registry, experiment=experiment)
             metric = {"key": "accuracy", "value": accuracy, "timestamp": 1}
@@ -100,7 +91,7 @@ def test_filter_that_mlflow_does_not_take_is_refused_in_its_words(stack: Stack) 
 
 
 def test_mlflow_that_is_away_is_told_with_the_way_out_and_runs_alone_still_answers(stack: Stack) -> None:
-    set_mlflow(stack, free_port())
+    stack.set_mlflow(free_port())
 
     result = stack.launchpin("runs", "--best", "accuracy", "--json")
 
