@@ -22,7 +22,7 @@ from gitops.trainers import processes
 
 _PACE = 0.1
 # Seconds. A first start makes the tables, which takes ten or more on a machine that is busy.
-_READY_WITHIN = 180.0
+_READY_WITHIN = 300.0
 _END_WITHIN = 30.0
 _UMASK = 0o077
 _INPUT = 0

@@ -248,14 +248,18 @@ def test_nothing_of_a_try_lives_on_when_it_is_ended(
             file.write(f"{{os.getpid()}}\\n{{child.pid}}\\n")
         time.sleep(600)
     """)
-    command = [sys.executable, "-P", "-m", "gitops.cli", "train", "--local", str(clone.folder), "--dir", "none"]
+    # As a shell in the foreground starts it: what starts in the background ignores Ctrl-C.
+    begin = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gitops.cli import main; main()"
+    )
+    command = [sys.executable, "-P", "-c", begin, "train", "--local", str(clone.folder), "--dir", "none"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:
         wait_until(lambda: running.poll() is not None or len(pids_in(pids)) == 2, seconds=400)
         tree = processes.descendants(running.pid, processes.snapshot())
         running.send_signal(number)
-        said = running.communicate(timeout=60)[0]
+        said = running.communicate(timeout=200)[0]
 
     assert running.returncode == code, said
     assert any(process.pid == pids_in(pids)[0] for process in tree)
