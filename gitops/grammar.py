@@ -148,6 +148,9 @@ _TABLE = (
         AccessRole.VIEWER,
         (
             _place("model", Kind.MODEL, "Only of this model.", is_required=False),
+            Argument("best", Kind.TEXT, "Sort by a metric, the highest first."),
+            Argument("lowest", Kind.FLAG, "With --best: the lowest first."),
+            Argument("where", Kind.TEXT, "Only those that match, in MLflow's filter language."),
             Argument("limit", Kind.NUMBER, "How many."),
         ),
     ),

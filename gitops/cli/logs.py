@@ -1,7 +1,7 @@
 """`launchpin logs`: the log of a training or of a part, shown or followed. Reads files; asks nobody to write them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,9 +117,14 @@ def _show_part(log: Path, *, follow: bool, as_json: bool) -> int:
 
 
 class Tail:
-    """A growing file, printed line by line as its lines are completed."""
+    """A growing file, printed line by line as its lines are completed.
 
-    def __init__(self, log: Path) -> None:
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, log: Path, *, say: Callable[[str], None] = click.echo) -> None:
+        self._say = say
         self._stream: BinaryIO = log.open("rb")
         self._begun = b""
 
@@ -143,5 +148,5 @@ class Tail:
     def _flush(self) -> None:
         # What our parts write is a record a line; people read the sentence in it.
         for line in show_line(self._begun.decode("utf-8", "replace").rstrip("\r\n")):
-            click.echo(show_controls(line))
+            self._say(show_controls(line))
         self._begun = b""

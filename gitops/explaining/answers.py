@@ -158,6 +158,7 @@ _OUTSIDE: tuple[Row, ...] = (
     ("MirrorBusy MirrorBroken", Answer(Who.ITSELF)),
     ("RegistryUnavailable", Answer(Who.ITSELF, "see why MLflow does not answer", look="launchpin logs mlflow")),
     ("RegistryConflict", Answer(Who.ITSELF)),
+    ("RegistryForbidden", Answer(Who.OPERATOR, "give Launchpin credentials that MLflow takes")),
     (
         "EndpointHostUnavailable EndpointHostAnswer EndpointHostStopping StateNotSaved",
         Answer(Who.ITSELF, "see why the endpoint host does not answer", look="launchpin logs endpoints"),
@@ -199,7 +200,7 @@ _VERBS: tuple[Row, ...] = (
     ),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
-    ("TimedOut NotUp NotReady", Answer(Who.ASKER, "look again later: `launchpin status`")),
+    ("TimedOut NotUp NotReady TryUnderWay", Answer(Who.ASKER, "look again later: `launchpin status`")),
     (
         (
             "NoStack stack_dir stack_unreadable AlreadyUp StillUp PartBroken PortTaken PortInUse HomeInUse "
@@ -209,7 +210,7 @@ _VERBS: tuple[Row, ...] = (
             "HeadMoved NoToken forge_token BundleExists NoBundle bundle_not_intact NothingRecorded NoHead "
             "NoKey EntriesMissing NothingServed DemoFailed Broken secret_missing insecure_mode broker_url "
             "insecure_broker database_missing database_unsupported secret_in_url database_moved home_unusable "
-            "state_unreadable tokens_unreadable endpoint_unclear"
+            "state_unreadable tokens_unreadable endpoint_unclear where_invalid"
         ),
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),

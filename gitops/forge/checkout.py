@@ -40,19 +40,24 @@ class TreeLimits:
 
 
 @dataclass
-class _Names:
+class Names:
     """The names of one folder, compared as the least careful file system would."""
 
     seen: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, path: bytes, name: str) -> None:
+        """Take a name.
+
+        Raises:
+            RefusedError: `name_not_canonical` when some system takes it for another one of the folder.
+        """
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
         other = self.seen.get(folded)
         self.seen[folded] = path
         if other is not None:
             raise RefusedError(
                 "name_not_canonical",
-                f"{_shown(other)} and {_shown(path)} differ only by case or Unicode form: rename one of them",
+                f"{shown_path(other)} and {shown_path(path)} differ only by case or Unicode form: rename one of them",
             )
 
 
@@ -123,26 +128,30 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 def _checked(reader: ObjectReader, commit: CommitObject, *, limits: TreeLimits) -> Iterator[Entry]:
     for folder in reader.walk(commit, files=limits.files):
-        names = _Names()
+        names = Names()
         for entry in folder:
-            name = _check_path(entry.path)
+            name = check_path(entry.path)
             names.add(entry.path, name)
             yield entry
 
 
-def _check_path(path: bytes) -> str:
-    """Return the last part of a path that is safe to write on every system, as text."""
+def check_path(path: bytes) -> str:
+    """Return the last part of a path that is safe to write on every system, as text.
+
+    Raises:
+        RefusedError: `name_not_canonical` or `path_unsafe`.
+    """
     part = path.rsplit(b"/", 1)[-1]
     try:
         name = part.decode("utf-8")
     except UnicodeDecodeError:
-        raise RefusedError("name_not_canonical", f"{_shown(path)} is no UTF-8: rename it") from None
+        raise RefusedError("name_not_canonical", f"{shown_path(path)} is no UTF-8: rename it") from None
     if len(part) > _PART_BYTES or len(path) > _PATH_BYTES or path.count(b"/") > _DEPTH:
-        raise RefusedError("path_unsafe", f"{_shown(path)} is longer or deeper than any system we write to allows")
+        raise RefusedError("path_unsafe", f"{shown_path(path)} is longer or deeper than any system we write to allows")
     if part in {b"", b".", b".."} or any(unicodedata.category(c) in {"Cc", "Zl", "Zp"} for c in name) or "\\" in name:
-        raise RefusedError("path_unsafe", f"{_shown(path)} is no path that we write: rename it")
+        raise RefusedError("path_unsafe", f"{shown_path(path)} is no path that we write: rename it")
     if _is_git_folder(name):
-        raise RefusedError("path_unsafe", f"{_shown(path)} would be a repository's own folder")
+        raise RefusedError("path_unsafe", f"{shown_path(path)} would be a repository's own folder")
     return name
 
 
@@ -157,7 +166,7 @@ def _write_file(reader: ObjectReader, entry: Entry, folder: Path, *, limits: Tre
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     written = 0
     with os.fdopen(os.open(folder / os.fsdecode(entry.path), flags, mode), "wb") as file:
-        for piece in reader.stream(entry.name, limit=limits.file, what=_shown(entry.path)):
+        for piece in reader.stream(entry.name, limit=limits.file, what=shown_path(entry.path)):
             written += file.write(piece)
             if written > left:
                 raise RefusedError("repo_too_large", f"the commit's files have more than limit={limits.total} bytes")
@@ -170,5 +179,6 @@ def _set_times(folder: Path, entries: list[Entry], *, when: int) -> None:
             os.utime(path, (when, when), follow_symlinks=False)
 
 
-def _shown(path: bytes) -> str:
+def shown_path(path: bytes) -> str:
+    """Return a path as it stands in a message."""
     return ascii(path.decode("utf-8", "replace")[:200])

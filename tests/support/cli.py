@@ -73,6 +73,12 @@ class Stack:
         shown = parts or (PartState("web", State.READY, url=self.layout.url("web")),)
         self.layout.save(replace(record, supervisor=me, parts=shown))
 
+    def set_mlflow(self, port: int) -> None:
+        """Have the stack's MLflow be a server on another port."""
+        record = read_record(self.layout.stack_file)
+        assert record is not None
+        self.layout.save(replace(record, ports={**record.ports, "mlflow": port}))
+
     def set_down(self) -> None:
         """Say that nobody supervises it."""
         record = read_record(self.layout.stack_file)

@@ -79,7 +79,18 @@ def part_environment(layout: Layout, part: str, *, home: Path | None = None) -> 
     Args:
         home: what it takes for the user's folder; the user's own where it installs packages for people.
     """
-    environment = _inherited(_PLAIN) | {
+    environment = plain_environment()
+    if home is None:
+        environment |= _inherited(("HOME", *_COMPUTING)) | _inherited_by_prefix(_INSTALLING)
+    else:
+        environment["HOME"] = str(home)
+    name, _, value = layout.mark(part).partition("=")
+    return environment | {name: value} | _variables(layout, part)
+
+
+def plain_environment() -> dict[str, str]:
+    """Return what every process of ours is told, and nothing of any stack."""
+    return _inherited(_PLAIN) | {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         "PYTHONUNBUFFERED": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -88,12 +99,6 @@ def part_environment(layout: Layout, part: str, *, home: Path | None = None) -> 
         "NO_PROXY": _no_proxy(),
         "no_proxy": _no_proxy(),
     }
-    if home is None:
-        environment |= _inherited(("HOME", *_COMPUTING)) | _inherited_by_prefix(_INSTALLING)
-    else:
-        environment["HOME"] = str(home)
-    name, _, value = layout.mark(part).partition("=")
-    return environment | {name: value} | _variables(layout, part)
 
 
 def _variables(layout: Layout, part: str) -> dict[str, str]:

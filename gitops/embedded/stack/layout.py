@@ -101,7 +101,7 @@ class Layout:
                 continue
             if field.name != _MOVABLE:
                 raise StalledError("PortTaken", f"port {port} of {field.name} is taken by {_name_holder(port)}: end it")
-            layout = replace(self, ports=replace(self.ports, valkey=_choose_port(set(self.ports.__dict__.values()))))
+            layout = replace(self, ports=replace(self.ports, valkey=choose_port(set(self.ports.__dict__.values()))))
         return layout
 
     @property
@@ -167,11 +167,16 @@ def _claim(file: Path, record: Record) -> None:
 def _choose_ports() -> dict[str, int]:
     chosen: dict[str, int] = {}
     for field in fields(Ports):
-        chosen[field.name] = _choose_port(set(chosen.values()))
+        chosen[field.name] = choose_port(set(chosen.values()))
     return chosen
 
 
-def _choose_port(taken: set[int]) -> int:
+def choose_port(taken: set[int]) -> int:
+    """Return a loopback port that is free now and is none of these.
+
+    Raises:
+        StalledError: `PortTaken` when there is none.
+    """
     candidates = [port for port in _PORTS if port not in taken]
     random.SystemRandom().shuffle(candidates)
     port = next(filter(is_free, candidates), None)

@@ -58,12 +58,32 @@ def build_parts(layout: Layout) -> tuple[Part, ...]:
 
 
 def _mlflow(layout: Layout) -> Part:
-    """MLflow's server on this machine alone; without its job runner, which costs four processes."""
     home = layout.dir / "mlflow"
     home.mkdir(mode=0o700, exist_ok=True)
     port = layout.ports.mlflow
+    environment = part_environment(layout, "mlflow", home=home) | MLFLOW_VARIABLES
+    return Part(
+        "mlflow",
+        mlflow_arguments(home, port),
+        environment,
+        http_probe(port, "/health"),
+        stage=_SERVERS,
+        url=layout.url("mlflow"),
+    )
+
+
+MLFLOW_VARIABLES = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Without its job runner, which costs four processes."""
+
+
+def mlflow_arguments(home: Path, port: int) -> tuple[str, ...]:
+    """Return the command of an MLflow server for this machine alone.
+
+    Args:
+        home: the folder of its database and artifacts.
+    """
     address = f"{LOOPBACK}:{port}"
-    arguments = (
+    return (
         *_PYTHON,
         *("mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
@@ -71,8 +91,6 @@ def _mlflow(layout: Layout) -> Part:
         *("--allowed-hosts", f"{address},localhost:{port}"),
         *("--cors-allowed-origins", f"http://{address},http://localhost:{port}"),
     )
-    environment = part_environment(layout, "mlflow", home=home) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return Part("mlflow", arguments, environment, http_probe(port, "/health"), stage=_SERVERS, url=layout.url("mlflow"))
 
 
 def _database(layout: Layout) -> Part:
