@@ -171,6 +171,16 @@ _TABLE = (
         ),
     ),
     Verb(
+        "dora",
+        "Tell how often, how fast and how well versions are deployed.",
+        AccessRole.VIEWER,
+        (
+            _place("model", Kind.MODEL, "Only of this model.", is_required=False),
+            Argument("env", Kind.TEXT, "Only of this environment."),
+            Argument("days", Kind.NUMBER, "How many days back."),
+        ),
+    ),
+    Verb(
         "train",
         "Train the head of a branch now.",
         AccessRole.RUNNER,

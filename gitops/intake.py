@@ -142,7 +142,8 @@ def consider(deps: Deps, repository: Repository, ref: str, *, head: str, cause: 
         )
         starts += [training] if training else []
         reasons += [] if training else [(reason, detail)]
-    writes: tuple[Write, ...] = (move, *(StartTraining(training) for training in starts))
+    committed = deps.mirror.committed_at(repository, head) if starts else None
+    writes: tuple[Write, ...] = (move, *(StartTraining(training, committed) for training in starts))
     reason, detail = reasons[0] if reasons and not starts else ("", "")
     return Considered(writes, tuple(training.id for training in starts), reason, detail)
 

@@ -31,6 +31,16 @@ def age(then: datetime | None, now: datetime) -> str:
     return "" if then is None else _coarse(now - then)
 
 
+def lasting(length: timedelta) -> str:
+    """Return a length of time in its two largest units: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    seconds = max(0, round(length.total_seconds()))
+    for size, name, smaller, rest in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min")):
+        if seconds >= size:
+            parts = (seconds // size, name), (seconds % size // smaller, rest)
+            return " ".join(f"{count} {unit}" for count, unit in parts if count)
+    return _coarse(length)
+
+
 def until(then: datetime, now: datetime) -> str:
     """Return how long it is until a moment; `now` when it is over."""
     return f"in {_coarse(then - now)}" if then > now else "now"

@@ -5,16 +5,21 @@ step never writes by itself and nothing is half done.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
 
 
 @dataclass(frozen=True)
 class StartTraining:
-    """Insert a training and its job; nothing happens when the same commit, configuration and nonce were trained."""
+    """Insert a training and its job; nothing happens when the same commit, configuration and nonce were trained.
+
+    Args:
+        committed_at: when its commit was made, for the audit trail; None when that is not known.
+    """
 
     training: Training
+    committed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

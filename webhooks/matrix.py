@@ -52,6 +52,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _PAGE,
     ("GET", "/trainings/{training_id}"): _PAGE,
     ("GET", "/rollouts/{rollout_id}"): _PAGE,
+    ("GET", "/dora"): _PAGE,
     ("GET", "/api/v1/openapi.json"): OPEN,
     ("GET", "/api/v1/me"): SIGNED_IN,
     ("GET", "/api/v1/tokens"): SIGNED_IN,
@@ -75,6 +76,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/deliveries/{guid}"): _SEE_ALL,
     ("GET", "/api/v1/audit/at"): _SEE_ALL,
     ("GET", "/api/v1/audit/entries"): _SEE_ALL,
+    ("GET", "/api/v1/dora"): _SEE,
     **{("POST", f"/api/v1/{verb.name}"): Rule(verb.who) for verb in VERBS.values() if verb.changes},
 }
 

@@ -12,9 +12,12 @@ from datetime import datetime
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
 
-ROLLED_BACK = "rollout.rolled_back"
+OPENED = "rollout.opened"
+APPLIED = "rollout.applied"
 RESTORED = "rollout.restored"
-_SERVING = {"rollout.applied", "rollout.succeeded", ROLLED_BACK, RESTORED}
+ROLLED_BACK = "rollout.rolled_back"
+SUCCEEDED = "rollout.succeeded"
+_SERVING = {APPLIED, SUCCEEDED, ROLLED_BACK, RESTORED}
 _TRAINED = "training.succeeded"
 _PROMOTION = "promotion."
 
@@ -122,20 +125,20 @@ def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
     )
     begun: list[Entry] = []
     for entry in moves:
-        if not begun or _served(entry) != _served(begun[-1]):
+        if not begun or served_by(entry) != served_by(begun[-1]):
             begun.append(entry)
     ends: list[datetime | None] = [*(entry.time for entry in begun[1:]), None]
     return tuple(_span(entry, end) for entry, end in zip(begun, ends, strict=False))
 
 
 def _span(entry: Entry, end: datetime | None) -> Span:
-    model, version = _served(entry)
+    model, version = served_by(entry)
     return Span(
         entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind, entry.subject.rollout_id
     )
 
 
-def _served(entry: Entry) -> tuple[str, str]:
+def served_by(entry: Entry) -> tuple[str, str]:
     """Return the model and version that traffic goes to from this entry on.
 
     A rollback's subject is the version that failed, so without `serving` in its evidence nothing serves.
@@ -152,6 +155,11 @@ def _is_relevant(entry: Entry) -> bool:
 def moves_traffic(entry: Entry) -> bool:
     """Return whether an entry says what serves from then on; where nothing had to go back, `restored` says nothing."""
     return entry.kind in _SERVING and (entry.kind != RESTORED or "serving" in entry.evidence)
+
+
+def is_rollback(opened: Entry | None) -> bool:
+    """Return whether a rollout was begun by a person who asked to go back, and not by a pin."""
+    return text_of(opened, "direction") == "rollback"
 
 
 def _is_merge(entry: Entry) -> bool:

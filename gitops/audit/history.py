@@ -10,18 +10,19 @@ from datetime import datetime
 from itertools import pairwise
 
 from gitops.audit.at import (
+    OPENED,
     RESTORED,
     ROLLED_BACK,
     Span,
     find_merge,
     find_training,
+    is_rollback,
     moves_traffic,
     serving_spans,
     text_of,
 )
 from gitops.audit.entry import Entry
 
-_OPENED = "rollout.opened"
 _BY_HAND = "RolledBack"
 
 
@@ -74,7 +75,7 @@ class _Trail:
                 self._by_endpoint[subject.endpoint].append(entry)
             else:
                 self._by_version[subject.model, subject.version].append(entry)
-            if entry.kind in {_OPENED, ROLLED_BACK}:
+            if entry.kind in {OPENED, ROLLED_BACK}:
                 self._of_rollouts.setdefault((entry.kind, subject.rollout_id), entry)
 
     def spans(self) -> Iterator[tuple[Span, Span | None]]:
@@ -143,8 +144,8 @@ def _why_ended(trail: _Trail, following: Span) -> str:
         return _why_failed(trail.of_rollout(ROLLED_BACK, following.rollout_id))
     if not following.version:
         return "taken out of service"
-    opened = trail.of_rollout(_OPENED, following.rollout_id)
-    if opened is not None and text_of(opened, "direction") == "rollback":
+    opened = trail.of_rollout(OPENED, following.rollout_id)
+    if opened is not None and is_rollback(opened):
         return f"rolled back to v{following.version} by {opened.actor.login}"
     return f"replaced by v{following.version}"
 

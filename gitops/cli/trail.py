@@ -20,15 +20,26 @@ def entries_of(bundle: Path | None, stack_dir: Path) -> list[Entry]:
         NotFoundError: `NoBundle`.
         InputError: `bundle_not_intact`; an answer from an altered one would be worth nothing.
     """
+    return [parse(entry) for entry in lines_of(bundle, stack_dir)]
+
+
+def lines_of(bundle: Path | None, stack_dir: Path) -> Iterator[bytes]:
+    """Give the same entries as their bytes, one after the other: a long log is never whole in memory.
+
+    Raises:
+        NotFoundError: `NoBundle`.
+        InputError: `bundle_not_intact`.
+    """
     if bundle is None:
         with opened(stack_dir) as (_, store):
-            return [parse(entry) for entry in pages(store, store.audit_size())]
+            yield from pages(store, store.audit_size())
+        return
     if not has_entries(bundle):
         raise NotFoundError("NoBundle", f"{bundle} holds no bundle: `launchpin audit export` writes one")
     found = verify_bundle(bundle)
     if found.code is not Code.INTACT:
         raise InputError("bundle_not_intact", f"{bundle}: {found.message}")
-    return [parse(line.removesuffix(b"\n")) for line in read_entries(bundle)]
+    yield from (line.removesuffix(b"\n") for line in read_entries(bundle))
 
 
 def pages(store: AuditLog, size: int) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ VERBS = {
     ),
     "endpoints": ("gitops.cli.endpoints:endpoints", "List endpoints: what serves, what is pinned, who holds it."),
     "history": ("gitops.cli.history:history", "Show which version served where, from when to when."),
+    "dora": ("gitops.cli.dora:dora", "Tell how often, how fast and how well versions are deployed."),
     "logs": ("gitops.cli.logs:logs", "Show a training's log, or follow it."),
     "pr": ("gitops.cli.pr:pr", "List, show or merge pull requests."),
     "train": ("gitops.cli.train:train", "Train the head of a branch now."),

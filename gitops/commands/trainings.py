@@ -1,6 +1,6 @@
 """`train` and `retry`: a commit is trained although nothing was pushed, and what waits is looked at now."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gitops.checkouts import new_training
 from gitops.commands.naming import cause_of, find_environment, find_model_repository
@@ -29,11 +29,13 @@ def train(deps: Deps, command: Command) -> Outcome:
     except NotFoundError as error:
         raise RefusedError(error.reason, str(error)) from error
     known = deps.store.training_of(wanted)
+    committed = deps.mirror.committed_at(repository, wanted.commit)
     if known is None:
-        return _begin(wanted, f"training {wanted.id} of {wanted.commit[:12]} begins")
+        return _begin(wanted, f"training {wanted.id} of {wanted.commit[:12]} begins", committed_at=committed)
     if command.arguments.get("force"):
         forced = wanted.model_copy(update={"nonce": command.id})
-        return _begin(forced, f"training {forced.id} of {wanted.commit[:12]} begins, beside {known.id}")
+        message = f"training {forced.id} of {wanted.commit[:12]} begins, beside {known.id}"
+        return _begin(forced, message, committed_at=committed)
     message = f"{wanted.commit[:12]} is trained already by {known.id} ({known.phase}): --force trains it once more"
     return Done(facts=_facts(known), message=message)
 
@@ -80,8 +82,8 @@ def _choose_file(deps: Deps, repository: Repository, head: str, asked: str) -> s
     return asked or files[0]
 
 
-def _begin(training: Training, message: str) -> Done:
-    return Done(facts=_facts(training), writes=(StartTraining(training),), message=message)
+def _begin(training: Training, message: str, *, committed_at: datetime | None = None) -> Done:
+    return Done(facts=_facts(training), writes=(StartTraining(training, committed_at),), message=message)
 
 
 def _facts(training: Training) -> dict[str, object]:

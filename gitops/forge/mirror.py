@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,6 +170,15 @@ class GitMirror:
                 line.append(following[0])
                 following = found.parents
         return line
+
+    def committed_at(self, repository: Repository, commit: str) -> datetime | None:
+        """Return when a commit was made, by the clock of whoever made it; None when it names no moment."""
+        with self._reader(repository) as reader:
+            seconds = reader.commit(commit).time
+        try:
+            return datetime.fromtimestamp(seconds, UTC) if seconds else None
+        except (OverflowError, OSError, ValueError):
+            return None  # a commit may name a year that no calendar has
 
     def message(self, repository: Repository, commit: str) -> str:
         """Return the commit's message."""

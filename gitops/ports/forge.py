@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -217,6 +218,10 @@ class Mirror(Protocol):
 
     def first_parents(self, repository: Repository, commit: str, *, limit: int) -> Sequence[str]:
         """Return the commits of the first-parent line, newest first."""
+        ...
+
+    def committed_at(self, repository: Repository, commit: str) -> datetime | None:
+        """Return when a commit was made, by the clock of whoever made it; None when it names no moment."""
         ...
 
     def message(self, repository: Repository, commit: str) -> str:

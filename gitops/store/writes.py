@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
-from gitops.audit.entry import Actor, Event, Subject
+from gitops.audit.entry import Actor, Event, Subject, format_time
 from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
@@ -84,7 +84,8 @@ def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
         hold_name(tx.connection, f"training:{new.nonce}")
         if read_training_of(tx.connection, new) is not None:
             return
-    insert_record(tx, TRAINING, new, event="started")
+    committed = {"committed_at": format_time(write.committed_at)} if write.committed_at else None
+    insert_record(tx, TRAINING, new, event="started", evidence=committed)
 
 
 def _cancel_training(tx: Transaction, write: CancelTraining, cause: Cause) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,7 @@ def test_reading_raises_not_found_when_the_commit_is_none(
         lambda: mirror.files(repository, commit),
         lambda: mirror.read(repository, commit, "a"),
         lambda: mirror.message(repository, commit),
+        lambda: mirror.committed_at(repository, commit),
         lambda: mirror.first_parents(repository, commit, limit=3),
         lambda: mirror.changed_paths(repository, "", commit),
     ):
@@ -245,6 +247,20 @@ def test_first_parents_follow_the_main_line_newest_first(
 
     assert mirror.first_parents(repository, merge, limit=10) == [merge, two, one]
     assert mirror.first_parents(repository, merge, limit=2) == [merge, two]
+
+
+def test_commit_tells_when_it_was_made_and_nothing_where_no_calendar_has_that_year(
+    mirror: GitMirror, origin: Origin, repository: Repository
+) -> None:
+    head = origin.commit({"a": b"1"})
+    who = f"A <a@example.com> {10**14} +0000"
+    raw = f"tree {origin.tree({'a': b'2'})}\nparent {head}\nauthor {who}\ncommitter {who}\n\nFar\n"
+    far = git(origin.path, "hash-object", "-t", "commit", "-w", "--stdin", given=raw.encode())
+    git(origin.path, "update-ref", "refs/heads/far", far)
+    mirror.fetch(repository)
+
+    assert mirror.committed_at(repository, head) == datetime.fromtimestamp(1_700_000_001, UTC)
+    assert mirror.committed_at(repository, far) is None
 
 
 def test_message_is_the_whole_text(mirror: GitMirror, origin: Origin, repository: Repository) -> None:

@@ -15,7 +15,7 @@ from gitops.logins import mint_link, this_user, use_link
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
-GUARDED = ("/", "/trainings/t-1", "/rollouts/r-1", "/api/v1/deliveries/guid-1")
+GUARDED = ("/", "/trainings/t-1", "/rollouts/r-1", "/dora", "/api/v1/deliveries/guid-1")
 
 
 @pytest.fixture

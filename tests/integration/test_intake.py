@@ -3,10 +3,11 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gitops.audit.entry import format_time, parse
 from gitops.forge.checkout import TreeLimits
 from gitops.forge.mirror import MirrorLimits
 from gitops.intake import poll_repository
@@ -24,6 +25,14 @@ def test_a_push_starts_one_training_of_its_head(model: Model) -> None:
     head = model.commit("README.md", "begin")
     assert model.outcome(model.deliver(head)).startswith("woke")
     assert [training.commit for training in model.trainings()] == [head]
+
+
+def test_the_commits_own_time_is_on_record_when_its_training_starts(model: Model) -> None:
+    head = model.commit("README.md", "begin")
+    model.outcome(model.deliver(head))
+    made = datetime.fromtimestamp(int(model.git("show", "-s", "--format=%ct", head)), UTC)
+    (started,) = [one for one in map(parse, model.store.audit_entries(0, 100)) if one.kind == "training.started"]
+    assert started.evidence["committed_at"] == format_time(made)
 
 
 def test_i05_each_commit_is_trained_once_when_deliveries_come_five_times_in_any_order(model: Model) -> None:

@@ -1,7 +1,6 @@
 """Adds the API to the web process's application: its routes, its description, and how it says no."""
 
 import json
-import threading
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +14,7 @@ from gitops import __version__
 from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError
 from webhooks.api import accounts, asking, events, reading
 from webhooks.problems import ProblemError
+from webhooks.trail import TrailReader
 
 PREFIX = "/api/"
 _STATUSES = (
@@ -33,7 +33,7 @@ What a verb asks for is carried out by a worker: its answer is 202 and says wher
 def install(app: FastAPI) -> None:
     """Add the API to an application whose state has `store` and `settings`."""
     app.state.streams = events.Streams()
-    app.state.reads_trail = threading.Semaphore()
+    app.state.trail = TrailReader()
     for room in (reading, asking, accounts, events):
         app.include_router(room.router)
     app.add_exception_handler(RequestValidationError, _refuse_unread)

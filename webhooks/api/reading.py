@@ -4,7 +4,7 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from gitops import records
 from gitops.access import EVERYWHERE, Access
 from gitops.audit.at import serving_at
-from gitops.audit.entry import Entry, parse
+from gitops.audit.figures import MOST_DAYS, Selection, Window, to_plain
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
@@ -22,10 +22,9 @@ from webhooks.api import shapes, showing
 from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
+from webhooks.trail import TrailReader, each_entry
 
 if TYPE_CHECKING:
-    import threading
-
     from gitops.store import SqlStore
 
 router = APIRouter(prefix="/api/v1")
@@ -36,7 +35,6 @@ S = TypeVar("S", bound=records.Frozen)
 _MODEL = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,249}$"
 _REPOSITORY = r"^[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}$"
 _PAGE = 1000
-_PATIENCE = 10.0
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Model = Annotated[str, Path(pattern=_MODEL)]
@@ -319,21 +317,27 @@ def audit_at(
     if time.tzinfo is None:
         detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
-    # Each reads the whole log.
-    turn: threading.Semaphore = request.app.state.reads_trail
-    if not turn.acquire(timeout=_PATIENCE):
-        detail = "The audit log is being read for others: try again in a moment."
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_reading", detail)
-    try:
-        return showing.serving(serving_at(_trail(store_of(request)), endpoint, time=time))
-    finally:
-        turn.release()
+    with trail_of(request).turn():
+        return showing.serving(serving_at(each_entry(store_of(request)), endpoint, time=time))
 
 
-def _trail(store: "SqlStore") -> Iterator[Entry]:
-    size = store.audit_size()
-    for start in range(0, size, _PAGE):
-        yield from map(parse, store.audit_entries(start, min(_PAGE, size - start)))
+@router.get("/dora")
+def dora(
+    request: Request,
+    days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="How many days back.")] = 30,
+    model: OfModel = None,
+    env: Annotated[str, Query(pattern=r"^[^\x00-\x1f\x7f]{0,400}$", description="Only of this environment.")] = "",
+) -> shapes.Dora:
+    """Tell how often, how fast and how well versions were deployed: DORA's four figures, from the audit trail."""
+    store = store_of(request)
+    window = Window.last(days, until=store.now())
+    selection = Selection(model or "", env, sees=lambda repository_id: _sees(request, repository_id))
+    return shapes.Dora.model_validate(to_plain(trail_of(request).measure(store, window, selection)))
+
+
+def trail_of(request: Request) -> TrailReader:
+    """Return what reads the trail in this process."""
+    return cast("TrailReader", request.app.state.trail)
 
 
 @router.get("/audit/entries")

@@ -10,11 +10,13 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from gitops.access import Session
+from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
 from webhooks.api.install import PREFIX, problem, problem_of
 from webhooks.askers import COOKIE, SESSION_TIME
 from webhooks.dashboard.details import read_rollout_page, read_training_page
+from webhooks.dashboard.dora import read_dora_page
 from webhooks.dashboard.headers import SecureHeaders
 from webhooks.dashboard.overview import Reader, read_overview
 from webhooks.dashboard.render import ASSETS, show
@@ -23,6 +25,7 @@ from webhooks.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DAYS = re.compile(r"[1-9][0-9]{0,2}")
 _USED = "This link was used before, or is older than 15 minutes. `launchpin status` prints a new one."
 
 Reading = Annotated[Session, Depends(session_of)]
@@ -57,6 +60,18 @@ def rollout(request: Request, rollout_id: str, session: Reading) -> Response:
     """Show one rollout."""
     page = read_rollout_page(_store(request), rollout_id) if _ID.fullmatch(rollout_id) else None
     return show(request, "rollout.html", session=session, page=page) if page else _missing("rollout")
+
+
+@router.get("/dora")
+def dora(request: Request, session: Reading, days: str = "30") -> Response:
+    """Show how often, how fast and how well versions are deployed."""
+    if not _DAYS.fullmatch(days) or int(days) > MOST_DAYS:
+        detail = f"Ask for a number of days from 1 to {MOST_DAYS}, as `/dora?days=90`."
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field="days")
+    store = _store(request)
+    window = Window.last(int(days), until=store.now())
+    report = request.app.state.trail.measure(store, window, Selection())
+    return show(request, "dora.html", session=session, page=read_dora_page(report, int(days)))
 
 
 @router.get("/_login/{token}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from gitops.words import lasting
 from webhooks.dashboard import words
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def _templates() -> "Environment":
         coded=words.coded,
         number=words.number,
         shell=shlex.quote,
+        lasting=lasting,
     )
     templates.globals.update({"assets": ASSETS, "ago": words.ago})
     return templates
