@@ -7,7 +7,7 @@ beforehand, and are few. What repeats is a single character, and lines are cut.
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from re import _parser  # type: ignore[attr-defined]  # the tree that `re` itself compiles; another reading could differ
 from typing import Any
 
@@ -23,7 +23,7 @@ _MOST_WAYS = 4 * (MAX_LINE + 1) ** 2
 _Node = tuple[Any, Any]
 
 
-@cache
+@lru_cache(256)
 def compile_regex(text: str) -> re.Pattern[str]:
     """Return an expression that finds one number, in a time that is bounded whatever the line.
 
@@ -83,8 +83,7 @@ def _group(value: tuple[Any, int, int, Iterable[_Node]]) -> int:
 
 def _repeat(value: tuple[int, Any, Iterable[_Node]]) -> int:
     least, most, inner = value
-    (first, *more) = inner
-    if not more and str(first[0]) in _SINGLE:
+    if [str(kind) in _SINGLE for kind, _ in inner] == [True]:
         return max(min(int(most), MAX_LINE) - least, 0) + 1
     if int(most) > 1:
         raise BadNameError(

@@ -123,8 +123,8 @@ def test_iris_compares_a_hundred_trees_and_logs_one_without_launchpin(tmp_path: 
 def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) -> None:
     folder = fill("churn", tmp_path / "churn")
 
-    run(folder, (*_PLAIN, "--algorithms", "tree,logistic", "--customers", "600"))
-    run(folder, (*_MLFLOW, "-P", "algorithms=tree,logistic", "-P", "customers=600"))
+    run(folder, (*_PLAIN, "--algorithms", "tree", "--customers", "600"))
+    run(folder, (*_MLFLOW, "-P", "algorithms=tree", "-P", "customers=600"))
 
     plain, project = (seen for seen in runs(folder) if not seen.parent)
     assert plain.metrics == project.metrics
@@ -132,7 +132,7 @@ def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) 
     assert {seen.status for seen in runs(folder)} == {"FINISHED"}
     for parent in (plain, project):
         candidates = [seen for seen in runs(folder) if seen.parent == parent.run_id]
-        assert len(candidates) == 9
+        assert len(candidates) == 3
         assert max(seen.metrics["f1"] for seen in candidates) == parent.metrics["cv_f1"]
         folds = Counter(seen.parent for seen in runs(folder) if seen.name.startswith("fold "))
         assert {folds[seen.run_id] for seen in candidates} == {5}
@@ -146,7 +146,7 @@ def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) 
         kept = plain.artifacts / "winner" / "source" / source
         assert kept.read_text() == (folder / source).read_text()
     ranks = (plain.artifacts / "candidates.csv").read_text().splitlines()
-    assert len(ranks) == 10
+    assert len(ranks) == 4
     assert ranks[1].startswith(f"{winner['algorithm']} ")
 
 

@@ -56,6 +56,7 @@ def test_expression_of_a_common_kind_finds_its_number(regex: str, line: str, cau
         ("((?:a|a)*)$", "a group may not repeat"),
         ("((?:a|ab)*)c", "a group may not repeat"),
         ("(?:.*a){12}(b)", "a group may not repeat"),
+        ("(?:)*(b)", "a group may not repeat"),
         ("(.*.*.*)x", "it could take long"),
         ("(" + "a?" * 40 + "a" * 40 + ")", "it could take long"),
         ("(?:a|b|ab)" * 15 + "(c)", "it could take long"),
