@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 ARGS :=
+# The model that the demo plays with: iris or churn.
+EXAMPLE := iris
 # Test processes: many tests wait for other processes, so a few more than two cores keep busy.
 TESTERS := 4
 
@@ -36,9 +38,10 @@ help:
 	@echo 'make clean   remove .venv and caches; no data'
 	@echo
 	@echo 'ARGS="..." is passed on, as in: make demo ARGS="--no-wait --report report.json"'
+	@echo 'EXAMPLE=churn has the demo play with another model'
 
 demo: $(ANY)
-	@env $(CERTIFICATES) $(BIN)/launchpin demo $(ARGS)
+	@env $(CERTIFICATES) $(BIN)/launchpin demo --example $(EXAMPLE) $(ARGS)
 
 test: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)

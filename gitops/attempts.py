@@ -55,7 +55,7 @@ def lost_attempt(deps: Deps, training: Training, run: RunRef, attempt: Attempt) 
         return Wait(timedelta(0), "WorkerLost", "somebody else has the training")
     after = replace(attempt, losses=attempt.losses + 1)
     if after.losses >= ATTEMPTS:
-        return given_up(training, after, end_run(deps, run.run_id))
+        return given_up(training, after, end_run(deps, run, training.run_key(attempt.number)))
     facts = attempt.facts(over=attempt.number, lost=1)
     return Wait(timedelta(0), "WorkerLost", "the process that trained it was lost; it is trained anew", facts=facts)
 
@@ -97,7 +97,7 @@ def end_runs(
     """
     failed: LaunchpinError | None = None
     for number in numbers:
-        key = f"{training.id}/{number}"
+        key = training.run_key(number)
         try:
             run = deps.effects.recover(
                 "start_run",
@@ -106,25 +106,28 @@ def end_runs(
                 result=RunRef,
             )
             if run is not None:
-                _end(deps, run.run_id, end)
+                _end(deps, run, key, end)
         except LaunchpinError as error:  # which is no reason to leave the others open
             failed = failed or error
     if failed is not None:
         raise failed
 
 
-def end_run(deps: Deps, run_id: str) -> str:
+def end_run(deps: Deps, run: RunRef, key: str) -> str:
     """End a run that came to nothing; returns what people hear where that failed, for `end_later` to be asked."""
     try:
-        _end(deps, run_id, RunEnd.FAILED)
+        _end(deps, run, key, RunEnd.FAILED)
     except LaunchpinError as error:
         return _not_ended(error)
     return ""
 
 
-def _end(deps: Deps, run_id: str, end: RunEnd) -> None:
+def _end(deps: Deps, run: RunRef, key: str, end: RunEnd) -> None:
+    """End a run, and those that its script began besides: a killed script ends none of them itself."""
     with suppress(NotFoundError):  # a person removed it
-        deps.registry.end_run(run_id, end)
+        deps.registry.end_run(run.run_id, end)
+    with suppress(NotFoundError):
+        deps.registry.end_within(key, end)
 
 
 def _not_ended(error: LaunchpinError) -> str:

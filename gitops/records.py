@@ -156,6 +156,7 @@ class TrainingFacts(Frozen):
 
     Args:
         seconds: how long the training's own process ran.
+        printed: metrics that were found in its log, as they stand there.
     """
 
     project: str | None = None
@@ -172,6 +173,7 @@ class TrainingFacts(Frozen):
     seconds: float | None = None
     log_sha256: str | None = None
     log_tail: tuple[str, ...] = ()
+    printed: dict[str, str] = Field(default_factory=dict)
     candidate_run_id: str | None = None
     candidate_model: str | None = None
     metrics: dict[str, str] = Field(default_factory=dict)
@@ -213,6 +215,10 @@ class Training(Record):
     def branch(self) -> str:
         """The branch's name without `refs/heads/`."""
         return self.ref.removeprefix("refs/heads/")
+
+    def run_key(self, attempt: int) -> str:
+        """Return what an attempt's run in MLflow is found by; it also marks the further runs of its script."""
+        return f"{self.id}/{attempt}"
 
 
 class PromotionFacts(Frozen):

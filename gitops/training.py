@@ -19,6 +19,7 @@ from gitops.judging import NO_VERDICT, judge_candidate
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, manifest_text
 from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunEnd, RunRef, TrainingEnd, TrainingSpec
+from gitops.printed import read_numbers, read_printed
 from gitops.records import Training, Version
 from gitops.selection import Objective, choose_candidate
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Stalled, Step, Story
@@ -86,19 +87,20 @@ def _train(deps: Deps, training: Training, attempt: Attempt) -> Outcome:
     if attempt.losses >= ATTEMPTS:
         return given_up(training, attempt, unended)
     secrets = _granted(deps, training, file)
-    run = _start_run(deps, training, file, attempt=attempt.number)
+    key = training.run_key(attempt.number)
+    run = _start_run(deps, training, file, key=key)
     try:
         with checked_out(deps, training) as project:
             spec = _spec(deps, training, file, project=project, run=run, attempt=attempt.number, secrets=secrets)
             end = deps.trainer.run(spec, lease=deps.lease)
     except (RefusedError, InputError) as error:
-        unended += end_run(deps, run.run_id)
+        unended += end_run(deps, run, key)
         return Refused(error.reason, f"{error}{unended}", writes=end_later(training, unended))
     if end.end is End.LOST:
         return lost_attempt(deps, training, run, attempt)
     note = _keep_log(deps, run, end)
     if end.end is not End.EXITED or end.exit_code != 0:
-        unended += end_run(deps, run.run_id)
+        unended += end_run(deps, run, key)
     over = _over(training, attempt, end, run, file, note=note + unended)
     return replace(over, writes=(*over.writes, *end_later(training, unended)))
 
@@ -138,8 +140,7 @@ def _granted(deps: Deps, training: Training, file: LaunchpinFile) -> dict[str, s
     return {name: deps.service.secrets[name] for name in file.train.secrets}
 
 
-def _start_run(deps: Deps, training: Training, file: LaunchpinFile, *, attempt: int) -> RunRef:
-    key = f"{training.id}/{attempt}"
+def _start_run(deps: Deps, training: Training, file: LaunchpinFile, *, key: str) -> RunRef:
     tags = {
         "launchpin.training": training.id,
         "launchpin.trigger": training.cause.kind,
@@ -182,7 +183,7 @@ def _spec(
     if environment is None:
         lock = deps.environments.lock(project.folder, declared=project.environment_file)
         environment = deps.environments.build(lock)
-    variables = deps.registry.child_variables(run, within=f"{training.id}/{attempt}")
+    variables = deps.registry.child_variables(run, within=training.run_key(attempt))
     return TrainingSpec(
         training_id=training.id,
         attempt=attempt,
@@ -233,6 +234,7 @@ def _trained(end: TrainingEnd, run: RunRef, file: LaunchpinFile, *, attempt: int
         "log_tail": list(end.tail),
     }
     if end.end is End.EXITED and end.exit_code == 0:
+        facts = {**facts, "printed": read_printed(end.log, file.train.metric_definitions)}
         return Done(facts=facts, message=f"trained in {end.seconds:.0f} s{note}")
     last = _last_words(end.tail)
     reason, why = _FAILURES.get(end.end, _explain(end, file))
@@ -256,8 +258,10 @@ def judge(deps: Deps, training: Training) -> Outcome:
     """Choose the candidate among the runs and hold it against the gates."""
     file = read_launchpin(deps, training)
     run = _run(training)
+    if training.facts.printed:
+        deps.registry.log_metrics(run.run_id, read_numbers(training.facts.printed))
     deps.registry.end_run(run.run_id, RunEnd.FINISHED)
-    runs = deps.registry.runs_of(run, within=f"{training.id}/{training.facts.attempt}")
+    runs = deps.registry.runs_of(run, within=training.run_key(training.facts.attempt or 0))
     wanted = file.register.objective
     objective = Objective(wanted.metric, wanted.goal is Goal.MAXIMIZE) if wanted else None
     candidate = choose_candidate(runs, objective=objective, model=file.register.model)

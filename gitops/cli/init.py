@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
@@ -12,7 +13,7 @@ from gitops.cli.completion import complete, warn
 from gitops.cli.discovery import look_into
 from gitops.cli.git import current_branch, start_repository, top_of
 from gitops.cli.main import json_option, stack_dir_option
-from gitops.cli.scaffold import Kind, Names, fill_template, model_name, write_missing
+from gitops.cli.scaffold import Kind, Names, Template, fill_template, model_name, write_missing
 from gitops.cli.show import print_json
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError
@@ -40,6 +41,17 @@ class Result:
     following: tuple[str, ...] = ()
 
 
+class Said(TypedDict):
+    """What was typed beside the kind and the folder."""
+
+    model: str
+    deploy: str
+    no_deploy: bool
+    script: str
+    template: str | None
+    tracking_uri: str
+
+
 @click.command()
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
@@ -47,35 +59,45 @@ class Result:
 @click.option("--deploy", default="", metavar="OWNER/NAME", help="The deploy repository of a model.")
 @click.option("--no-deploy", is_flag=True, help="With code of your own: register the model, deploy it nowhere.")
 @click.option("--script", default="", help="With code of your own: the script that trains.")
+@click.option(
+    "--template",
+    type=click.Choice([template.value for template in Template]),
+    help="Without code of your own: the example that a model begins as, iris by default.",
+)
 @click.option("--tracking-uri", default="", help="The MLflow server that pins name; the stack's by default.")
 @stack_dir_option
 @json_option
-def init(
-    kind: str,
-    folder: Path,
-    *,
-    model: str,
-    deploy: str,
-    no_deploy: bool,
-    script: str,
-    tracking_uri: str,
-    stack_dir: Path,
-    as_json: bool,
-) -> None:
+def init(kind: str, folder: Path, *, stack_dir: Path, as_json: bool, **said: Unpack[Said]) -> None:
     """Write a model or deploy repository into DIR, or, where DIR holds code, what is missing there.
 
     Nothing is overwritten, and no code of yours is run.
     """
     if kind == Kind.DEPLOY:
-        if script or deploy or no_deploy:
-            raise click.UsageError("--script, --deploy and --no-deploy go with `init model`")
-        result = init_deploy(folder, model=model, tracking_uri=tracking_uri or _tracking_uri(stack_dir))
+        if said["script"] or said["deploy"] or said["no_deploy"] or said["template"]:
+            raise click.UsageError("--script, --deploy, --no-deploy and --template go with `init model`")
+        tracking_uri = said["tracking_uri"] or _tracking_uri(stack_dir)
+        result = init_deploy(folder, model=said["model"], tracking_uri=tracking_uri)
     else:
-        result = init_model(folder, model=model, deploy=deploy, has_deploy=not no_deploy, script=script)
+        result = init_model(
+            folder,
+            model=said["model"],
+            deploy=said["deploy"],
+            has_deploy=not said["no_deploy"],
+            script=said["script"],
+            template=Template(said["template"]) if said["template"] else None,
+        )
     _show(result, folder, as_json=as_json)
 
 
-def init_model(folder: Path, *, model: str, deploy: str, has_deploy: bool = True, script: str = "") -> Result:
+def init_model(
+    folder: Path,
+    *,
+    model: str,
+    deploy: str,
+    has_deploy: bool = True,
+    script: str = "",
+    template: Template | None = None,
+) -> Result:
     """Write a model repository, or what a folder with code lacks.
 
     Args:
@@ -83,10 +105,11 @@ def init_model(folder: Path, *, model: str, deploy: str, has_deploy: bool = True
         deploy: the deploy repository, `local/<model>-deploy` when empty.
         has_deploy: False when the model is only registered.
         script: the script that trains, found when empty.
+        template: what a folder without code begins as, iris when it is not said.
 
     Raises:
         InputError: a name, or a file there, that cannot be read.
-        RefusedError: `NoScript` or `ScriptUnclear`.
+        RefusedError: `NoScript` or `ScriptUnclear`; `NotEmpty` when a template is named where code is.
     """
     _check_folder(folder)
     names = Names(model or model_name(folder), "local/x")
@@ -94,10 +117,13 @@ def init_model(folder: Path, *, model: str, deploy: str, has_deploy: bool = True
     if not _has_code(folder):
         if script:
             raise InputError("no_script", f"there is no code in {folder}", field="--script")
-        files = fill_template(Kind.MODEL, names)
+        files = fill_template(Kind.MODEL, names, template=template or Template.IRIS)
         is_new, written = _write(folder, files, message=f"Begin the model {names.model}")
         following = (*_start(folder, is_new=is_new), *_deploy_next(folder, names), f"launchpin add {_shown(folder)}")
         return Result(written, _rest(files, written), following=following)
+    if template:
+        message = f"{folder} holds code, and a template is mixed with none: name a new folder, or leave --template out"
+        raise RefusedError("NotEmpty", message)
     found = look_into(folder, script=script)
     branch = current_branch(folder) or "main"
     files = complete(found, names, branch=branch, has_deploy=has_deploy)

@@ -30,6 +30,13 @@ class Kind(StrEnum):
     DEPLOY = "deploy"
 
 
+class Template(StrEnum):
+    """An example that a new model repository begins as."""
+
+    IRIS = "iris"
+    CHURN = "churn"
+
+
 @dataclass(frozen=True)
 class Names:
     """What stands in the templates.
@@ -73,8 +80,11 @@ def model_name(folder: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().resolve().name).strip("-._") or "model"
 
 
-def fill_template(kind: Kind, names: Names) -> Mapping[str, bytes]:
+def fill_template(kind: Kind, names: Names, *, template: Template = Template.IRIS) -> Mapping[str, bytes]:
     """Return a template's files by path, with their names filled in, read back by the readers that the service uses.
+
+    Args:
+        template: what a model repository begins as.
 
     Raises:
         InputError: a name that cannot stand there.
@@ -86,7 +96,8 @@ def fill_template(kind: Kind, names: Names) -> Mapping[str, bytes]:
         "__TRACKING_URI__": names.tracking_uri,
         "__ENDPOINT__": names.endpoint,
     }
-    root = resources.files("gitops").joinpath("templates", kind.value)
+    folder = template.value if kind is Kind.MODEL else kind.value
+    root = resources.files("gitops").joinpath("templates", folder)
     files = {path: _fill(text, values) for path, text in sorted(_walk(root))}
     for path, content in files.items():
         check_file(path, content)

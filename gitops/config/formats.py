@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gitops.config import names
 from gitops.config.durations import parse_duration
 from gitops.config.globs import explain_bad_pattern
+from gitops.config.regexes import compile_regex
 from gitops.config.scalars import read_decimal
 
 
@@ -29,6 +30,7 @@ FORMATS: Mapping[str, Callable[[object], bool]] = {
     "environment": _is_fine(names.check_environment),
     "experiment": _is_fine(names.check_canonical),
     "metric": _is_fine(names.check_canonical),
+    "metric_regex": _is_fine(compile_regex),
     "model": _is_fine(names.check_model),
     "name": _is_fine(names.check_canonical),
     "parameter": _is_fine(names.check_parameter),

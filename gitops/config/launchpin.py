@@ -65,6 +65,19 @@ class On:
 
 
 @dataclass(frozen=True)
+class MetricDefinition:
+    """A metric that a script prints and does not log.
+
+    Args:
+        name: the metric's name.
+        regex: an expression that `config.regexes` takes; its group is the number.
+    """
+
+    name: str
+    regex: str
+
+
+@dataclass(frozen=True)
 class Train:
     """How a training runs.
 
@@ -74,6 +87,7 @@ class Train:
         parameters: values as written, variables not yet filled in (`parameters.fill`).
         timeout: the longest time it may take.
         secrets: environment variables that the service granted to this repository.
+        metric_definitions: what is read from the log that the script leaves.
     """
 
     project: str = "."
@@ -81,6 +95,7 @@ class Train:
     parameters: Mapping[str, str] = field(default_factory=dict)
     timeout: timedelta = DEFAULT_TIMEOUT
     secrets: tuple[str, ...] = ()
+    metric_definitions: tuple[MetricDefinition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -246,7 +261,19 @@ def _read_train(train: Section) -> Train:
         parameters={name: parameters.at(name).text() for name in parameters.names()},
         timeout=train.at("timeout").duration(DEFAULT_TIMEOUT, least=timedelta(seconds=1), most=LONGEST_TIMEOUT),
         secrets=tuple(dict.fromkeys(train.at("secrets").texts())),
+        metric_definitions=_read_metric_definitions(train.at("metric_definitions")),
     )
+
+
+def _read_metric_definitions(section: Section) -> tuple[MetricDefinition, ...]:
+    found: dict[str, MetricDefinition] = {}
+    for item in section.items():
+        name = item.at("name").text()
+        if name in found:
+            message = f"{show(name)} is defined already; write one expression for each metric"
+            raise item.at("name").error("value_invalid", message)
+        found[name] = MetricDefinition(name, item.at("regex").text())
+    return tuple(found.values())
 
 
 def _read_register(register: Section) -> Register:

@@ -22,9 +22,18 @@ from gitops.ports.target import (
     Readiness,
     Target,
 )
-from gitops.ports.training import BuiltEnvironment, Environments, Lock, Trainer, TrainingEnd, TrainingSpec
+from gitops.ports.training import (
+    LOG_PREFIX,
+    BuiltEnvironment,
+    Environments,
+    Lock,
+    Trainer,
+    TrainingEnd,
+    TrainingSpec,
+)
 
 __all__ = [
+    "LOG_PREFIX",
     "STOPPED",
     "Accounts",
     "Ahead",

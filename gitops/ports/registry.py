@@ -78,6 +78,14 @@ class Registry(Protocol):
         """Set the run's final status where its script left it running."""
         ...
 
+    def end_within(self, within: str, end: RunEnd) -> None:
+        """Set the final status of every further run that the same process started and left running."""
+        ...
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log the metrics that the run does not have yet."""
+        ...
+
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         """Store a file among the run's artifacts."""
         ...

@@ -1,5 +1,6 @@
 """Python environments and the place where training code runs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -92,6 +93,10 @@ class TrainingSpec:
     timeout: timedelta
     memory: int = 0
     tasks: int = 0
+
+
+LOG_PREFIX = re.compile(r"^ *\d+\.\d{3} ")
+"""What stands before each line of a training's log: the seconds since its start."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ _KEY_TAG = "launchpin.run_key"
 _WITHIN_TAG = "launchpin.within"
 _TRAINING_TAG = "launchpin.training"
 _USER_TAG = "mlflow.user"
+_OPEN = {"RUNNING", "SCHEDULED"}
 _MOST_RUNS = 10_000
 _DESCRIPTION = 5000
 _BATCH = 100  # parameters or run ids in one request
@@ -143,8 +144,27 @@ class MlflowRegistry:
             missing = [Param(key, value) for key, value in asked.items() if key not in run.data.params]
             for part in _batches(missing):
                 self._runs.log_batch(run_id, metrics=[], params=part, tags=[])
-            if run.info.status in {"RUNNING", "SCHEDULED"}:
+            if run.info.status in _OPEN:
                 self._runs.update_run_info(run_id, RunStatus.from_string(end.value), _now(), None)
+
+    def end_within(self, within: str, end: RunEnd) -> None:
+        """Set the final status of every run tagged `launchpin.within` that its script left running."""
+        from mlflow.entities import RunStatus  # noqa: PLC0415 - mlflow is imported lazily
+
+        left = [run.info.run_id for run in self._search_within(within) if run.info.status in _OPEN]
+        for run_id in left:
+            with translated(f"end run {run_id}"):
+                self._runs.update_run_info(run_id, RunStatus.from_string(end.value), _now(), None)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Log the metrics that the run does not have yet: what its script logged itself stays."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - mlflow is imported lazily
+
+        with translated(f"log metrics of run {run_id}"):
+            known = self._runs.get_run(run_id).data.metrics
+            missing = [Metric(name, value, _now(), 0) for name, value in metrics.items() if name not in known]
+            if missing:
+                self._runs.log_batch(run_id, metrics=missing, params=[], tags=[])
 
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         """Store a file among the run's artifacts."""

@@ -23,7 +23,7 @@ from gitops.disk.space import free_bytes
 from gitops.ends import End
 from gitops.errors import NotFoundError
 from gitops.failpoints import failpoint
-from gitops.ports import Lease, TrainingEnd, TrainingSpec
+from gitops.ports import LOG_PREFIX, Lease, TrainingEnd, TrainingSpec
 from gitops.telemetry.tracing import Span, span
 from gitops.trainers import processes
 from gitops.trainers.wire import RunnerJob, RunnerRecord, RunnerResult
@@ -39,8 +39,6 @@ _FULL = 1024 * 1024
 _FULL_NOTE = "launchpin: No space left on device when the training ended"
 _REAP_PATIENCE = 30.0
 _LINE = 4096
-# What workers.runner_log writes in front of each line.
-_ELAPSED = re.compile(r"^ *\d+\.\d{3} ")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -230,7 +228,7 @@ def _end(result: RunnerResult, log: Path, *, note: str) -> TrainingEnd:
         exit_code=result.exit_code,
         seconds=result.seconds,
         peak_memory=result.peak_memory,
-        tail=tuple(_ELAPSED.sub("", line)[:_TAIL_WIDTH] for line in lines),
+        tail=tuple(LOG_PREFIX.sub("", line)[:_TAIL_WIDTH] for line in lines),
         log=log,
         log_sha256=digest,
     )

@@ -60,6 +60,37 @@ def test_ending_a_run_sets_its_status_only_when_it_still_runs(registry: MlflowRe
     assert seen.status == "FAILED"
 
 
+def test_metrics_are_logged_unless_the_script_logged_them(registry: MlflowRegistry, tracking_uri: str) -> None:
+    run = start(registry)
+    logged = {"run_id": run.run_id, "key": "f1", "value": 0.5, "timestamp": 1}
+    call(tracking_uri, "runs/log-metric", logged)
+    for _ in range(2):
+        registry.log_metrics(run.run_id, {"f1": 0.9, "loss": 1e-3})
+    (seen,) = registry.runs_of(run, within="nobody")
+    assert seen.metrics == {"f1": "0.5", "loss": "0.001"}
+
+
+def test_runs_within_another_are_ended_where_they_still_run_and_no_others(
+    registry: MlflowRegistry, tracking_uri: str
+) -> None:
+    run, within = start(registry), unique("training")
+    left, over, foreign = (_begin(tracking_uri, run, within=tag) for tag in (within, within, f"{within}0"))
+    registry.end_run(over, RunEnd.FINISHED)
+    registry.end_within(within, RunEnd.KILLED)
+    registry.end_within(within, RunEnd.FAILED)
+    seen = {each.run_id: each.status for each in registry.runs_of(run, within=within)}
+    assert seen == {run.run_id: "RUNNING", left: "KILLED", over: "FINISHED"}
+    (_, untouched) = registry.runs_of(run, within=f"{within}0")
+    assert (untouched.run_id, untouched.status) == (foreign, "RUNNING")
+
+
+def _begin(tracking_uri: str, run: RunRef, *, within: str) -> str:
+    tags = [{"key": "launchpin.within", "value": within}]
+    made = call(tracking_uri, "runs/create", {"experiment_id": run.experiment_id, "tags": tags})["run"]["info"]
+    assert isinstance(made, dict)
+    return str(made["run_id"])
+
+
 @pytest.mark.parametrize("end", RunEnd)
 def test_a_run_ends_as_it_is_said_to(registry: MlflowRegistry, end: RunEnd) -> None:
     run = start(registry)

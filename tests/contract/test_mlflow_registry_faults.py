@@ -90,6 +90,8 @@ CALLS: list[Callable[[MlflowRegistry], object]] = [
     lambda registry: registry.version("iris", "1"),
     lambda registry: start(registry, experiment="e", run_key="k"),
     lambda registry: registry.end_run("r", RunEnd.FINISHED),
+    lambda registry: registry.log_metrics("r", {"f1": 0.5}),
+    lambda registry: registry.end_within("t/1", RunEnd.FAILED),
     lambda registry: registry.set_alias("iris", "champion", "1"),
     lambda registry: registry.find_version("iris", training_id="t", run_ids=["r"]),
     lambda registry: registry.fetch("iris", "1", Path("never")),

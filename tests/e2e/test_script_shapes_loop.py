@@ -196,8 +196,9 @@ def test_attack_34_branches_with_hostile_names_are_trained_as_any_other(live: Li
     pair = make_undeployed(live, clones, "branches")
     pair.push()
     pair.edit("model/launchpin.yaml", "branches: [main]", 'branches: ["**"]')
-    pair.edit("model/launchpin.yaml", "{max_depth: 3, seed: 42}", '{name: "${branch}"}')
-    pair.edit("model/MLproject", "python train.py --max-depth {max_depth} --seed {seed}", "python train.py")
+    pair.edit("model/launchpin.yaml", "{max_depth: 3, max_leaf_nodes: 8, seed: 42}", '{name: "${branch}"}')
+    asked = "python train.py --max-depth {max_depth} --max-leaf-nodes {max_leaf_nodes} --seed {seed}"
+    pair.edit("model/MLproject", asked, "python train.py")
     (pair.model / "train.py").write_text("import os, sys\nprint(sys.argv[1:], sorted(os.listdir()))\n")
     git(pair.model, "add", "-A")
     git(pair.model, "commit", "-q", "-m", "Any branch")

@@ -201,3 +201,34 @@ def test_script_is_refused_with_the_nearest_one_when_it_is_not_there(here: Path)
 
     assert result.code == 1
     assert 'did you mean "training.py"' in result.err
+
+
+def test_model_begins_as_the_example_that_is_asked_for(here: Path) -> None:
+    result = call("init", "model", "leavers", "--template", "churn")
+
+    assert result.code == 0, result.both
+    file = parse_launchpin((here / "leavers/launchpin.yaml").read_bytes(), file="launchpin.yaml")
+    assert (file.model, file.train.parameters["algorithms"]) == ("leavers", "all")
+    assert {"data.py", "pipeline.py", "train.py"} <= {path.name for path in (here / "leavers").iterdir()}
+    assert git(here / "leavers", "status", "--short") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("model", "new", "--template", "wine"), 2, "'iris', 'churn'"),
+        (("deploy", "new", "--template", "churn"), 2, "--template go with `init model`"),
+        (("model", "mine", "--template", "churn"), 1, "name a new folder, or leave --template out"),
+    ],
+)
+def test_template_is_refused_where_there_is_none_or_code_is(
+    here: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    (here / "mine").mkdir()
+    (here / "mine/train.py").write_text(SCRIPT)
+    before = snapshot(here)
+
+    result = call("init", *arguments)
+
+    assert (result.code, said in result.both) == (code, True), result.both
+    assert snapshot(here) == before

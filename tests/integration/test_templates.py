@@ -11,6 +11,7 @@ import pytest
 
 import gitops
 from gitops.buildspec import read_pin
+from gitops.cli.scaffold import Template
 from gitops.config.endpoint import parse_endpoint
 from gitops.config.launchpin import Merge, parse_launchpin
 from gitops.config.mlproject import compute_command, parse_mlproject
@@ -26,6 +27,9 @@ VALUES = {
     "__TRACKING_URI__": "http://127.0.0.1:5000",
     "__ENDPOINT__": "iris",
 }
+
+
+MODELS = [template.value for template in Template]
 
 
 def fill(name: str, into: Path) -> Path:
@@ -52,19 +56,26 @@ def test_templates_use_known_placeholders_only() -> None:
     assert used == set(VALUES)
 
 
-def test_model_template_is_accepted_when_it_is_filled(tmp_path: Path) -> None:
-    folder = fill("model", tmp_path)
+@pytest.mark.parametrize(("name", "metrics"), [("iris", ["accuracy", "f1"]), ("churn", ["f1", "roc_auc", "f1"])])
+def test_model_template_is_accepted_when_it_is_filled(tmp_path: Path, name: str, metrics: list[str]) -> None:
+    folder = fill(name, tmp_path)
 
     launchpin = parse_launchpin((folder / "launchpin.yaml").read_bytes(), file="launchpin.yaml")
     mlproject = parse_mlproject((folder / "MLproject").read_bytes(), file="MLproject")
 
     assert launchpin.model == "iris"
-    assert [gate.metric for gate in launchpin.register.gates] == ["accuracy", "f1"]
+    assert [gate.metric for gate in launchpin.register.gates] == metrics
     assert launchpin.deploy is not None
     assert launchpin.deploy.repository == "acme/iris-deploy"
     staging, production = launchpin.deploy.environments
     assert (staging.merge, production.merge, production.needs) == (Merge.AUTO, Merge.REVIEW, "staging")
-    assert [point.name for point in mlproject.entry_points] == ["main"]
+    # What launchpin.yaml passes is what the entry point takes.
+    point = next(point for point in mlproject.entry_points if point.name == launchpin.train.entry_point)
+    assert {parameter.name for parameter in point.parameters} == set(launchpin.train.parameters)
+
+
+def test_models_of_all_templates_are_trained_in_one_environment() -> None:
+    assert len({(TEMPLATES / name / "requirements.txt").read_text() for name in MODELS}) == 1
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
@@ -80,7 +91,7 @@ def test_deploy_template_is_accepted_when_it_is_filled(tmp_path: Path, environme
 
 @pytest.mark.slow
 def test_model_template_trains_a_good_model_when_it_runs_in_its_environment(tmp_path: Path) -> None:
-    folder = fill("model", tmp_path / "checkout")
+    folder = fill("iris", tmp_path / "checkout")
     launchpin = parse_launchpin((folder / "launchpin.yaml").read_bytes(), file="launchpin.yaml")
     mlproject = parse_mlproject((folder / "MLproject").read_bytes(), file="MLproject")
     environments = UvEnvironments(tmp_path / "environments")
@@ -104,7 +115,7 @@ def test_model_template_trains_a_good_model_when_it_runs_in_its_environment(tmp_
     connection.close()
     assert metrics["accuracy"] > 0.9
     assert metrics["f1"] > 0.9
-    assert parameters == {"max_depth": "3", "seed": "42"}
+    assert parameters == {"max_depth": "3", "max_leaf_nodes": "8", "seed": "42"}
     # What the model says it needs is what it was trained with: one environment serves both.
     (requirements,) = (path for path in folder.rglob("requirements.txt") if path.parent != folder)
     assert environments.lock_requirements(requirements.read_text(encoding="utf-8"), python=lock.python) == lock

@@ -1,5 +1,6 @@
 """No run stays open in MLflow when its training is over: however it ended, and whoever was away then. A real server."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import pytest
 
 from gitops.bootstrap import stories
 from gitops.forge.mirror import GitMirror
-from gitops.ports import BuiltEnvironment, End, Lock, TrainingEnd
+from gitops.ports import BuiltEnvironment, End, Lock, TrainingEnd, TrainingSpec
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import Repository, Role, Training
 from gitops.registry.mlflow import MlflowRegistry
@@ -60,9 +61,23 @@ class Tracking:
 
     def status(self, training: Training, *, attempt: int) -> str:
         """Return the status of an attempt's run, as the server itself tells it."""
+        return self._status("run_key", training, attempt)
+
+    def status_within(self, training: Training, *, attempt: int) -> str:
+        """Return the status of the one run that an attempt's script began below its own."""
+        return self._status("within", training, attempt)
+
+    def begin_within(self, spec: TrainingSpec) -> None:
+        """Begin a run below an attempt's own as its script would, and leave it running."""
+        context = json.loads(spec.variables["MLFLOW_RUN_CONTEXT"])
+        tags = [{"key": key, "value": value} for key, value in context.items()]
+        body = {"experiment_id": spec.variables["MLFLOW_EXPERIMENT_ID"], "tags": tags}
+        httpx.post(f"{self.uri}/api/2.0/mlflow/runs/create", json=body, timeout=30).raise_for_status()
+
+    def _status(self, tag: str, training: Training, attempt: int) -> str:
         body = {
             "experiment_ids": self._experiments(),
-            "filter": f"tags.`launchpin.run_key` = '{training.id}/{attempt}'",
+            "filter": f"tags.`launchpin.{tag}` = '{training.id}/{attempt}'",
         }
         (run,) = httpx.post(f"{self.uri}/api/2.0/mlflow/runs/search", json=body, timeout=30).json()["runs"]
         return str(run["info"]["status"])
@@ -184,3 +199,21 @@ def test_the_run_is_killed_when_its_training_is_called_off(world: World) -> None
     assert world.tracking.status(world.training, attempt=1) == "RUNNING"
     world.work(world.is_idle)
     assert world.tracking.status(world.training, attempt=1) == "KILLED"
+
+
+def test_what_a_killed_script_began_below_its_run_is_ended_with_it(world: World) -> None:
+    statuses: list[str] = []
+
+    def meanwhile() -> None:
+        world.tracking.begin_within(world.trainer.specs[-1])
+        statuses.append(world.tracking.status_within(world.training, attempt=1))
+        if len(world.trainer.specs) == 2:
+            world.trainer.end = replace(_FAILED, end=End.TIMED_OUT, exit_code=-9)
+
+    world.trainer.end = replace(_FAILED, end=End.LOST)
+    world.trainer.meanwhile = meanwhile
+    world.work(lambda: world.now.phase.is_final)
+    assert world.now.reason == "TrainingTimedOut"
+    # The first attempt's when the second begins, the last one's at its end.
+    assert statuses == ["RUNNING", "FAILED"]
+    assert world.tracking.status_within(world.training, attempt=2) == "FAILED"

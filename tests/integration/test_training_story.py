@@ -24,7 +24,7 @@ from tests.support.store import make_training, write
 from tests.support.story_ports import BuiltEnvironments, Once, OneRunRegistry, PlayedTrainer
 from tests.support.training import HeldLease
 
-_PARAMETERS = {"max_depth": "3", "seed": "42"}  # as the template's launchpin.yaml has them
+_PARAMETERS = {"max_depth": "3", "max_leaf_nodes": "8", "seed": "42"}  # as the template's launchpin.yaml has them
 
 
 def _ended(end: End = End.EXITED, exit_code: int = 0) -> TrainingEnd:

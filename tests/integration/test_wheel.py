@@ -9,10 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DATA = (
-    "gitops/templates/model/MLproject",
-    "gitops/templates/model/launchpin.yaml",
-    "gitops/templates/model/train.py",
-    "gitops/templates/model/requirements.txt",
+    "gitops/templates/iris/MLproject",
+    "gitops/templates/iris/launchpin.yaml",
+    "gitops/templates/iris/train.py",
+    "gitops/templates/iris/requirements.txt",
+    "gitops/templates/churn/pipeline.py",
+    "gitops/templates/churn/data.py",
     "gitops/templates/deploy/staging/buildspec.yml",
     "gitops/templates/deploy/production/endpoint.yaml",
     "gitops/config/schemas/launchpin.v1.json",

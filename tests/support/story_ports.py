@@ -82,6 +82,16 @@ class OneRunRegistry:
         self._ask()
         self.ended[run_id] = end is RunEnd.FINISHED
 
+    def end_within(self, within: str, end: RunEnd) -> None:
+        """End nothing: no script began a further run."""
+        del within, end
+        self._ask()
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        del run_id
+        self._ask()
+        self.metrics = {name: repr(value) for name, value in metrics.items()} | self.metrics
+
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
         del run_id, file, folder
         self._ask()

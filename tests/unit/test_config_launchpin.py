@@ -37,6 +37,7 @@ train:
   parameters: {seed: 42, rate: 0.10, flag: true, sha: "${commit}"}
   timeout: 2h
   secrets: [DB_PASSWORD]
+  metric_definitions: [{name: f1, regex: "f1=([0-9.]+)"}]
 register:
   gates:
     - {metric: accuracy, above: 0.90}
@@ -141,7 +142,6 @@ def test_refuses_version_when_not_written_as_one(version: str) -> None:
         ("search: {strategy: grid}", "search", 3, 1),
         ("on:\n  pull_request: {}", "on.pull_request", 4, 3),
         ("register:\n  tiers: []", "register.tiers", 4, 3),
-        ("register: {metric_definitions: {}}", "register.metric_definitions", 3, 12),
         ("deploy: {repository: a/b, environments: {x: {min_tier: gold}}}", "deploy.environments.x.min_tier", 3, 46),
     ],
 )
@@ -168,6 +168,20 @@ def test_refuses_by_name_when_key_is_not_in_this_release(text: str, field: str, 
         ("train: {parameters: {'a b': 1}}", "name_invalid", "train.parameters.a b", "letters"),
         ("train: {parameters: {a: '${comit}'}}", "variable_unknown", "train.parameters.a", 'did you mean "commit"?'),
         ("train: {secrets: [LD_PRELOAD]}", "name_reserved", "train.secrets[0]", "rename"),
+        ("train: {metric_definitions: {}}", "wrong_type", "train.metric_definitions", "list"),
+        ("train: {metric_definitions: [{name: f1}]}", "key_missing", "train.metric_definitions[0].regex", "group"),
+        (
+            "train: {metric_definitions: [{name: f1, regex: '((a+)+)'}]}",
+            "pattern_invalid",
+            "train.metric_definitions[0].regex",
+            "group",
+        ),
+        (
+            "train: {metric_definitions: [{name: f1, regex: (a)}, {name: f1, regex: (b)}]}",
+            "value_invalid",
+            "train.metric_definitions[1].name",
+            "one expression for each metric",
+        ),
         ("train: {secrets: ['a-b']}", "name_invalid", "train.secrets[0]", "DB_PASSWORD"),
         ("experiment: ' x'", "name_not_canonical", "experiment", "white space"),
         ("on: {push: {branches: []}}", "limit_exceeded", "on.push.branches", "too few"),

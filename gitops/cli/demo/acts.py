@@ -28,27 +28,25 @@ class Act:
 
 
 _WAIT = 300.0
-_GOOD = "            tree,\n            name="
+_GOOD = "            {served},\n            name="
 _BROKEN = (
-    '            break_after(tree, {answers}),\n            serialization_format="cloudpickle",\n            name='
+    '            break_after({served}, {answers}),\n            serialization_format="cloudpickle",\n            name='
 )
 # A model that trains and answers as the good one does, until it has served a few predictions in another process.
 _BRITTLE = '''
-class Brittle(DecisionTreeClassifier):
-    """Answers in the process that trained it, and a few times elsewhere."""
+def break_after(model, answers):
+    """Turn a good model into one that breaks after so many answers in another process."""
 
-    def predict(self, X, check_input=True):
-        if os.getpid() != self.trained_in:
-            self.served = getattr(self, "served", 0) + 1
-            if self.served > self.answers:
-                raise RuntimeError("this model has broken")
-        return super().predict(X, check_input)
+    class Brittle(type(model)):
+        def predict(self, X):
+            if os.getpid() != self.trained_in:
+                self.served = getattr(self, "served", 0) + 1
+                if self.served > self.answers:
+                    raise RuntimeError("this model has broken")
+            return super().predict(X)
 
-
-def break_after(tree, answers):
-    """Turn a good tree into one that breaks after so many answers."""
-    brittle = Brittle()
-    brittle.__dict__.update(tree.__dict__, trained_in=os.getpid(), answers=answers)
+    brittle = Brittle.__new__(Brittle)
+    brittle.__dict__.update(model.__dict__, trained_in=os.getpid(), answers=answers)
     return brittle
 
 
@@ -57,9 +55,9 @@ def break_after(tree, answers):
 
 def play_worse(stage: Stage) -> None:
     """Push a model that is worse: it gets no pull request, and its commit says why."""
-    folder = stage.home / "iris"
-    _edit(folder / "launchpin.yaml", "max_depth: 3,", "max_depth: 1,")
-    training = _push(stage, "Push a commit that makes the model worse", "Try a shallower tree")
+    folder = stage.model_folder
+    _edit(folder / "launchpin.yaml", *stage.example.worse)
+    training = _push(stage, "Push a commit that makes the model worse", stage.example.why_worse)
     with stage.step("The gates refuse it, and no pull request is opened") as facts:
         ended = stage.wait_for("judges", lambda: _over(stage, training), timeout=_WAIT)
         if ended.phase is not Phase.REFUSED:
@@ -90,9 +88,9 @@ def play_broken(stage: Stage) -> None:
 
 
 def _break(stage: Stage, answers: int, what: str, reason: str) -> None:
-    folder = stage.home / "iris"
+    folder, served = stage.model_folder, stage.example.served
     script = folder / "train.py"
-    _edit(script, _GOOD, _BROKEN.format(answers=answers))
+    _edit(script, _GOOD.format(served=served), _BROKEN.format(served=served, answers=answers))
     _edit(script, "\ndef main() -> None:", _BRITTLE + "def main() -> None:")
     _edit(script, "import argparse\n", "import argparse\nimport os\n")
     before = _staging_version(stage)
@@ -115,7 +113,7 @@ def _break(stage: Stage, answers: int, what: str, reason: str) -> None:
 
 def _resume(stage: Stage) -> None:
     with stage.step("The hold is lifted by a person"):
-        stage.launchpin("resume", f"{scenes.MODEL}-staging")
+        stage.launchpin("resume", f"{stage.example.model}-staging")
 
 
 def _good_again(stage: Stage) -> str:
@@ -130,7 +128,7 @@ def _good_again(stage: Stage) -> str:
 
 
 def _push(stage: Stage, title: str, message: str) -> Training:
-    folder = stage.home / "iris"
+    folder = stage.model_folder
     if message:
         stage.git(folder, "commit", "-qam", message)
     with stage.step(title) as facts:
@@ -163,17 +161,17 @@ def _version(stage: Stage, training: Training) -> str | None:
 def _check(stage: Stage, training: Training) -> str | None:
     """Return the sentence on the commit's failed check, as the forge shows it."""
     with stage.forge() as forge:
-        answer = forge.get(f"/repos/{scenes.REPOSITORY}/commits/{training.commit}/check-runs")
+        answer = forge.get(f"/repos/{stage.example.repository}/commits/{training.commit}/check-runs")
     runs = answer.raise_for_status().json()["check_runs"]
     return next((run["output"]["title"] for run in runs if run["conclusion"] == "failure"), None)
 
 
 def _staging_version(stage: Stage) -> str:
-    return next((known.serving for known in stage.store.environments() if known.name == scenes.STAGING), "")
+    return scenes.find_environment(stage, scenes.STAGING).serving
 
 
 def _staging_url(stage: Stage) -> str:
-    return next((known.url for known in stage.store.environments() if known.name == scenes.STAGING), "")
+    return scenes.find_environment(stage, scenes.STAGING).url
 
 
 def _ended_rollout(stage: Stage, version: str) -> Rollout | None:
@@ -186,10 +184,10 @@ def _ended_rollout(stage: Stage, version: str) -> Rollout | None:
 def _last_pin_commit(stage: Stage) -> str:
     """Return what the deploy repository's last commit says."""
     with stage.forge() as forge:
-        answer = forge.get(f"/repos/{scenes.DEPLOY}/commits/main")
+        answer = forge.get(f"/repos/{stage.example.deploy}/commits/main")
     message: str = answer.raise_for_status().json()["commit"]["message"]
     if "Launchpin-Rollback-Of:" not in message:
-        raise SceneError(f"the last commit of {scenes.DEPLOY} does not say that it rolls back: {message}")
+        raise SceneError(f"the last commit of {stage.example.deploy} does not say that it rolls back: {message}")
     return message.splitlines()[0]
 
 

@@ -22,7 +22,7 @@ def pushed_trainings(stage: Stage, pushed: Sequence[str]) -> list[Training]:
 
 def is_ancestor(stage: Stage, old: str, new: str) -> bool:
     """Return whether git has the older commit of the model repository in the newer one's history."""
-    return stage.git(stage.home / "iris", "merge-base", old, new).strip() == old
+    return stage.git(stage.model_folder, "merge-base", old, new).strip() == old
 
 
 def judge_pushes(
@@ -81,9 +81,9 @@ def see_one_proposal(stage: Stage) -> str:
     Raises:
         SceneError: when there are more, or none.
     """
-    branch = promotion_branch(scenes.PRODUCTION, scenes.MODEL)
+    branch = promotion_branch(scenes.PRODUCTION, stage.example.model)
     with stage.forge() as forge:
-        answer = forge.get(f"/repos/{scenes.DEPLOY}/pulls", params={"state": "open", "per_page": 100})
+        answer = forge.get(f"/repos/{stage.example.deploy}/pulls", params={"state": "open", "per_page": 100})
     found = [pull["number"] for pull in answer.raise_for_status().json() if pull["head"]["ref"] == branch]
     if len(found) != 1:
         raise SceneError(f"{len(found)} pull requests for production are open, not one: {found}")

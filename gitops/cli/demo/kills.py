@@ -118,7 +118,9 @@ def _is_back(stage: Stage, part: str, before: Identity) -> bool | None:
 def _running(stage: Stage) -> str | None:
     """Return the training whose process runs now."""
     for record in stage.store.recent("training"):
-        if not isinstance(record, Training) or record.step != "train" or record.phase.is_final:
+        if not isinstance(record, Training) or record.repository != stage.example.repository:
+            continue
+        if record.step != "train" or record.phase.is_final:
             continue
         if (stage.layout.dir / "trainings" / "trainings" / f"{record.id}.json").exists():
             return record.id
@@ -127,7 +129,7 @@ def _running(stage: Stage) -> str | None:
 
 def _push(stage: Stage, why: str) -> tuple[str, int]:
     """Commit something that trains anew and push it, again and again as a person would; return commit and tries."""
-    folder = stage.home / "iris"
+    folder = stage.model_folder
     with (folder / "train.py").open("a", encoding="utf-8") as script:
         script.write(f"# Pushed while {why}, {time.strftime('%H:%M:%S')}.\n")
     stage.git(folder, "commit", "-qam", f"Train again while {why}")
@@ -153,7 +155,11 @@ def _see_end(stage: Stage, pushed: Sequence[str]) -> None:
         if training.phase is not Phase.SUCCEEDED:
             raise SceneError(f"the last push ended {training.phase}: {training.message}", log=stage.log("training"))
         version = training.facts.version or ""
-        facts |= {"commit": last, "version": f"{scenes.MODEL} {version}", "attempts": str(training.facts.attempt or 1)}
+        facts |= {
+            "commit": last,
+            "version": f"{stage.example.model} {version}",
+            "attempts": str(training.facts.attempt or 1),
+        }
     scenes.see_pull(stage, scenes.STAGING, version)
     scenes.see_rollout(stage, scenes.STAGING, version)
     with stage.step("Nothing was lost on the way") as facts:
@@ -163,7 +169,7 @@ def _see_end(stage: Stage, pushed: Sequence[str]) -> None:
         if stage.store.holds():
             raise SceneError(f"a hold was set: {stage.store.holds()[0].message}", log=stage.log("control"))
         ends.see_pinned(stage, version)
-        facts["pinned and serving"] = f"{scenes.MODEL} {version}"
+        facts["pinned and serving"] = f"{stage.example.model} {version}"
     scenes.see_pull(stage, scenes.PRODUCTION, version)
     with stage.step("No other pull request for production is open") as facts:
         facts["pull request"] = ends.see_one_proposal(stage)

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,11 +13,13 @@ import click
 from gitops.bootstrap import for_command
 from gitops.cli.demo import acts, scenes
 from gitops.cli.demo.acts import Act
+from gitops.cli.demo.examples import EXAMPLES, Example
 from gitops.cli.demo.kills import PARTS
 from gitops.cli.demo.report import Report
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.exits import ExitCode
 from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.scaffold import Template
 from gitops.cli.show import Console, duration, print_json
 from gitops.cli.up import mint_links, running_stack
 from gitops.embedded.stack.environment import settings_for
@@ -28,12 +31,20 @@ _START_TIME = 240.0
 @click.command()
 @stack_dir_option
 @json_option
+@click.option("--example", type=click.Choice(list(EXAMPLES)), default="iris", help="The model; iris by default.")
 @click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="With --act kill: this part alone.")
 @click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
 @click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
 def demo(
-    stack_dir: Path, *, as_json: bool, act: str | None, parts: tuple[str, ...], no_wait: bool, report_file: Path | None
+    stack_dir: Path,
+    *,
+    as_json: bool,
+    example: str,
+    act: str | None,
+    parts: tuple[str, ...],
+    no_wait: bool,
+    report_file: Path | None,
 ) -> int:
     """Play the whole loop: push, train, judge, merge, roll out, predict, prove."""
     if parts and act != "kill":
@@ -42,7 +53,7 @@ def demo(
     waits = not no_wait and console.is_terminal and sys.stdin.isatty()
     report = Report()
     try:
-        return _play(stack_dir, console, report, act=acts.find(act, parts), waits=waits)
+        return _play(stack_dir, console, report, EXAMPLES[example], act=acts.find(act, parts), waits=waits)
     except KeyboardInterrupt:
         console.rest()
         console.say("Left before the end. All data stays; the same command goes on from there.")
@@ -55,7 +66,7 @@ def demo(
             print_json(report.document())
 
 
-def _play(stack_dir: Path, console: Console, report: Report, *, act: Act | None, waits: bool) -> int:
+def _play(stack_dir: Path, console: Console, report: Report, example: Example, *, act: Act | None, waits: bool) -> int:
     _shorten(console, act)
     console.say(f"Launchpin's demo, in {stack_dir}: one push, one prediction, every part real and on this machine.")
     begun = time.monotonic()
@@ -64,7 +75,7 @@ def _play(stack_dir: Path, console: Console, report: Report, *, act: Act | None,
             if stack.stop.is_set():
                 raise KeyboardInterrupt
             store = for_command(settings_for(stack.layout))
-            stage = Stage(stack.layout, store, console, stack.stop, report, waits, began=begun)
+            stage = Stage(stack.layout, store, example, console, stack.stop, report, waits, began=begun)
             report.add("start", started=store.now(), seconds=time.monotonic() - begun, facts={})
             _play_scenes(stage, act)
             report.ok = True
@@ -128,9 +139,10 @@ def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str,
     url = f"{serving.environment.url}/invocations"
     body = scenes.example_request(stage, serving.environment.serving).decode()
     curl = f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(_one_line(body))}"
+    model = f"{stage.example.model} {serving.environment.serving}"
     rows = {
         "pull request": pull,
-        "pinned": f"{scenes.MODEL} {serving.environment.serving} in {scenes.DEPLOY}, production/buildspec.yml",
+        "pinned": f"{model} in {stage.example.deploy}, production/buildspec.yml",
         "endpoint": url,
         "try": curl,
         "prediction": answer[:200],
@@ -149,21 +161,30 @@ def _summarise(stage: Stage, serving: scenes.Serving, *, pull: str, answer: str,
     for key, value in rows.items():
         console.say(f"  {key.rjust(12)}  {value}")
     console.say("\n  What to try next:")
-    for name, command, words in _NEXT:
-        if name != act:
-            console.say(f"    {(command or _command(stage.layout.dir)).ljust(_WIDE)}  {words}")
+    for command, words in _next(stage, act):
+        console.say(f"    {command.ljust(_WIDE)}  {words}")
     console.say()
+
+
+def _next(stage: Stage, act: str) -> Iterator[tuple[str, str]]:
+    """Give what may be typed next, and what it shows."""
+    which = "" if stage.example.template is Template.IRIS else f" EXAMPLE={stage.example.model}"
+    for name, words in _ACTS.items():
+        if name != act:
+            yield f'make demo{which} ARGS="--act {name}"', words
+    if not which:
+        yield "make demo EXAMPLE=churn", "four algorithms compared by cross-validation, the best one served"
+    yield _command(stage.layout.dir), "start it all again, and work with it"
+    yield "docs/tutorial.md", "from nothing to a model of your own"
 
 
 def _one_line(body: str) -> str:
     return " ".join(body.split())
 
 
-_WIDE = 32
-_NEXT = (
-    ("worse", 'make demo ARGS="--act worse"', "a push that makes the model worse"),
-    ("broken", 'make demo ARGS="--act broken"', "models that break when they serve"),
-    ("kill", 'make demo ARGS="--act kill"', "every part is killed once while pushes go on"),
-    ("up", "", "start it all again, and work with it"),
-    ("tutorial", "docs/tutorial.md", "from nothing to a model of your own"),
-)
+_WIDE = 46
+_ACTS = {
+    "worse": "a push that makes the model worse",
+    "broken": "models that break when they serve",
+    "kill": "every part is killed once while pushes go on",
+}

@@ -16,9 +16,6 @@ from gitops.records import Environment, Promotion, Rollout, Training
 from gitops.steps import Phase
 from gitops.words import cut
 
-MODEL = "iris"
-REPOSITORY = "acme/iris"
-DEPLOY = "acme/iris-deploy"
 STAGING, PRODUCTION = "staging", "production"
 _DOING = {"": "waits for a worker", "environment": "resolves and installs", "train": "runs train.py"}
 _TRAINING_TIME = 300.0
@@ -29,15 +26,17 @@ _MERGES_ITSELF = 60.0
 def connect(stage: Stage) -> None:
     """Write the two repositories and put them under Launchpin's care, as the tutorial does."""
     stage.home.mkdir(parents=True, exist_ok=True)
+    example = stage.example
+    folder, deploy_folder = example.model, f"{example.model}-deploy"
     with stage.step("Write and connect a model and a deploy repository") as facts:
-        if not (stage.home / "iris-deploy").exists():
-            stage.launchpin("init", "deploy", "iris-deploy", "--model", MODEL)
-            stage.launchpin("init", "model", "iris", "--model", MODEL, "--deploy", DEPLOY)
-        stage.launchpin("add", "iris-deploy", "--as", DEPLOY)
-        stage.launchpin("add", "iris", "--as", REPOSITORY)
-        facts |= {"model": REPOSITORY, "deploy": DEPLOY}
-        stage.git(stage.home / "iris-deploy", "fetch", "-q", "launchpin")
-        push_new(stage, stage.home / "iris-deploy")
+        if not (stage.home / deploy_folder).exists():
+            stage.launchpin("init", "deploy", deploy_folder, "--model", example.model)
+            stage.launchpin("init", "model", folder, "--template", example.template, "--deploy", example.deploy)
+        stage.launchpin("add", deploy_folder, "--as", example.deploy)
+        stage.launchpin("add", folder, "--as", example.repository)
+        facts |= {"model": example.repository, "deploy": example.deploy}
+        stage.git(stage.home / deploy_folder, "fetch", "-q", "launchpin")
+        push_new(stage, stage.home / deploy_folder)
 
 
 def push_new(stage: Stage, folder: Path) -> None:
@@ -50,7 +49,7 @@ def push_new(stage: Stage, folder: Path) -> None:
 
 def change_something(stage: Stage) -> None:
     """Make a second demo in the same folder a new commit: the same model, trained again."""
-    folder = stage.home / "iris"
+    folder = stage.model_folder
     if stage.git(folder, "branch", "--remotes", "--list", "launchpin/main").strip():
         with (folder / "train.py").open("a", encoding="utf-8") as script:
             script.write(f"# Trained again at {time.strftime('%Y-%m-%d %H:%M:%S')}.\n")
@@ -59,7 +58,7 @@ def change_something(stage: Stage) -> None:
 
 def push_model(stage: Stage) -> str:
     """Push the model repository, and return the commit."""
-    folder = stage.home / "iris"
+    folder = stage.model_folder
     with stage.step("Push a commit to the model repository") as facts:
         stage.git(folder, "push", "-q", "launchpin", "main")
         commit = stage.git(folder, "rev-parse", "HEAD").strip()
@@ -127,7 +126,7 @@ def see_verdict(stage: Stage, training: Training) -> Training:
     _expect(stage, judged)
     with stage.step("A version is registered") as facts:
         ended = stage.wait_for("registers", lambda: _over(stage, training), timeout=_WAIT)
-        facts["version"] = f"{MODEL} {ended.facts.version}"
+        facts["version"] = f"{stage.example.model} {ended.facts.version}"
         facts["files"] = f"SHA-256 {ended.facts.manifest_sha256}"
     _expect(stage, ended)
     return ended
@@ -146,7 +145,9 @@ def _over(stage: Stage, training: Training) -> Training | None:
 def find_promotion(stage: Stage, environment: str, version: str) -> Promotion | None:
     """Return the promotion of a version once its pull request is open, or it is over."""
     for record in stage.store.recent("promotion"):
-        if isinstance(record, Promotion) and (record.environment, record.version) == (environment, version):
+        if not isinstance(record, Promotion) or record.repository != stage.example.deploy:
+            continue
+        if (record.environment, record.version) == (environment, version):
             return record if record.facts.number is not None or record.phase.is_final else None
     return None
 
@@ -226,7 +227,7 @@ def see_rollout(stage: Stage, environment: str, version: str) -> Serving:
             log="endpoints",
         )
         facts["endpoint"] = f"{serving.environment.url}/invocations"
-        facts["serving"] = f"{MODEL} {serving.environment.serving}"
+        facts["serving"] = f"{stage.example.model} {serving.environment.serving}"
     return serving
 
 
@@ -237,7 +238,7 @@ def find_environment(stage: Stage, environment: str) -> Environment:
         SceneError: when there is none yet.
     """
     for known in stage.store.environments():
-        if known.name == environment and known.repository == DEPLOY:
+        if known.name == environment and known.repository == stage.example.deploy:
             return known
     raise SceneError(f"there is no {environment} yet", log=stage.log("control"))
 
@@ -245,7 +246,7 @@ def find_environment(stage: Stage, environment: str) -> Environment:
 def newest_rollout(stage: Stage, environment: str) -> Rollout | None:
     """Return an environment's last rollout."""
     for known in stage.store.environments():
-        if known.name == environment and known.repository == DEPLOY:
+        if known.name == environment and known.repository == stage.example.deploy:
             return stage.store.newest_rollout(known.repository_id, known.path)
     return None
 
@@ -268,7 +269,7 @@ def _serving(stage: Stage, environment: str, version: str) -> Serving | None:
 
 def example_request(stage: Stage, version: str) -> bytes:
     """Return the request that the model's author stored beside the model."""
-    found = stage.store.version(MODEL, version)
+    found = stage.store.version(stage.example.model, version)
     folder = stage.layout.dir / "models" / (found.manifest_sha256 if found else "")
     return (folder / "serving_input_example.json").read_bytes()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
+from gitops.cli.demo.examples import Example
 from gitops.cli.demo.report import Report
 from gitops.cli.show import Console, duration
 from gitops.embedded.stack.layout import Layout
@@ -48,12 +49,14 @@ class Stage:
     """Everything the scenes share.
 
     Args:
+        example: the model that is played with.
         stop: set when a person wants to leave.
         waits: whether a person may be waited for.
     """
 
     layout: Layout
     store: "SqlStore"
+    example: Example
     console: Console
     stop: threading.Event
     report: Report
@@ -64,6 +67,11 @@ class Stage:
     def home(self) -> Path:
         """The folder in which the demo's user works."""
         return self.layout.dir / "demo"
+
+    @property
+    def model_folder(self) -> Path:
+        """The clone of the model repository."""
+        return self.home / self.example.model
 
     @property
     def user_token(self) -> str:
