@@ -23,7 +23,7 @@ class _Connection(smtplib.SMTP):
         self._is_implicit = channel.tls is Tls.IMPLICIT
         super().__init__(channel.host, channel.port, local_hostname=_OURSELVES, timeout=WHOLE_SECONDS)
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # type: ignore[override]  # the typed base has none
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         del port, timeout
         if not self._is_implicit:
             return self._line

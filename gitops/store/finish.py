@@ -57,12 +57,17 @@ def _save(tx: Transaction, kind: Kind, record: Record, end: Exit) -> None:
 
 def _tell_stalled(tx: Transaction, claim: Claim, end: Exit) -> None:
     """Have somebody told, once, of work without entries of its own that waits for a person; telling is not told of."""
-    outcome = end.outcome
-    waits = isinstance(outcome, Stalled) or (end.recurring and isinstance(outcome, Refused | Ended))
-    if not tx.is_told or not waits or outcome is None or claim.kind in TELLING:
-        return
-    if read_reason(tx, claim) != outcome.reason:
-        tx.tell(stalled_job(claim.kind, claim.subject, reason=outcome.reason, message=outcome.message))
+    match end.outcome:
+        case Stalled(reason=reason, message=message):
+            pass
+        case Refused(reason=reason, message=message) if end.recurring:
+            pass
+        case Ended(reason=reason, message=message) if end.recurring:
+            pass
+        case _:
+            return
+    if tx.is_told and claim.kind not in TELLING and read_reason(tx, claim) != reason:
+        tx.tell(stalled_job(claim.kind, claim.subject, reason=reason, message=message))
 
 
 def _wait_for_turn(tx: Transaction, record: Record, end: Exit) -> Exit:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -14,7 +14,9 @@ import pytest
 
 from gitops import notify
 from gitops.bootstrap import stories
+from gitops.config.notify import Channel
 from gitops.leasing import LeaseTimes
+from gitops.messages import Message
 from gitops.notices import PATIENCE, LetterState, News
 from gitops.notifiers import FileNotifier, guard, http
 from gitops.ports import Exit
@@ -362,14 +364,14 @@ def test_i24_receiver_that_does_not_answer_holds_one_thread_and_no_story(
 def test_i24_defect_of_ours_in_a_letter_holds_back_no_other_one(
     office: Office, web: WebReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., object] = notify.to_cloudevent
+    real = notify.pack
 
-    def fail_on(message: object, **more: object) -> object:
-        if getattr(message, "news", None) is News.DEPLOYED:
+    def pack(channel: Channel, message: Message, *, tracking_uri: str) -> tuple[bytes, str]:
+        if message.news is News.DEPLOYED:
             raise ValueError("a defect")
-        return real(message, **more)
+        return real(channel, message, tracking_uri=tracking_uri)
 
-    monkeypatch.setattr(notify, "to_cloudevent", fail_on)
+    monkeypatch.setattr(notify, "pack", pack)
     office.end(Done(), path="another", endpoint="another")
     office.work()
     office.fail()

@@ -1,5 +1,6 @@
 """Which changes are told, how loudly, and what flaps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BACK = {"direction": "rollback"}
 
 
-def event(kind: str, evidence: dict[str, str | bool] | None = None, **subject: str | int) -> Event:
+def event(kind: str, evidence: Mapping[str, str | bool] | None = None, **subject: str | int) -> Event:
     filled = {"repo_id": 2, "env": "production", "model": "iris", "version": "2", "rollout_id": "r-1", **subject}
     return Event(kind=kind, actor=Actor(type="service"), subject=Subject(**filled), evidence=evidence or {})  # type: ignore[arg-type]  # fields by name
 
