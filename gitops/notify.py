@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gitops.config.notify import Channel, NotifyFile, Slack, Smtp, Webhook
+from gitops.config.channels import Channel, NotifyFile, Slack, Smtp, Webhook
 from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError
 from gitops.messages import Message, choose_channels, to_cloudevent, to_mail, to_message, to_slack
 from gitops.messages.cdevents import CONTENT_TYPE

@@ -1,7 +1,7 @@
 """Which channels a notice goes to. Pure."""
 
+from gitops.config.channels import ALL, WAKE, NotifyFile, Rule
 from gitops.config.globs import matches_any
-from gitops.config.notify import ALL, WAKE, NotifyFile, Rule
 from gitops.notices import Notice, Severity
 
 

@@ -7,7 +7,7 @@ the text are not made links or mentions). A section's text has at most 3,000 cha
 
 import json
 
-from gitops.config.notify import Mention
+from gitops.config.channels import Mention
 from gitops.messages.message import Message
 from gitops.notices import Severity
 

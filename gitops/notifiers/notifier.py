@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import assert_never
 
 from gitops.config.addresses import split_url
+from gitops.config.channels import Channel, NotifyFile, Slack, Smtp, Webhook
 from gitops.config.names import BadNameError
-from gitops.config.notify import Channel, NotifyFile, Slack, Smtp, Webhook, parse_notify
 from gitops.errors import InputError
 from gitops.notifiers.guard import Resolve, resolve
 from gitops.notifiers.http import post
@@ -42,6 +42,8 @@ class FileNotifier:
         Raises:
             InputError: `file_unreadable`, or what is wrong in it.
         """
+        from gitops.config.notify import parse_notify  # noqa: PLC0415 - a reader of YAML, for who sends a message
+
         try:
             with self._path.open("rb") as opened:
                 text = opened.read(_LARGEST)

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from gitops.config.addresses import Allowed
-from gitops.config.notify import Smtp, Tls
+from gitops.config.channels import Smtp, Tls
 from gitops.errors import RefusedError, RetryError
 from gitops.notifiers.guard import WHOLE_SECONDS, Resolve, connect, ending, one_line, resolve
 from gitops.telemetry.requests import sending

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gitops.config.notify import Channel, NotifyFile
+from gitops.config.channels import Channel, NotifyFile
 
 
 @dataclass(frozen=True)

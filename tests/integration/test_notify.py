@@ -14,7 +14,7 @@ import pytest
 
 from gitops import notify
 from gitops.bootstrap import stories
-from gitops.config.notify import Channel
+from gitops.config.channels import Channel
 from gitops.leasing import LeaseTimes
 from gitops.messages import Message
 from gitops.notices import PATIENCE, LetterState, News

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from gitops.config.notify import Mention, Rule, Slack, Smtp, Tls, Webhook, parse_notify
+from gitops.config.channels import Mention, Rule, Slack, Smtp, Tls, Webhook
+from gitops.config.notify import parse_notify
 from gitops.errors import InputError
 from gitops.notices import News
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitops.audit.entry import Actor, Event, Service, Subject
-from gitops.config.notify import Mention, NotifyFile, Rule, Slack
+from gitops.config.channels import Mention, NotifyFile, Rule, Slack
 from gitops.messages import Message, choose_channels, to_cloudevent, to_mail, to_message, to_slack, trial_message
 from gitops.messages.cdevents import TYPES
 from gitops.notices import News, Notice, tell
