@@ -121,7 +121,8 @@ def _write_secret(file: Path, text: str) -> None:
 def _open(settings: Settings) -> "SqlStore":
     from gitops.store import SqlStore  # noqa: PLC0415 - not for `launchpin --help`
 
-    return SqlStore(settings.database, password=_database_password(settings))
+    is_told = settings.notify_file is not None
+    return SqlStore(settings.database, password=_database_password(settings), is_told=is_told)
 
 
 def _database_password(settings: Settings) -> Callable[[], str] | None:
@@ -197,6 +198,8 @@ def for_worker(settings: Settings) -> Deps:
     from gitops.forge.github import GitHubForge  # noqa: PLC0415
     from gitops.forge.mirror import GitMirror  # noqa: PLC0415
     from gitops.forge.pacing import WriteLimits  # noqa: PLC0415
+    from gitops.notifiers import FileNotifier  # noqa: PLC0415
+    from gitops.ports.notifier import Silence  # noqa: PLC0415
     from gitops.registry.mlflow import MlflowRegistry  # noqa: PLC0415
     from gitops.targets.local import LocalTarget  # noqa: PLC0415
     from gitops.trainers.local import LocalTrainer  # noqa: PLC0415
@@ -224,6 +227,7 @@ def for_worker(settings: Settings) -> Deps:
         effects=_OutsideClaim(),
         lease=_OutsideClaim(),
         storerooms=storerooms(home, reap=trainer.reap),
+        notifier=FileNotifier(settings.notify_file, learn=_masks().learn) if settings.notify_file else Silence(),
     )
 
 
@@ -363,6 +367,7 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.commands import COMMAND  # noqa: PLC0415
     from gitops.compare import COMPARE  # noqa: PLC0415
     from gitops.intake import DELIVERY, POLL  # noqa: PLC0415
+    from gitops.notify import NOTIFY, ROUTE  # noqa: PLC0415
     from gitops.promotion import PROMOTION  # noqa: PLC0415
     from gitops.reports import REPORT  # noqa: PLC0415
     from gitops.rollout import ROLLOUT  # noqa: PLC0415
@@ -370,5 +375,5 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.upkeep import GC  # noqa: PLC0415
 
     table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND)
-    table += (ANCHOR, REPORT, ALIAS, RUNS, GC)
+    table += (ANCHOR, REPORT, ALIAS, RUNS, GC, ROUTE, NOTIFY)
     return {story.kind: story for story in table}

@@ -20,15 +20,16 @@ from gitops.desired import (
     taken,
 )
 from gitops.errors import InputError, NotFoundError, RefusedError, RetryError, StalledError
+from gitops.hooks import look_at_hook
 from gitops.identifiers import new_id
 from gitops.plans import plan_digest
 from gitops.ports import Check, CheckState, Deps, Endpoint
 from gitops.proposals import check_pulls
-from gitops.records import Cause, Direction, Environment, Health, Repository, Role, Rollout, Sync
+from gitops.records import Cause, Direction, Environment, Health, Repository, Role, Rollout, Sync, WatchedRef
 from gitops.resting import HEALTH, find_resting
 from gitops.steps import Outcome, Phase, Stalled, Step, Story, Wait
 from gitops.texts import code, short
-from gitops.writes import OpenRollout, SaveEnvironment, Wake, Write
+from gitops.writes import MoveRef, OpenRollout, SaveEnvironment, Wake, Write
 
 _NEXT = timedelta(seconds=1)
 _COMPARED = (
@@ -41,7 +42,7 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     """Compare every environment of a deploy repository, and check its open pull requests."""
     deps.mirror.fetch(repository)
     head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
-    found = tuple(compare_pins(deps, repository, head=head)) if head else ()
+    found = (*_follow_head(deps, repository, head=head), *compare_pins(deps, repository, head=head)) if head else ()
     if any(isinstance(write, OpenRollout) for write in found):
         # What was merged waits for nobody: who waited for the merge, and other pull requests, are looked at next.
         return Wait(_NEXT, "Comparing", "looks at the pull requests next", writes=found)
@@ -59,6 +60,15 @@ def compare_repository(deps: Deps, repository: Repository) -> Outcome:
     except StalledError as error:
         return Stalled(error.reason, f"pull requests are not checked: {error.message}", writes=writes)
     return Wait(deps.service.compare, "Comparing", "compares pins with endpoints", writes=writes)
+
+
+def _follow_head(deps: Deps, repository: Repository, *, head: str) -> tuple[Write, ...]:
+    """Return what is remembered of the branch and its webhook; only a webhook's silence is read from it."""
+    ref = f"refs/heads/{repository.default_branch}"
+    known = deps.store.watched_ref(repository.id, ref)
+    is_moved = known is None or known.commit != head
+    move = (MoveRef(WatchedRef(repository_id=repository.id, ref=ref, commit=head)),) if is_moved else ()
+    return (*move, *look_at_hook(deps, repository, is_missed=is_moved and known is not None))
 
 
 def compare_pins(deps: Deps, repository: Repository, *, head: str) -> list[Write]:

@@ -13,8 +13,10 @@ from gitops.checkouts import new_training
 from gitops.config.launchpin import launchpin_files, parse_launchpin
 from gitops.disk.space import DISK_LOW
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
+from gitops.hooks import hear, look_at_hook
 from gitops.payloads import Ping, read_event
 from gitops.ports import Check, CheckState, Deps
+from gitops.ports.tallies import HOOK_REF
 from gitops.records import Cause, Delivery, Repository, Role, Training, WatchedRef
 from gitops.steps import Done, Outcome, Stalled, Step, Story, Wait
 from gitops.texts import code, short
@@ -57,6 +59,13 @@ def handle_delivery(deps: Deps, delivery: Delivery) -> Outcome:
 
 
 def _look(deps: Deps, delivery: Delivery, decision: Decision, repository: Repository) -> Outcome:
+    outcome = _look_at(deps, delivery, decision, repository)
+    hook, is_seen = deps.store.watched_ref(repository.id, HOOK_REF), outcome.facts["outcome"] != "rejected"
+    heard = hear(hook, repository, now=deps.store.now(), is_seen=is_seen)
+    return replace(outcome, writes=(*heard, *outcome.writes))
+
+
+def _look_at(deps: Deps, delivery: Delivery, decision: Decision, repository: Repository) -> Done:
     if repository.role is Role.DEPLOY:
         return _ended("woke", "", woke=(f"compare:{repository.id}",), writes=(Wake("compare", str(repository.id)),))
     if decision.concern is not Concern.REF:
@@ -95,6 +104,7 @@ def poll_repository(deps: Deps, repository: Repository) -> Outcome:
     """
     writes: list[Write] = []
     wrong: list[Stalled] = []
+    is_missed = False
     try:
         deps.mirror.fetch(repository)
         heads = deps.mirror.heads(repository)
@@ -106,8 +116,10 @@ def poll_repository(deps: Deps, repository: Repository) -> Outcome:
             continue
         try:
             writes += consider(deps, repository, ref, head=head, cause=Cause(kind="poll")).writes
+            is_missed = is_missed or known is not None
         except _UNREADABLE as error:
             wrong.append(Stalled(error.reason, f"{ref}: {error}"))
+    writes += look_at_hook(deps, repository, is_missed=is_missed)
     if wrong:
         return replace(wrong[0], writes=tuple(writes))
     after = deps.service.poll * random.uniform(0.9, 1.1)  # noqa: S311 - spreads the looks, guards nothing

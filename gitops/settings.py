@@ -45,6 +45,7 @@ class Settings(BaseSettings):
         endpoint_host: base URL of the endpoint host.
         endpoint_token_file: file with its management token.
         secrets_dir: folder with one file for each secret that may be granted to trainings.
+        notify_file: who is told of what, and where: a notify.yaml; nobody is told of anything where there is none.
         forge_writes_minute: how many writes a process may send to the forge in a minute; GitHub allows 80.
         forge_writes_hour: likewise in an hour; GitHub allows 500.
         poll: how often refs of model repositories are looked at without a webhook.
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     endpoint_token_file: Path | None = None
     audit_key_file: Path | None = None
     secrets_dir: Path | None = None
+    notify_file: Path | None = None
     forge_writes_minute: int = 60
     forge_writes_hour: int = 400
     poll: Duration = timedelta(seconds=180)

@@ -157,6 +157,38 @@ class Audit:
     evidence: dict[str, object]
 
 
+@dataclass(frozen=True)
+class RouteNotice:
+    """Decide who is told of something, once; each channel has a letter from then on, and a job that sends it.
+
+    Args:
+        outcome: why nobody is, where nobody is.
+    """
+
+    notice_id: str
+    channels: tuple[str, ...]
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class SettleLetter:
+    """Say how a try to send a letter ended.
+
+    Args:
+        is_sent: the other side has it.
+        is_away: the other side takes nothing now, whatever it is: what else was tried in vain waits, too.
+        after: when it is tried again; None when it is over.
+    """
+
+    notice_id: str
+    channel: str
+    is_sent: bool
+    is_away: bool = False
+    reason: str = ""
+    message: str = ""
+    after: timedelta | None = None
+
+
 Write = (
     StartTraining
     | CancelTraining
@@ -172,4 +204,6 @@ Write = (
     | ReconsiderVersion
     | Wake
     | Audit
+    | RouteNotice
+    | SettleLetter
 )

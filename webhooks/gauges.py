@@ -20,6 +20,7 @@ Values = dict[tuple[str, ...], float]
 
 _STORIES = ("training", "promotion", "rollout")
 _OUTCOMES = ("woke", "ignored", "rejected", "pending")
+_SETTLED = ("sent", "given_up")
 _WAITS = ("waiting", "stalled", "retrying")
 _LEASED = "leased"
 # Reasons are a closed set of ours; should an adapter ever let foreign words through, a scrape stays small.
@@ -68,6 +69,7 @@ class SnapshotCollector(Collector):
             yield from _jobs(tallies.jobs)
             yield from _stories(tallies)
             yield from _audit(tallies)
+            yield from _messages(tallies)
 
     def _disk(self) -> Iterator[Metric]:
         try:
@@ -139,6 +141,14 @@ def _audit(tallies: Tallies) -> Iterator[Metric]:
     yield _single("launchpin_anchor_oldest_seconds", "Since the oldest of them was signed", tallies.unanchored_age)
     if tallies.lead is not None:
         yield _single("launchpin_relay_lead_seconds", "What is left of the relay's lead", tallies.lead)
+
+
+def _messages(tallies: Tallies) -> Iterator[Metric]:
+    settled = _keyed({**dict.fromkeys(_SETTLED, 0), **tallies.letters_settled})
+    yield _single("launchpin_hooks_lost", "Repositories whose pushes no delivery tells of", tallies.hooks_lost)
+    yield _single("launchpin_messages_waiting", "Messages not taken by their channel yet", tallies.letters_waiting)
+    yield _single("launchpin_messages_oldest_seconds", "How long the oldest of them waits", tallies.letter_age)
+    yield _family("launchpin_messages_settled_day", "Messages that ended within 24 hours", settled, "state")
 
 
 def _keyed(values: Mapping[str, float]) -> Values:

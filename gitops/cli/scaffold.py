@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gitops.buildspec import read_pin
 from gitops.config.endpoint import parse_endpoint
 from gitops.config.launchpin import parse_launchpin
 from gitops.config.mlproject import parse_mlproject
 from gitops.config.names import BadNameError, check_model, check_repository
+from gitops.config.notify import parse_notify
 from gitops.config.text import show
 from gitops.errors import InputError
 
@@ -119,6 +120,8 @@ def check_file(path: str, content: bytes) -> None:
         read_pin(content, file=path)
     elif name == "MLproject":
         parse_mlproject(content, file=path)
+    elif name.startswith("notify.y"):
+        parse_notify(content, file=path, folder=PurePosixPath(path).parent)
 
 
 def write_missing(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:

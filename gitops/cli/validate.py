@@ -15,6 +15,7 @@ from gitops.config.endpoint import parse_endpoint
 from gitops.config.files import find_all, find_one
 from gitops.config.launchpin import LaunchpinFile, parse_launchpin
 from gitops.config.mlproject import compute_command, parse_mlproject
+from gitops.config.notify import parse_notify
 from gitops.config.parameters import VARIABLES, fill
 from gitops.errors import InputError
 from gitops.trainers.redaction import show_controls
@@ -114,8 +115,10 @@ def _read(folder: Path, name: str, content: bytes) -> None:
             read_pin(content, file=name)
         case "MLproject":
             parse_mlproject(content, file=name)
+        case "notify":
+            parse_notify(content, file=name, folder=folder)
         case _:
-            known = "launchpin.yaml, endpoint.yaml, buildspec.yml and MLproject"
+            known = "launchpin.yaml, endpoint.yaml, buildspec.yml, MLproject and notify.yaml"
             raise InputError("file_unknown", f"this is no file of ours; {known} are")
 
 

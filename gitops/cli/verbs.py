@@ -30,6 +30,7 @@ VERBS = {
     "gc": ("gitops.cli.gc:gc", "Remove what nobody needs any more, or show what would go."),
     "people": ("gitops.cli.people:people", "Say who may do what, and let people sign in."),
     "token": ("gitops.cli.token:token", "Make, list or end tokens for the API."),
+    "notify": ("gitops.cli.notify:notify", "Try a channel of notify.yaml, or see who was told of what."),
     "audit": ("gitops.cli.audit:audit", "Export, verify or ask the audit log."),
     "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
     "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),

@@ -21,6 +21,8 @@ _OUR_SECRETS = re.compile(
     r"PATH|HOME|IFS|ENV|BASH_ENV|(LAUNCHPIN_|LD_|DYLD_|PYTHON).*|MLFLOW_(TRACKING_URI|EXPERIMENT_(ID|NAME)|RUN_(ID|CONTEXT))"
 )
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
+_CHANNEL = re.compile(r"[a-z]([a-z0-9_-]{0,38}[a-z0-9])?")
+_MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{1,253}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -135,6 +137,37 @@ def check_parameter(name: str) -> None:
         raise BadNameError(
             "name_invalid", "a parameter has 1 to 100 letters, digits, `_`, `-`, `.` and begins with a letter"
         )
+
+
+def check_channel(name: str) -> None:
+    """Refuse what cannot name a channel that messages go to.
+
+    Raises:
+        BadNameError: with the way out.
+    """
+    if not _CHANNEL.fullmatch(name):
+        message = "a channel has 1 to 40 characters a-z, 0-9, - and _, begins with a letter, ends with no sign"
+        raise BadNameError("name_invalid", message)
+
+
+def check_mail(address: str) -> None:
+    """Refuse what is no plain address of mail: no name beside it, no quotes, no line of its own.
+
+    Raises:
+        BadNameError: with the way out.
+    """
+    if not _MAIL.fullmatch(address):
+        raise BadNameError("address_invalid", "write an address alone; `on-call@example.com` for example")
+
+
+def check_file(path: str) -> None:
+    """Refuse what cannot be a file's path on this machine, absolute or beside the file that names it.
+
+    Raises:
+        BadNameError: with the way out.
+    """
+    if not 1 <= len(path) <= MAX_PATH or any(unicodedata.category(char) in _CONFUSING for char in path):
+        raise BadNameError("path_invalid", f"a path has 1 to {MAX_PATH} characters, all of them visible")
 
 
 def clean_path(path: str) -> str:

@@ -32,6 +32,7 @@ class SchemaKind(StrEnum):
 
     LAUNCHPIN = "launchpin.v1"
     ENDPOINT = "endpoint.v1"
+    NOTIFY = "notify.v1"
     MLPROJECT = "mlproject"
 
 

@@ -178,6 +178,16 @@ _OUTSIDE: tuple[Row, ...] = (
         Answer(Who.OPERATOR, "leave the log as it is, and verify it: `launchpin audit verify`"),
     ),
     ("NotLeading SignerBusy", Answer(Who.ITSELF)),
+    (
+        "HookLost",
+        Answer(Who.OPERATOR, "see the repository's webhook and its last deliveries at the forge", "pushes are polled"),
+    ),
+    ("Sending Routing Repeated NobodyTold NotifyExpired", Answer(Who.ITSELF)),
+    ("NotifyUnavailable", Answer(Who.ITSELF, "see why the channel does not answer: `launchpin notify test`")),
+    (
+        "NotifyRefused NotifyBlocked ChannelGone NotifyFileInvalid secret_invalid",
+        Answer(Who.OPERATOR, "mend notify.yaml or the channel, and try it: `launchpin notify test`"),
+    ),
 )
 
 _VERBS: tuple[Row, ...] = (
@@ -229,6 +239,10 @@ _READING: tuple[Row, ...] = (
             "entry_point_unknown environment_twice parameter_invalid parameter_missing placeholder_unknown"
         ),
         Answer(Who.AUTHOR, _FILES),
+    ),
+    (
+        "channel_unknown address_invalid address_refused",
+        Answer(Who.OPERATOR, "mend notify.yaml where the message says"),
     ),
     (
         (

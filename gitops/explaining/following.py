@@ -61,6 +61,8 @@ JOBS: Mapping[str, str] = {
     "alias": "the alias in MLflow",
     "runs": "the end in MLflow",
     "gc": "the removal of what nobody needs",
+    "route": "the sorting of messages",
+    "notify": "the messages to a channel",
 }
 """Every kind of job in words; a test compares."""
 

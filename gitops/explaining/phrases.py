@@ -160,6 +160,8 @@ PHRASES: Mapping[str, Callable[[Entry], str]] = {
     "token.revoked": lambda entry: f"the token {text_of(entry, 'name')} was ended",
     "promotion.reconsidered": lambda entry: f"{_version(entry)}, which somebody had declined, was asked for again",
     "repository.connected": lambda entry: f"{entry.subject.repo} was connected",
+    "hook.lost": lambda entry: f"no delivery came from {entry.subject.repo}: {_why(entry)}",
+    "hook.heard": lambda entry: f"deliveries from {entry.subject.repo} came again",
     "version.recorded": lambda entry: f"{entry.subject.model} {_version(entry)} was recorded with its verdict",
     "gc.collected": lambda _: "what nobody needed was removed",
     "bodies.dropped": lambda _: "old bodies of deliveries were removed",

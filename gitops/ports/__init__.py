@@ -8,6 +8,8 @@ from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.notifier import Notifier, Packet
+from gitops.ports.outbox import DueLetter, Outbox
 from gitops.ports.pages import Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
@@ -49,6 +51,7 @@ __all__ = [
     "Configuration",
     "ConfigurationState",
     "Deps",
+    "DueLetter",
     "Effects",
     "End",
     "Endpoint",
@@ -63,6 +66,9 @@ __all__ = [
     "LoggedModel",
     "Mark",
     "Mirror",
+    "Notifier",
+    "Outbox",
+    "Packet",
     "Pages",
     "Pull",
     "QueueDepth",

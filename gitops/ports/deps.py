@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gitops.ports.audit import AuditLog
 from gitops.ports.forge import Forge, Mirror
+from gitops.ports.notifier import Notifier, Silence
 from gitops.ports.registry import Registry
 from gitops.ports.store import Effects, Lease, Store
 from gitops.ports.storeroom import Storeroom
@@ -64,6 +65,7 @@ class Deps:
 
     Args:
         storerooms: the places of this machine where things gather.
+        notifier: the way to people and programs that are told of something.
     """
 
     store: Store
@@ -78,3 +80,4 @@ class Deps:
     effects: Effects
     lease: Lease
     storerooms: tuple[Storeroom, ...] = ()
+    notifier: Notifier = field(default_factory=Silence)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from gitops.ports.outbox import Outbox
 from gitops.records import (
     Command,
     Delivery,
@@ -188,7 +189,7 @@ class Lease(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Outbox, Protocol):
     """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
 
     def now(self) -> datetime:

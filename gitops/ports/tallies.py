@@ -7,6 +7,12 @@ from dataclasses import dataclass
 ANCHOR_REF = "refs/heads/launchpin-audit"
 """Where a deploy repository keeps the signed heads; its row among the watched refs says how far."""
 
+HOOK_REF = "hook"
+"""The row among the watched refs that says whether a repository's webhook is heard; refs of git begin with `refs/`."""
+
+HOOK_LOST = "lost "
+"""How that row begins while it is not."""
+
 _ANCHORED = re.compile(r"anchored ([0-9]{1,18})")
 
 
@@ -59,6 +65,10 @@ class Tallies:
         head_age: seconds since it was signed; None before the first.
         unanchored: signed heads that at least one deploy repository does not hold yet.
         unanchored_age: seconds since the oldest of them was signed, 0 when there is none.
+        hooks_lost: repositories whose pushes no delivery tells of.
+        letters_waiting: messages that a channel has not taken yet.
+        letter_age: seconds since the oldest of them was written, 0 when there is none.
+        letters_settled: by state, messages that were sent or given up within 24 hours.
         lead: seconds that the relay's lead still lasts, negative when it ran out; None when there never was one.
     """
 
@@ -73,4 +83,8 @@ class Tallies:
     head_age: float | None
     unanchored: int
     unanchored_age: float
+    hooks_lost: int
+    letters_waiting: int
+    letter_age: float
+    letters_settled: Mapping[str, int]
     lead: float | None

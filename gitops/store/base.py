@@ -1,7 +1,7 @@
 """What every part of the store is built on: one database, and a transaction around whatever is asked."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from gitops.errors import StalledError
 from gitops.store import tables
 from gitops.store.database import Database, open_database
 from gitops.store.failures import LOCK_SECONDS
+from gitops.store.outbox import keep_notices
 from gitops.store.transaction import Transaction, transaction
 
 T = TypeVar("T")
@@ -31,9 +32,11 @@ class BaseStore:
         password: Callable[[], str] | None = None,
         clock: Callable[[], datetime] | None = None,
         service: Service | None = None,
+        is_told: bool = False,
     ) -> None:
         self._database = Database(open_database(url, password=password), clock=clock)
         self._service = service or Service(version=__version__)
+        self._is_told = is_told
         try:
             self._log_id = self._read(_read_log_id)
         except BaseException:
@@ -60,10 +63,18 @@ class BaseStore:
 
         return self._database.repeat(once, patience=patience)
 
-    def _open(self, *, is_again: bool = False, is_quiet: bool = False) -> AbstractContextManager[Transaction]:
-        return transaction(
-            self._database, log_id=self._log_id, service=self._service, is_again=is_again, is_quiet=is_quiet
-        )
+    @contextmanager
+    def _open(self, *, is_again: bool = False, is_quiet: bool = False) -> Iterator[Transaction]:
+        with transaction(
+            self._database,
+            log_id=self._log_id,
+            service=self._service,
+            is_again=is_again,
+            is_quiet=is_quiet,
+            is_told=self._is_told,
+        ) as tx:
+            yield tx
+            keep_notices(tx)
 
     def check(self) -> None:
         """Ask the database whether it answers, and whether its schema is this code's.

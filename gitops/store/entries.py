@@ -12,7 +12,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from gitops.audit.entry import MAX_ENTRY_BYTES, Actor, Event, Evidence, Subject
 from gitops.audit.entry import Cause as AuditCause
-from gitops.records import Cause, Command, Promotion, Record, Rollout, Training
+from gitops.records import Cause, Command, Direction, Promotion, Record, Rollout, Training
 from gitops.steps import Phase
 from gitops.store.storable import to_text
 
@@ -25,7 +25,7 @@ _RAW_LOGS = "log_tail"
 _SUMMARY = {
     "training": ("verdict", "gates", "manifest_sha256"),
     "promotion": ("merged_by", "merge_sha"),
-    "rollout": ("serving",),
+    "rollout": ("serving", "unchanged"),
 }
 """Facts that the entry of a story's end repeats, so that it says by itself what came out."""
 
@@ -63,6 +63,8 @@ def end_evidence(record: Record, facts: Mapping[str, object]) -> dict[str, objec
     """Return the evidence of a story's end: the outcome's facts, why it ended, and what came out."""
     known = record.facts.model_dump() if hasattr(record, "facts") else {}
     summary = {name: known[name] for name in _SUMMARY.get(kind_of(record), ()) if known.get(name)}
+    if isinstance(record, Rollout) and record.direction is Direction.ROLLBACK:
+        summary["direction"] = record.direction.value
     return summary | dict(facts) | {"reason": record.reason or None, "message": record.message or None}
 
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.sql import ColumnElement
 
+from gitops.notices import stalled_job
 from gitops.ports import Claim, Exit
 from gitops.records import Cause, Record, Rollout
-from gitops.steps import Done, Phase, Wait
-from gitops.store.jobs import check_held, release_job, wake_jobs, was_released
+from gitops.steps import Done, Ended, Phase, Refused, Stalled, Wait
+from gitops.store.jobs import check_held, read_reason, release_job, wake_jobs, was_released
+from gitops.store.outbox import TELLING
 from gitops.store.rows import KINDS, ROLLOUT, Kind, read_one, save_state
 from gitops.store.storable import storable_exit
 from gitops.store.tables import rollouts
@@ -39,6 +41,8 @@ def finish_claim(tx: Transaction, claim: Claim, end: Exit) -> None:
     cause = record.cause if record else Cause(kind=claim.kind, id=claim.subject)
     for write in end.outcome.writes if end.outcome else ():
         apply_write(tx, write, cause)
+    if kind is None or not kind.is_audited:
+        _tell_stalled(tx, claim, end)
     release_job(tx, claim, change_job(claim, end, now=tx.now, is_woken=is_woken))
 
 
@@ -49,6 +53,21 @@ def _save(tx: Transaction, kind: Kind, record: Record, end: Exit) -> None:
         tx.record(change.event)
     if isinstance(change.record, Rollout) and change.record.phase.is_final:
         wake_jobs(tx, ROLLOUT.name, select(rollouts.c.id).where(*_same_endpoint(change.record)))
+
+
+def _tell_stalled(tx: Transaction, claim: Claim, end: Exit) -> None:
+    """Have somebody told, once, of work without entries of its own that waits for a person; telling is not told of."""
+    match end.outcome:
+        case Stalled(reason=reason, message=message):
+            pass
+        case Refused(reason=reason, message=message) if end.recurring:
+            pass
+        case Ended(reason=reason, message=message) if end.recurring:
+            pass
+        case _:
+            return
+    if tx.is_told and claim.kind not in TELLING and read_reason(tx, claim) != reason:
+        tx.tell(stalled_job(claim.kind, claim.subject, reason=reason, message=message))
 
 
 def _wait_for_turn(tx: Transaction, record: Record, end: Exit) -> Exit:

@@ -153,6 +153,11 @@ def was_released(tx: Transaction, claim: Claim) -> bool:
     return tx.connection.execute(select(jobs.c.id).where(*given_back)).first() is not None
 
 
+def read_reason(tx: Transaction, claim: Claim) -> str:
+    """Return what a held job waited for before it was claimed."""
+    return str(tx.connection.execute(select(jobs.c.reason).where(jobs.c.id == claim.job)).scalar_one())
+
+
 def release_job(tx: Transaction, claim: Claim, changes: Row) -> None:
     """Give a job back."""
     tx.connection.execute(update(jobs).where(*_ours(claim)).values({"owner": "", **changes}))

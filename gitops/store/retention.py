@@ -15,6 +15,7 @@ from gitops.records import Cause, Promotion, Rollout, Training
 from gitops.retention import Kind, Needed, Spent
 from gitops.store.entries import actor_of, cause_of, to_evidence
 from gitops.store.jobs import State
+from gitops.store.outbox import drop_notices, select_spent_notices
 from gitops.store.rows import KINDS, TRAINING, read_all
 from gitops.store.tables import (
     OPEN_PHASES,
@@ -108,7 +109,8 @@ def count_spent(connection: Connection, kind: Kind, *, before: datetime) -> Spen
         count, total = connection.execute(select(func.count(), size).where(*_spent_bodies(before))).one()
         return Spent(count, int(total))
     counted = (
-        select(func.count()).select_from(rows.subquery()) for rows in (_spent_effects(before), _spent_jobs(before))
+        select(func.count()).select_from(rows.subquery())
+        for rows in (_spent_effects(before), _spent_jobs(before), select_spent_notices(before))
     )
     return Spent(sum(connection.execute(question).scalar_one() for question in counted))
 
@@ -125,7 +127,9 @@ def drop_spent(tx: Transaction, kind: Kind, *, before: datetime, limit: int) -> 
         tx.connection.execute(delete(effects).where(effects.c.key.in_(keys[begin : begin + _STEP])))
     for begin in range(0, len(numbers), _STEP):
         tx.connection.execute(delete(jobs).where(jobs.c.id.in_(numbers[begin : begin + _STEP])))
-    return Spent(len(keys) + len(numbers))
+    told = tx.connection.execute(select_spent_notices(before).limit(limit)).scalars().all()
+    drop_notices(tx.connection, told)
+    return Spent(len(keys) + len(numbers) + len(told))
 
 
 def _drop_bodies(tx: Transaction, *, before: datetime, limit: int) -> Spent:

@@ -23,17 +23,17 @@ from gitops.records import (
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
 from gitops.store import effects, jobs, opening, pages, queries, retention, tables
-from gitops.store.account_store import AccountStore
 from gitops.store.ancestry import read_ancestry
 from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
+from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
 
-class SqlStore(AccountStore):
+class SqlStore(OutboxStore):
     """The truth in a SQL database; implements `gitops.ports.Store`, `AuditLog` and `Accounts`.
 
     Args:
@@ -41,6 +41,7 @@ class SqlStore(AccountStore):
         password: asked at each new connection to a server.
         clock: replaces the database's clock in tests; returns aware datetimes.
         service: which Launchpin writes, for audit entries.
+        is_told: whether somebody is told of what changes: where nobody is, nothing is kept for them.
 
     Raises:
         InputError: as `open_database`.

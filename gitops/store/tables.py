@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -292,6 +292,34 @@ sessions = Table(
     Column("expires_at", Instant, nullable=False),
     Index("sessions_by_person", "person_id"),
 )
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_words("news", "severity", "reason", "subject", "environment", "model", "entry", "outcome"),
+    Column("created_at", Instant, nullable=False),
+    Column("routed_at", Instant),
+    Index("notices_by_subject", "subject", "news", "reason", "created_at"),
+    Index("notices_by_age", "created_at", "id"),
+)
+Index("notices_to_route", notices.c.created_at, notices.c.id, sqlite_where=notices.c.routed_at.is_(None))
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("notice_id", Word, primary_key=True),
+    Column("channel", Word, primary_key=True),
+    *_words("state", "reason", "message"),
+    Column("tries", Integer, nullable=False),
+    Column("due", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Index("letters_by_age", "settled_at"),
+)
+# The word is no parameter, as with `has_body` above.
+is_waiting = letters.c.state == literal_column("'waiting'")
+Index("waiting_letters", letters.c.channel, letters.c.due, sqlite_where=is_waiting)
 
 
 def tell_postgresql() -> None:

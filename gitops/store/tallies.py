@@ -9,13 +9,23 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, select
 from sqlalchemy.sql import ColumnElement
 
-from gitops.ports.tallies import ANCHOR_REF, JobTally, Tallies, read_anchored
+from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, JobTally, Tallies, read_anchored
 from gitops.records import DeliveryFacts, Role
 from gitops.store.audit_log import read_size
 from gitops.store.jobs import State
 from gitops.store.leading import read_lead_end
 from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING
-from gitops.store.tables import OPEN_PHASES, audit_checkpoints, deliveries, holds, jobs, repositories, watched_refs
+from gitops.store.tables import (
+    OPEN_PHASES,
+    audit_checkpoints,
+    deliveries,
+    holds,
+    is_waiting,
+    jobs,
+    letters,
+    repositories,
+    watched_refs,
+)
 
 _DAY = timedelta(days=1)
 _RECENTLY = timedelta(minutes=15)
@@ -29,6 +39,7 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     """Return all counts, as they are on this snapshot."""
     signed, head_age = _read_head(connection, now)
     unanchored, unanchored_age = _read_unanchored(connection, now)
+    waiting, letter_age, settled = _read_letters(connection, now)
     lead_end = read_lead_end(connection, "relay")
     is_open = holds.c.lifted_at.is_(None)
     return Tallies(
@@ -43,6 +54,10 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
         head_age=head_age,
         unanchored=unanchored,
         unanchored_age=unanchored_age,
+        hooks_lost=_read_hooks_lost(connection),
+        letters_waiting=waiting,
+        letter_age=letter_age,
+        letters_settled=settled,
         lead=(lead_end - now).total_seconds() if lead_end else None,
     )
 
@@ -100,6 +115,19 @@ def _read_deliveries(connection: Connection) -> Mapping[str, int]:
     newest = select(deliveries.c.facts).order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(_NEWEST)
     told = (DeliveryFacts.model_validate(facts).outcome for facts in connection.execute(newest).scalars())
     return Counter(outcome or "pending" for outcome in told)
+
+
+def _read_hooks_lost(connection: Connection) -> int:
+    lost = (watched_refs.c.ref == HOOK_REF, func.substr(watched_refs.c.message, 1, len(HOOK_LOST)) == HOOK_LOST)
+    return int(connection.execute(select(func.count()).where(*lost)).scalar_one())
+
+
+def _read_letters(connection: Connection, now: datetime) -> tuple[int, float, Mapping[str, int]]:
+    """Return how many letters wait, the age of the oldest in seconds, and how many ended within a day, by state."""
+    waiting = select(func.count(), func.min(letters.c.created_at)).where(is_waiting)
+    count, oldest = connection.execute(waiting).one()
+    settled = select(letters.c.state, func.count()).where(letters.c.settled_at > now - _DAY).group_by(letters.c.state)
+    return count, (now - oldest).total_seconds() if oldest else 0.0, dict(connection.execute(settled).all())
 
 
 def _read_head(connection: Connection, now: datetime) -> tuple[int, float | None]:

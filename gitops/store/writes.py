@@ -15,6 +15,7 @@ from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
 from gitops.store.opening import cancel_record, insert_record, supersede_record
+from gitops.store.outbox import route_notice, settle_letter
 from gitops.store.queries import read_training_of
 from gitops.store.rows import (
     PROMOTION,
@@ -49,10 +50,12 @@ from gitops.writes import (
     OpenPromotion,
     OpenRollout,
     ReconsiderVersion,
+    RouteNotice,
     SaveEnvironment,
     SaveRepository,
     SaveVersion,
     SetHold,
+    SettleLetter,
     StartTraining,
     Wake,
 )
@@ -341,4 +344,6 @@ _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     ReconsiderVersion: _reconsider_version,
     Wake: _wake,
     Audit: _audit,
+    RouteNotice: lambda tx, write, _: route_notice(tx, write),
+    SettleLetter: lambda tx, write, _: settle_letter(tx, write),
 }

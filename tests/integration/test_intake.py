@@ -16,7 +16,7 @@ from gitops.steps import Queue, Wait
 from gitops.writes import SaveRepository
 from tests.integration.intake_rig import Model, forge, model
 from tests.support.scripted import Scripted, serve_script
-from tests.support.store import write
+from tests.support.store import Clock, write
 
 __all__ = ["forge", "model"]
 
@@ -203,3 +203,27 @@ def test_a_push_with_a_wrong_file_says_what_is_wrong_in_its_outcome(model: Model
     assert ended is not None
     assert "launchpin.yaml:" in ended.facts.detail
     assert "entry_point" in ended.facts.detail
+
+
+def test_a_webhook_that_is_lost_is_found_by_the_poll_and_heard_again(model: Model, clock: Clock) -> None:
+    def told() -> list[str]:
+        kinds = [row.entry.kind for row in model.store.audit_recent(100)]
+        return [kind for kind in reversed(kinds) if kind.startswith("hook.")]
+
+    model.deliver(model.commit("train.py", "# first\n"))
+    model.handle()
+    clock.advance(timedelta(minutes=10))
+    lost = model.commit("train.py", "# its delivery never comes\n")
+    model.poll()
+    assert lost in {training.commit for training in model.trainings()}
+    assert told() == []  # it may be on its way
+    for _ in range(3):
+        clock.advance(timedelta(minutes=3))
+        model.poll()
+    assert told() == ["hook.lost"]
+    assert model.store.tallies().hooks_lost == 1
+    model.deliver(model.commit("train.py", "# mended\n"))
+    model.handle()
+    assert told() == ["hook.lost", "hook.heard"]
+    assert model.store.tallies().hooks_lost == 0
+    assert model.store.check_audit_joins() == []

@@ -36,7 +36,7 @@ from tests.support import docs, reasons
 from tests.support.explained import EARLIER, NOW, failed_rollout, job, open_pull, reading, serving, texts
 from tests.support.store import make_hold, make_promotion, make_rollout, make_training
 
-REASONS_PAGES = ("reasons", "launchpin-yaml", "endpoint-yaml", "buildspec")
+REASONS_PAGES = ("reasons", "launchpin-yaml", "endpoint-yaml", "notify-yaml", "buildspec")
 
 
 # ---------------------------------------------------------------- the closed set

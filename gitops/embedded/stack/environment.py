@@ -51,7 +51,7 @@ _NEEDS = {
         *("home", *_DATABASE, "redis_url_file", "base_url", "forge_api", "forge_token_file", "forge_login"),
         *("forge_writes_minute", "forge_writes_hour"),
         *("hook_secret_files", "hook_path", "hook_base", "tracking_uri", "endpoint_host", "endpoint_token_file"),
-        *("secrets_dir", "metrics_token_file"),
+        *("secrets_dir", "metrics_token_file", "notify_file"),
     ),
 }
 # Each on a port of its own, counted from the one that is set: the web process serves its metrics beside its pages.
@@ -118,8 +118,13 @@ def _metrics_port(part: str) -> dict[str, str]:
     return {name: str(int(first) + _METRICS.index(part))} if is_counted else _inherited((name,))
 
 
+def notify_file(layout: Layout) -> Path:
+    """Return where a stack's notify.yaml stands, if it has one."""
+    return layout.dir / "notify.yaml"
+
+
 def _values(layout: Layout) -> dict[str, str | tuple[str, ...]]:
-    secrets = layout.secrets
+    secrets, notify = layout.secrets, notify_file(layout)
     return {
         "home": str(layout.dir),
         **database_settings(layout),
@@ -140,6 +145,7 @@ def _values(layout: Layout) -> dict[str, str | tuple[str, ...]]:
         "audit_key_file": str(secrets / keys.AUDIT_KEY),
         "secrets_dir": str(secrets / keys.GRANTED),
         "metrics_token_file": str(secrets / keys.METRICS_TOKEN),
+        **({"notify_file": str(notify)} if notify.is_file() else {}),
     }
 
 
