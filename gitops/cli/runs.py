@@ -9,6 +9,7 @@ import click
 from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
+from gitops.cli.suggest import models, offers
 from gitops.cli.trainings import recent_trainings
 from gitops.ports import Store
 from gitops.records import Delivery, Training
@@ -22,7 +23,7 @@ _HEAD = ("TRAINING", "MODEL", "PHASE", "VERSION", "COMMIT", "TOOK", "BEGAN")
 
 
 @click.command()
-@click.argument("model", required=False, default="")
+@click.argument("model", required=False, default="", shell_complete=offers(models))
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 500), help="How many.")
 @stack_dir_option
 @json_option
