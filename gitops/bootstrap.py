@@ -18,6 +18,7 @@ from gitops.retention import Retention
 from gitops.settings import Settings, read_secret
 
 if TYPE_CHECKING:
+    from gitops.ports.identity import IdentityProvider
     from gitops.reconcile import AnyStory
     from gitops.rehearsal import KnownRows
     from gitops.store import SqlStore
@@ -58,6 +59,8 @@ def _known_secrets(settings: Settings) -> Iterator[str]:
         settings.forge_token_file,
         settings.endpoint_token_file,
         settings.audit_key_file,
+        settings.oidc_client_secret_file,
+        settings.github_oauth_client_secret_file,
     )
     granted = settings.secrets_dir.iterdir() if settings.secrets_dir and settings.secrets_dir.is_dir() else ()
     for file in (*named, settings.metrics_token_file, *settings.hook_secret_files, *granted):
@@ -70,6 +73,37 @@ def _known_secrets(settings: Settings) -> Iterator[str]:
         yield from (value.partition("=")[2] for value in os.environ.get(name, "").split(","))
     # And where a tracking server wants to know who asks, MLflow's client finds it in these.
     yield from (os.environ.get(name, "") for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"))
+
+
+def identity_providers(settings: Settings) -> "tuple[IdentityProvider, ...]":
+    """Return where people may sign in, in the order in which they are offered; loads nothing where that is nowhere.
+
+    Raises:
+        InputError: `sign_in_setting` when one setting of a provider is there and another is missing or wrong;
+            `secret_missing` or `insecure_mode`: a file is named that cannot be used.
+    """
+    back = f"{settings.base_url.rstrip('/')}/_signin"
+    found: list[IdentityProvider] = []
+    if settings.github_oauth_client_id or settings.github_oauth_client_secret_file:
+        from gitops.identity import GitHubProvider  # noqa: PLC0415 - only where people sign in there
+
+        client = _client_of(settings.github_oauth_client_id, settings.github_oauth_client_secret_file, "GITHUB_OAUTH")
+        found.append(GitHubProvider(*client, redirect_uri=f"{back}/github/callback", url=settings.github_oauth_url))
+    if settings.oidc_issuer or settings.oidc_client_id or settings.oidc_client_secret_file:
+        from gitops.identity import OidcProvider  # noqa: PLC0415 - only where people sign in there
+
+        client = _client_of(settings.oidc_client_id, settings.oidc_client_secret_file, "OIDC")
+        scopes = tuple(settings.oidc_scopes.split())
+        issuer, where = settings.oidc_issuer, f"{back}/oidc/callback"
+        found.append(OidcProvider(issuer, *client, redirect_uri=where, scopes=scopes, label=settings.oidc_label))
+    return tuple(found)
+
+
+def _client_of(client_id: str, secret_file: Path | None, name: str) -> tuple[str, str]:
+    setting = f"LAUNCHPIN_{name}_CLIENT_ID"
+    if not client_id:
+        raise InputError("sign_in_setting", f"set {setting} to the id that the provider gave", field=setting)
+    return client_id, read_secret(secret_file, name=f"LAUNCHPIN_{name}_CLIENT_SECRET_FILE")
 
 
 def metrics_token(settings: Settings) -> str:

@@ -44,6 +44,14 @@ class Settings(BaseSettings):
         tracking_uris: further tracking servers that pins may name.
         endpoint_host: base URL of the endpoint host.
         endpoint_token_file: file with its management token.
+        oidc_issuer: an OpenID Connect provider that people may sign in at, exactly as its tokens name it.
+        oidc_client_id: what it calls us.
+        oidc_client_secret_file: file with the secret that it gave us.
+        oidc_scopes: what is asked for, with spaces between.
+        oidc_label: what people call it, its host when empty.
+        github_oauth_client_id: what GitHub calls our OAuth app, where people may sign in there.
+        github_oauth_client_secret_file: file with that app's secret.
+        github_oauth_url: GitHub, or an Enterprise Server.
         secrets_dir: folder with one file for each secret that may be granted to trainings.
         notify_file: who is told of what, and where: a notify.yaml; nobody is told of anything where there is none.
         forge_writes_minute: how many writes a process may send to the forge in a minute; GitHub allows 80.
@@ -92,6 +100,14 @@ class Settings(BaseSettings):
     endpoint_host: str = "http://127.0.0.1:8090"
     endpoint_token_file: Path | None = None
     audit_key_file: Path | None = None
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret_file: Path | None = None
+    oidc_scopes: str = "openid profile email"
+    oidc_label: str = ""
+    github_oauth_client_id: str = ""
+    github_oauth_client_secret_file: Path | None = None
+    github_oauth_url: str = "https://github.com"
     secrets_dir: Path | None = None
     notify_file: Path | None = None
     forge_writes_minute: int = 60

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 
-from gitops.bootstrap import for_web, hook_secrets, metrics_token
+from gitops.bootstrap import for_web, hook_secrets, identity_providers, metrics_token
 from gitops.settings import Settings
 from webhooks import health
 from webhooks.api import install as api
 from webhooks.bodies import SmallBodies
 from webhooks.dashboard import pages
+from webhooks.dashboard.signin import Ways
 from webhooks.door import watching
 from webhooks.guard import HostGuard
 from webhooks.matrix import guard
@@ -69,6 +70,7 @@ def make_application(
     app.state.store = store
     app.state.settings = settings
     app.state.is_stopping = is_stopping
+    app.state.ways = Ways(identity_providers(settings))
     app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
     app.include_router(health.router)
     api.install(app)

@@ -48,6 +48,9 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/readyz"): OPEN,
     ("GET", "/_static/{name}"): OPEN,
     ("GET", "/_login/{token}"): OPEN,
+    ("GET", "/_signin"): OPEN,
+    ("GET", "/_signin/{provider}"): OPEN,
+    ("GET", "/_signin/{provider}/callback"): OPEN,
     ("POST", "/_logout"): Rule(for_people=True),
     ("GET", "/"): _PAGE,
     ("GET", "/trainings/{training_id}"): _PAGE,
@@ -97,7 +100,7 @@ async def guard(request: Request) -> None:
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "no_session", how)
     if not _may(asker, rule):
         needed = f"the role {rule.role}" + (" on everything" if rule.everywhere else "")
-        detail = f"{asker.access.person.login} may not: it takes {needed}. An admin gives it: `launchpin grant`."
+        detail = f"{asker.access.person.login} may not: it takes {needed}. An admin gives it: `launchpin people grant`."
         raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
     if is_program and request.method not in _READS:
         check_browser(request, asker)

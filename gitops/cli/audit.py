@@ -20,6 +20,7 @@ from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
+from gitops.cli.suggest import endpoints, offers
 from gitops.cli.trail import entries_of, pages
 from gitops.errors import InputError, NotFoundError, RetryError
 from gitops.ports import AuditLog
@@ -172,7 +173,7 @@ def _show_verification(found: dict[str, object], code: Code, *, as_json: bool) -
 
 @audit.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--endpoint", required=True, help="The endpoint's name.")
+@click.option("--endpoint", required=True, shell_complete=offers(endpoints), help="The endpoint's name.")
 @click.option("--time", "moment", required=True, help="With its zone: 2026-01-31T12:00:00Z; or `now`.")
 @stack_dir_option
 @json_option

@@ -18,6 +18,7 @@ from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json
 from gitops.cli.subjects import Library, Subject, find_subject, read_fleet
+from gitops.cli.suggest import endpoints, offers, pulls, trainings
 from gitops.cli.trail import pages
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import PartState, State
@@ -50,7 +51,13 @@ _WELL = frozenset({State.READY, State.DONE})
 
 
 @click.command()
-@click.argument("subject", metavar="[ENDPOINT|TRAINING|PULL]", required=False, default="")
+@click.argument(
+    "subject",
+    metavar="[ENDPOINT|TRAINING|PULL]",
+    required=False,
+    default="",
+    shell_complete=offers(endpoints, pulls, trainings),
+)
 @click.option("--incident", is_flag=True, help="Print what happened, from the audit log, as Markdown.")
 @stack_dir_option
 @json_option

@@ -12,6 +12,6 @@ class NearestGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the member's command, or name the nearest member."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
+        if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             fail_unknown(f"verb of {ctx.info_name}", args[0], list(self.commands))
         return super().resolve_command(ctx, args)

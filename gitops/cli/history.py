@@ -13,6 +13,7 @@ import click
 from gitops.audit.history import Tenure, known_names, tenures
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
+from gitops.cli.suggest import endpoints, models, offers
 from gitops.cli.trail import entries_of
 from gitops.errors import NotFoundError
 from gitops.trainers.redaction import show_controls
@@ -23,7 +24,7 @@ _NAME, _LOGIN, _TEXT = 24, 16, 74
 
 
 @click.command()
-@click.argument("name", metavar="MODEL|ENDPOINT")
+@click.argument("name", metavar="MODEL|ENDPOINT", shell_complete=offers(models, endpoints))
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="An exported audit log to read instead of the stack's.")
 @stack_dir_option

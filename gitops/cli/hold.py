@@ -6,10 +6,11 @@ import click
 
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.suggest import endpoints, offers
 
 
 @click.command()
-@click.argument("endpoint")
+@click.argument("endpoint", shell_complete=offers(endpoints))
 @click.option("--reason", required=True, help="Why, for whoever wants to lift it.")
 @timeout_option
 @stack_dir_option
@@ -33,7 +34,7 @@ def pause(*, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int
 
 
 @click.command()
-@click.argument("endpoint", required=False, default="")
+@click.argument("endpoint", required=False, default="", shell_complete=offers(endpoints))
 @click.option("--all", "is_all", is_flag=True, help="Lift the pause.")
 @click.option("--reason", default="", help="Why it may go on, for the record.")
 @timeout_option

@@ -12,6 +12,7 @@ from gitops.cli.exits import ExitCode
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.runs import sentence_of
 from gitops.cli.show import print_json
+from gitops.cli.suggest import offers, parts, trainings
 from gitops.cli.trainings import find_training
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.supervisor import part_states
@@ -25,7 +26,7 @@ _LONGEST_LINE = 64 * 1024
 
 
 @click.command()
-@click.argument("name", metavar="[TRAINING|PART]", required=False, default="")
+@click.argument("name", metavar="[TRAINING|PART]", required=False, default="", shell_complete=offers(trainings, parts))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the training is over, or Ctrl-C.")
 @stack_dir_option
 @json_option

@@ -13,8 +13,9 @@ from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
+from gitops.cli.suggest import logins, offers, providers, repositories
 from gitops.embedded.stack.layout import Layout
-from gitops.errors import NotFoundError, RefusedError
+from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.logins import LINK_SECONDS, mint_link, this_user
 from gitops.roles import AccessRole
 
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 ROLES = [role.value for role in AccessRole]
 
 _repository_option = click.option(
-    "--repository", default="", metavar="OWNER/NAME", help="Only there; by default everywhere."
+    "--repository",
+    default="",
+    metavar="OWNER/NAME",
+    shell_complete=offers(repositories),
+    help="Only there; by default everywhere.",
 )
 _provider_option = click.option(
-    "--provider", default=LOCAL, show_default=True, help="Who vouches for the person: local, or an issuer's address."
+    "--provider",
+    default=LOCAL,
+    show_default=True,
+    shell_complete=offers(providers),
+    help="Who vouches for the person: local, or an issuer's address.",
 )
 
 
@@ -49,6 +58,7 @@ def list_people(*, stack_dir: Path, as_json: bool) -> int:
             "id": person.id,
             "login": person.login,
             "provider": person.provider,
+            "subject": person.subject,
             "grants": [
                 {"repository": names.get(each.repository_id, ""), "role": each.role.value, "by": each.by}
                 for each in grants
@@ -77,24 +87,31 @@ def list_people(*, stack_dir: Path, as_json: bool) -> int:
 
 
 @people.command()
-@click.argument("login")
+@click.argument("login", shell_complete=offers(logins))
 @click.argument("role", type=click.Choice(ROLES))
 @_repository_option
 @_provider_option
+@click.option("--subject", default="", metavar="ID", help="The provider's own id of the person, which never changes.")
 @stack_dir_option
 @json_option
-def grant(login: str, role: str, *, repository: str, provider: str, stack_dir: Path, as_json: bool) -> int:
-    """Give LOGIN a role: viewer, runner, approver or admin, each of which may more than the one before."""
+def grant(
+    login: str, role: str, *, repository: str, provider: str, subject: str, stack_dir: Path, as_json: bool
+) -> int:
+    """Give LOGIN a role: viewer, runner, approver or admin, each of which may more than the one before.
+
+    Somebody of a provider is named with --subject the first time: logins change hands, ids never. Whoever signs in
+    there without a role is shown what to send you.
+    """
     check_login(login)
     with opened(stack_dir) as (_, store):
         place = _place(store, repository)
-        person = store.ensure_person(provider, login)
+        person = _named(store, provider, login, subject=subject)
         store.grant(person.id, AccessRole(role), repository_id=place, actor=_actor())
     return _done(f"{login} is {_say(AccessRole(role), repository)}", as_json=as_json, login=login, role=role)
 
 
 @people.command()
-@click.argument("login")
+@click.argument("login", shell_complete=offers(logins))
 @_repository_option
 @_provider_option
 @stack_dir_option
@@ -110,7 +127,7 @@ def revoke(login: str, *, repository: str, provider: str, stack_dir: Path, as_js
 
 
 @people.command()
-@click.argument("login")
+@click.argument("login", shell_complete=offers(logins))
 @_provider_option
 @stack_dir_option
 @json_option
@@ -126,7 +143,7 @@ def disable(login: str, *, provider: str, stack_dir: Path, as_json: bool) -> int
 
 
 @people.command()
-@click.argument("login")
+@click.argument("login", shell_complete=offers(logins))
 @stack_dir_option
 @json_option
 def link(login: str, *, stack_dir: Path, as_json: bool) -> int:
@@ -168,10 +185,34 @@ def _place(store: "SqlStore", repository: str) -> int:
     return number_of(repository, {each.full_name: each.id for each in store.repositories()})
 
 
+def _named(store: "SqlStore", provider: str, login: str, *, subject: str) -> Person:
+    """Return the person who is to be given something, known from now on.
+
+    Raises:
+        InputError: `subject`.
+        RefusedError: `LoginTaken`.
+    """
+    if provider == LOCAL:
+        if subject:
+            message = "whoever signs in by a link has no id: leave it out, or say with --provider who vouches"
+            raise InputError("subject", message, field="--subject")
+        return store.ensure_person(LOCAL, login)
+    known = _look_up(store, login, provider=provider)
+    wanted = subject or (known.subject if known is not None else "")
+    if not wanted:
+        message = f"nobody of {provider} has been named as {login} before: give their id there with --subject"
+        raise InputError("subject", message, field="--subject")
+    return store.ensure_person(provider, login, subject=wanted)
+
+
+def _look_up(store: "SqlStore", login: str, *, provider: str) -> Person | None:
+    return next((each for each in store.people() if (each.provider, each.login) == (provider, login)), None)
+
+
 def _find(store: "SqlStore", login: str, *, provider: str) -> Person:
-    for person in store.people():
-        if (person.provider, person.login) == (provider, login):
-            return person
+    found = _look_up(store, login, provider=provider)
+    if found is not None:
+        return found
     how = f"`launchpin people grant {login} viewer` lets them in"
     raise NotFoundError("UnknownPerson", f"nobody of {provider} is called {login!r} here: {how}")
 

@@ -16,6 +16,7 @@ from gitops.cli.groups import NearestGroup
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.pulls import Check, ForgeOfPerson, Pull, connect
 from gitops.cli.show import print_json, table
+from gitops.cli.suggest import offers, pull_numbers, repositories
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.records import Role
@@ -25,7 +26,12 @@ from gitops.words import age, cut
 _TITLE, _REPOSITORY = 36, 24
 
 _repo_option = click.option(
-    "--repo", "repository", default="", metavar="OWNER/NAME", help="Its repository, where several could be meant."
+    "--repo",
+    "repository",
+    default="",
+    metavar="OWNER/NAME",
+    shell_complete=offers(repositories),
+    help="Its repository, where several could be meant.",
 )
 
 
@@ -54,7 +60,7 @@ def list_pulls(repository: str, *, state: str, stack_dir: Path, as_json: bool) -
 
 
 @pr.command()
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(1), shell_complete=offers(pull_numbers))
 @_repo_option
 @stack_dir_option
 @json_option
@@ -72,7 +78,7 @@ def show(number: int, *, repository: str, stack_dir: Path, as_json: bool) -> Non
 
 
 @pr.command()
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(1), shell_complete=offers(pull_numbers))
 @_repo_option
 @stack_dir_option
 @json_option

@@ -8,15 +8,16 @@ import click
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.status import model_names
+from gitops.cli.suggest import endpoints, models, offers, versions
 from gitops.ports import Store
 
 _SHOWN = 10
 
 
 @click.command()
-@click.argument("model")
-@click.argument("version")
-@click.option("--to", required=True, help="Where: an endpoint, or REPOSITORY:PATH.")
+@click.argument("model", shell_complete=offers(models))
+@click.argument("version", shell_complete=offers(versions))
+@click.option("--to", required=True, shell_complete=offers(endpoints), help="Where: an endpoint, or REPOSITORY:PATH.")
 @click.option("--reason", default="", help="Why, for the record and the pull request.")
 @timeout_option
 @stack_dir_option

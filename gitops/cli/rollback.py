@@ -6,11 +6,18 @@ import click
 
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.suggest import endpoints, offers, versions
 
 
 @click.command()
-@click.argument("endpoint")
-@click.option("--to", "version", default="", help="The version; by default the last good one before this one.")
+@click.argument("endpoint", shell_complete=offers(endpoints))
+@click.option(
+    "--to",
+    "version",
+    default="",
+    shell_complete=offers(versions),
+    help="The version; by default the last good one before this one.",
+)
 @click.option("--reason", default="", help="Why, for the record.")
 @timeout_option
 @stack_dir_option

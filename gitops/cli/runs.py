@@ -11,6 +11,7 @@ import click
 from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
+from gitops.cli.suggest import models, offers
 from gitops.cli.trainings import recent_trainings
 from gitops.embedded.stack.layout import Layout
 from gitops.ports import Store
@@ -26,7 +27,7 @@ _HEAD = ("TRAINING", "MODEL", "PHASE", "VERSION", "COMMIT", "TOOK", "BEGAN")
 
 
 @click.command()
-@click.argument("model", required=False, default="")
+@click.argument("model", required=False, default="", shell_complete=offers(models))
 @click.option("--best", metavar="METRIC", default="", help="Sort by a metric, the highest first.")
 @click.option("--lowest", is_flag=True, help="With --best: the lowest first.")
 @click.option("--where", metavar="FILTER", default="", help="Only those that match, in MLflow's filter language.")

@@ -14,6 +14,7 @@ from gitops.cli.groups import NearestGroup
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.people import ROLES, as_owner, number_of
 from gitops.cli.show import print_json, table
+from gitops.cli.suggest import logins, offers, repositories, tokens
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.logins import this_user
@@ -29,9 +30,18 @@ def token() -> None:
 @token.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True, help="The most it may.")
-@click.option("--repository", "repositories", multiple=True, metavar="OWNER/NAME", help="Keep it to this one; again.")
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="OWNER/NAME",
+    shell_complete=offers(repositories),
+    help="Keep it to this one; again.",
+)
 @click.option("--days", type=click.IntRange(1, LONGEST_DAYS), default=30, show_default=True, help="Until it ends.")
-@click.option("--for", "login", default="", metavar="LOGIN", help="Whose it is; by default yours.")
+@click.option(
+    "--for", "login", default="", metavar="LOGIN", shell_complete=offers(logins), help="Whose it is; by default yours."
+)
 @stack_dir_option
 @json_option
 def create(
@@ -92,7 +102,7 @@ def list_tokens(*, stack_dir: Path, as_json: bool) -> int:
 
 
 @token.command()
-@click.argument("token_id", metavar="TOKEN")
+@click.argument("token_id", metavar="TOKEN", shell_complete=offers(tokens))
 @stack_dir_option
 @json_option
 def revoke(token_id: str, *, stack_dir: Path, as_json: bool) -> int:

@@ -8,13 +8,14 @@ from click.core import ParameterSource
 
 from gitops.cli.asking import have_done, is_endpoint, timeout_option
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.suggest import endpoints, model_repositories, offers, open_trainings, trainings
 from gitops.cli.trainings import find_training
 from gitops.ports import Store
 from gitops.records import Role
 
 
 @click.command()
-@click.argument("repository", required=False, default="")
+@click.argument("repository", required=False, default="", shell_complete=offers(model_repositories))
 @click.option("--ref", metavar="BRANCH", default="", help="The branch; by default the repository's own.")
 @click.option("--config", metavar="FILE", default="", help="The launchpin.yaml to follow, where there are several.")
 @click.option("--force", is_flag=True, help="Train a commit that was trained before once more.")
@@ -84,7 +85,7 @@ _NOT_LOCAL = {
 
 
 @click.command()
-@click.argument("name", metavar="TRAINING|ENDPOINT")
+@click.argument("name", metavar="TRAINING|ENDPOINT", shell_complete=offers(trainings, endpoints))
 @timeout_option
 @stack_dir_option
 @json_option
@@ -101,7 +102,7 @@ def retry(name: str, *, timeout: float, stack_dir: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("training")
+@click.argument("training", shell_complete=offers(open_trainings))
 @click.option("--reason", default="", help="Why, for the record.")
 @timeout_option
 @stack_dir_option

@@ -35,6 +35,7 @@ VERBS = {
     "validate": ("gitops.cli.validate:validate", "Check the files of a repository."),
     "doctor": ("gitops.cli.doctor:doctor", "Check this machine: ports, Python, git, disk."),
     "schema": ("gitops.cli.schema:schema", "Print the JSON Schema of a file's format."),
+    "completion": ("gitops.cli.shells:completion", "Print what makes bash, zsh or fish complete names."),
 }
 
 _HELP = """\
@@ -57,4 +58,4 @@ Exit codes: 0 ok, 1 refused by a rule, 2 usage, 3 inconclusive or timed out,
 
 def help_text() -> str:
     """Return the page."""
-    return _HELP.format(verbs="\n".join(f"  {name:<9} {text}" for name, (_, text) in VERBS.items()))
+    return _HELP.format(verbs="\n".join(f"  {name:<10} {text}" for name, (_, text) in VERBS.items()))

@@ -11,6 +11,7 @@ from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.runs import metrics_line
 from gitops.cli.show import print_json, table
 from gitops.cli.status import model_names
+from gitops.cli.suggest import models, offers
 from gitops.ports import Store
 from gitops.records import Environment, Version
 from gitops.trainers.redaction import show_controls
@@ -21,7 +22,7 @@ _TEXT, _PLACES = 74, 38
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=offers(models))
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500), help="How many.")
 @stack_dir_option
 @json_option

@@ -199,7 +199,7 @@ _VERBS: tuple[Row, ...] = (
         Answer(Who.ASKER, "ask again with a name that the message gives"),
     ),
     (
-        "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login token_name filter OwnFolder",
+        "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login subject token_name filter OwnFolder",
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
@@ -210,7 +210,10 @@ _VERBS: tuple[Row, ...] = (
     ),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
-    ("TimedOut NotUp NotReady TryUnderWay", Answer(Who.ASKER, "look again later: `launchpin status`")),
+    (
+        "TimedOut NotUp NotReady TryUnderWay provider_unavailable",
+        Answer(Who.ASKER, "look again later: `launchpin status`"),
+    ),
     (
         (
             "NoStack stack_dir stack_unreadable AlreadyUp StillUp PartBroken PortTaken PortInUse HomeInUse "
@@ -220,7 +223,8 @@ _VERBS: tuple[Row, ...] = (
             "HeadMoved NoToken forge_token BundleExists NoBundle bundle_not_intact NothingRecorded NoHead "
             "NoKey EntriesMissing NothingServed DemoFailed Broken secret_missing insecure_mode broker_url "
             "insecure_broker database_missing database_unsupported secret_in_url database_moved home_unusable "
-            "state_unreadable tokens_unreadable endpoint_unclear where_invalid"
+            "state_unreadable tokens_unreadable endpoint_unclear where_invalid sign_in_setting sign_in_denied "
+            "sign_in_token"
         ),
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),

@@ -8,6 +8,7 @@ from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.identity import Identity, IdentityProvider
 from gitops.ports.notifier import Notifier, Packet
 from gitops.ports.outbox import DueLetter, Outbox
 from gitops.ports.pages import Mark, Pages, Wanted
@@ -60,6 +61,8 @@ __all__ = [
     "Exit",
     "Forge",
     "ForgeRepository",
+    "Identity",
+    "IdentityProvider",
     "JobView",
     "Lease",
     "Lock",

@@ -28,6 +28,10 @@ class Accounts(Protocol):
         """
         ...
 
+    def find_person(self, provider: str, subject: str) -> Person | None:
+        """Return the person who has an id at a provider; None for nobody, and nobody is known by that from now on."""
+        ...
+
     def people(self) -> Sequence[Person]:
         """Return everybody, by login."""
         ...

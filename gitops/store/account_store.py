@@ -16,6 +16,10 @@ class AccountStore(AuditStore):
         """Return the person of a login, known from now on."""
         return self._write(lambda tx: accounts.ensure_person(tx, provider, login, subject=subject, name=name))
 
+    def find_person(self, provider: str, subject: str) -> Person | None:
+        """Return the person who has an id at a provider."""
+        return self._read(lambda connection: accounts.find_person(connection, provider, subject))
+
     def people(self) -> Sequence[Person]:
         """Return everybody, by login."""
         return self._read(accounts.read_people)

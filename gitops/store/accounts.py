@@ -80,6 +80,12 @@ def _taken(login: str, provider: str) -> RefusedError:
     return RefusedError("LoginTaken", message)
 
 
+def find_person(connection: Connection, provider: str, subject: str) -> Person | None:
+    """Return the person who has an id at a provider; an empty id is nobody's."""
+    here = (people.c.provider == provider, people.c.subject == subject)
+    return read_one(connection, people, Person, *here) if subject else None
+
+
 def read_people(connection: Connection) -> Sequence[Person]:
     """Return everybody, by login."""
     return read_all(connection, people, Person, order=(people.c.login, people.c.provider))

@@ -65,6 +65,15 @@ def test_a_grant_before_the_first_sign_in_waits_for_the_person(store: SqlStore) 
     assert (signed_in.id, signed_in.subject, signed_in.name) == (granted.id, "17", "Ada")
 
 
+def test_somebody_is_found_by_their_id_at_a_provider_alone(store: SqlStore) -> None:
+    store.ensure_person(PROVIDER, "eve")
+    ada = store.ensure_person(PROVIDER, "ada", subject="17")
+    assert store.find_person(PROVIDER, "17") == ada
+    assert store.find_person("https://other.example", "17") is None
+    assert store.find_person(PROVIDER, "18") is None
+    assert store.find_person(PROVIDER, "") is None
+
+
 def test_whoever_takes_over_a_login_does_not_become_that_person(store: SqlStore) -> None:
     store.ensure_person(PROVIDER, "ada", subject="17")
     with pytest.raises(RefusedError, match="another person") as refused:

@@ -584,3 +584,20 @@ def test_the_description_names_every_verb_with_its_arguments(fleet: Dashboard) -
             assert list(schema.get("properties", {})) == [one.name for one in verb.arguments]
             assert schema.get("required", []) == [one.name for one in verb.required]
             assert schema["additionalProperties"] is False
+
+
+def test_the_description_says_how_each_operation_says_no(fleet: Dashboard) -> None:
+    with program(fleet, "") as client:
+        text = client.get("/api/v1/openapi.json").json()
+        refusal = client.get("/api/v1/me").json()
+    assert refusal.keys() <= text["components"]["schemas"]["Problem"]["properties"].keys()
+    assert refusal.keys() >= set(text["components"]["schemas"]["Problem"]["required"])
+    operations = [one for path in text["paths"].values() for one in path.values()]
+    assert len(operations) > 20
+    for one in operations:
+        refusals = {status: told["content"] for status, told in one["responses"].items() if int(status) >= 400}
+        assert {"401", "403", "503"} <= refusals.keys()
+        assert {kind for told in refusals.values() for kind in told} == {"application/problem+json"}
+    assert "HTTPValidationError" not in text["components"]["schemas"]
+    asked = text["paths"]["/api/v1/hold"]["post"]["responses"]
+    assert {"202", "401", "403", "404", "409", "412", "413", "422", "503"} == asked.keys()

@@ -42,6 +42,7 @@ _NAMES = {
     "name:path": "iris-staging",
     "token_id": "k-none",
     "token": "none",
+    "provider": "none",
     "name": "style.css",
 }
 
@@ -285,7 +286,7 @@ def test_a_person_without_a_grant_may_sign_in_and_see_that_there_is_nothing(flee
         assert client.get("/api/v1/me").json()["grants"] == []
         answer = client.get("/api/v1/trainings")
     assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
-    assert "launchpin grant" in answer.json()["detail"]
+    assert "launchpin people grant" in answer.json()["detail"]
 
 
 def test_a_host_that_is_not_ours_gets_no_answer_from_the_api(fleet: Dashboard) -> None:

@@ -60,6 +60,11 @@ def test_a_token_that_was_revoked_opens_nothing(stack: Stack) -> None:
         (("people", "grant", "mona lisa", "viewer"), "is no login"),
         (("people", "grant", "mona", "boss"), "'boss' is not one of"),
         (("people", "grant", "mona", "viewer", "--repository", "acme/x"), "acme/iris"),
+        (
+            ("people", "grant", "mona", "viewer", "--provider", "https://id.example"),
+            "give their id there with --subject",
+        ),
+        (("people", "grant", "mona", "viewer", "--subject", "17"), "say with --provider who vouches"),
         (("people", "revoke", "mona"), "nobody of local is called 'mona'"),
         (("people", "disable", "mona"), "nobody of local is called 'mona'"),
         (("people", "link", "mona"), "nobody of local is called 'mona'"),
@@ -92,6 +97,16 @@ def test_a_person_has_the_roles_that_were_given_and_not_taken(stack: Stack) -> N
     assert stack.launchpin("people", "revoke", "mona").out == "mona had no role everywhere\n"
     told = [(row.entry.kind, row.entry.actor.login) for row in stack.store.audit_recent(4)]
     assert told == [("grant.taken", this_user()), *[("grant.given", this_user())] * 3]
+
+
+def test_somebody_of_a_provider_is_named_by_their_id_there_the_first_time(stack: Stack) -> None:
+    there = ("--provider", "https://id.example")
+    assert stack.launchpin("people", "grant", "ada", "viewer", *there, "--subject", "17").code == 0
+    assert stack.launchpin("people", "grant", "ada", "approver", "--repository", "acme/iris", *there).code == 0
+    other = stack.launchpin("people", "grant", "ada", "admin", *there, "--subject", "18")
+    assert (other.code, "belongs to another person" in other.err) == (1, True)
+    (ada,) = stack.launchpin("people", "list", "--json").json["people"]
+    assert (ada["subject"], [each["role"] for each in ada["grants"]]) == ("17", ["viewer", "approver"])
 
 
 def test_a_token_for_somebody_else_may_what_they_may(stack: Stack) -> None:

@@ -1,9 +1,10 @@
 """The whole web process's application on a real server, for tests of its pages."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -48,9 +49,17 @@ class Dashboard:
 
 @contextlib.contextmanager
 def running_dashboard(
-    home: Path, fill: Callable[[SqlStore, Clock], None] | None = None, *, base_url: str = ORIGIN
+    home: Path,
+    fill: Callable[[SqlStore, Clock], None] | None = None,
+    *,
+    base_url: str = ORIGIN,
+    settings: Mapping[str, Any] | None = None,
 ) -> Iterator[Dashboard]:
-    """Serve a dashboard over a store that `fill` has written to."""
+    """Serve a dashboard over a store that `fill` has written to.
+
+    Args:
+        settings: more of them, by name.
+    """
     home.mkdir(exist_ok=True)
     store, clock = open_fleet(home)
     if fill is not None:
@@ -58,7 +67,7 @@ def running_dashboard(
     secret = home / "hook.secret"
     secret.write_text("a secret for tests")
     secret.chmod(0o600)
-    settings = Settings(home=home, base_url=base_url, hook_secret_files=(secret,), hook_path="f00d")
-    with serving(create_app(settings)) as port:
+    known = {"home": home, "base_url": base_url, "hook_secret_files": (secret,), "hook_path": "f00d"}
+    with serving(create_app(Settings.model_validate({**known, **(settings or {})}))) as port:
         yield Dashboard(home, port, store)
     store.close()

@@ -41,7 +41,7 @@ def test_help_loads_neither_click_nor_anything_of_a_verb() -> None:
 
 def test_help_names_every_verb_in_a_short_line() -> None:
     lines = help_text().splitlines()
-    assert all(f"  {name:<9} {text}" in lines for name, (_, text) in VERBS.items())
+    assert all(f"  {name:<10} {text}" in lines for name, (_, text) in VERBS.items())
     assert max(map(len, lines)) <= 79
 
 

@@ -3,16 +3,14 @@
 import json
 from functools import cache
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
-from gitops import __version__
 from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError
 from webhooks.api import accounts, asking, events, reading
+from webhooks.api.describing import describe
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
 
@@ -23,11 +21,6 @@ _STATUSES = (
     (ConflictError, HTTPStatus.CONFLICT),
     (NotFoundError, HTTPStatus.NOT_FOUND),
 )
-_DESCRIPTION = """\
-Everything that the command line can do, for programs. Send a token of `launchpin token create` as
-`Authorization: Bearer lpt_...`. Answers from 400 on are problems (RFC 9457) with `status`, `code` and `detail`.
-What a verb asks for is carried out by a worker: its answer is 202 and says where to look.\
-"""
 
 
 def install(app: FastAPI) -> None:
@@ -46,15 +39,6 @@ def install(app: FastAPI) -> None:
     def description() -> Response:
         """Describe the API, in OpenAPI 3.1."""
         return Response(written(), media_type="application/json")
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the API's description."""
-    text = get_openapi(title="Launchpin", version=__version__, description=_DESCRIPTION, routes=app.routes)
-    schemes = {"token": {"type": "http", "scheme": "bearer", "description": "`launchpin token create` makes one."}}
-    text.setdefault("components", {})["securitySchemes"] = schemes
-    text["security"] = [{"token": []}]
-    return text
 
 
 def problem(error: ProblemError) -> Response:

@@ -3,7 +3,6 @@
 import re
 from http import HTTPStatus
 from typing import Annotated, NoReturn
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,14 +12,17 @@ from gitops.access import Session
 from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
+from gitops.signins import within
 from webhooks.api.install import PREFIX, problem, problem_of
-from webhooks.askers import COOKIE, SESSION_TIME
+from webhooks.askers import COOKIE
 from webhooks.dashboard.details import read_rollout_page, read_training_page
 from webhooks.dashboard.dora import read_dora_page
 from webhooks.dashboard.headers import SecureHeaders
 from webhooks.dashboard.overview import Reader, read_overview
 from webhooks.dashboard.render import ASSETS, show
-from webhooks.dashboard.session import Change, require_change, session_of, sign_in
+from webhooks.dashboard.session import Change, open_session, person_of, require_change, session_of
+from webhooks.dashboard.signin import router as signin_router
+from webhooks.dashboard.signin import ways_of
 from webhooks.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
@@ -35,6 +37,7 @@ Changing = Annotated[Change, Depends(require_change)]
 def install(app: FastAPI) -> None:
     """Add the dashboard to an application whose state has `store` and `settings`."""
     app.include_router(router)
+    app.include_router(signin_router)
     app.add_exception_handler(ProblemError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_plain)
     app.add_exception_handler(LaunchpinError, _refuse_broken)
@@ -77,16 +80,11 @@ def dora(request: Request, session: Reading, days: str = "30") -> Response:
 @router.get("/_login/{token}")
 def login(request: Request, token: str) -> Response:
     """Use up a one-time link and go where it leads, within this dashboard."""
-    settings = request.app.state.settings
-    link = use_link(settings.home.absolute() / "logins", token)
+    link = use_link(request.app.state.settings.home.absolute() / "logins", token)
     if link is None:
         raise ProblemError(HTTPStatus.FORBIDDEN, "link_used", _USED)
-    response = RedirectResponse(_within(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
-    is_secure = urlsplit(settings.base_url).scheme == "https"
-    seconds = int(SESSION_TIME.total_seconds())
-    response.set_cookie(
-        COOKIE, sign_in(request, link), max_age=seconds, path="/", httponly=True, samesite="lax", secure=is_secure
-    )
+    response = RedirectResponse(within(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
+    open_session(request, response, person_of(request, link))
     return response
 
 
@@ -114,13 +112,6 @@ def _store(request: Request) -> Reader:
     return store
 
 
-def _within(unverified_path: str) -> str:
-    """Return a path of ours, the front page for anything else."""
-    path = unverified_path
-    is_ours = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if is_ours else "/"
-
-
 def _missing(what: str) -> NoReturn:
     raise ProblemError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what} here.")
 
@@ -130,7 +121,10 @@ async def _refuse(request: Request, error: Exception) -> Response:
         raise error
     if request.url.path.startswith(PREFIX):
         return problem(error)
-    return show(request, "notice.html", status=error.status, session=None, error=error)
+    is_page = request.method == "GET" and not request.url.path.startswith("/_")
+    place = f"{request.url.path}?{request.url.query}".rstrip("?") if is_page else "/"
+    ways = ways_of(request).shown(place)
+    return show(request, "notice.html", status=error.status, session=None, error=error, ways=ways)
 
 
 async def _refuse_plain(request: Request, error: Exception) -> Response:

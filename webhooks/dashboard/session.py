@@ -1,4 +1,4 @@
-"""Browser sessions: opened by a one-time link, doubly checked where a form changes something."""
+"""Browser sessions: opened by a one-time link or a provider, doubly checked where a form changes something."""
 
 import hmac
 import secrets
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
-from fastapi import Request
+from fastapi import Request, Response
 
-from gitops.access import EVERYWHERE, LOCAL, Session, digest_secret
+from gitops.access import EVERYWHERE, LOCAL, Person, Session, digest_secret
 from gitops.audit.entry import Actor
 from gitops.logins import Link
 from gitops.roles import AccessRole
-from webhooks.askers import SESSION_TIME, asker_of, is_our_origin
+from webhooks.askers import COOKIE, SESSION_TIME, asker_of, is_our_origin
 from webhooks.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Change:
     form: Mapping[str, str]
 
 
-def sign_in(request: Request, link: Link) -> str:
-    """Open a session for whoever used a link; returns the cookie's value.
+def person_of(request: Request, link: Link) -> Person:
+    """Return whoever used a link.
 
     Raises:
         LaunchpinError: the database does not answer.
@@ -43,6 +43,16 @@ def sign_in(request: Request, link: Link) -> str:
         # Whoever can write into our folder is its master already; that they are is on record from the first time on.
         machine = Actor(type="service", login="launchpin", auth_method="folder")
         store.grant(person.id, AccessRole(link.role), repository_id=EVERYWHERE, actor=machine)
+    return person
+
+
+def open_session(request: Request, response: Response, person: Person) -> None:
+    """Open a session for somebody who proved who they are; one that the browser had before ends.
+
+    Raises:
+        LaunchpinError: the database does not answer.
+    """
+    store = cast("SqlStore", request.app.state.store)
     cookie = secrets.token_urlsafe(32)
     session = Session(
         id=digest_secret(cookie),
@@ -51,7 +61,18 @@ def sign_in(request: Request, link: Link) -> str:
         expires_at=store.now() + SESSION_TIME,
     )
     store.open_session(session)
-    return cookie
+    if before := request.cookies.get(COOKIE, ""):
+        store.close_session(digest_secret(before))
+    seconds = int(SESSION_TIME.total_seconds())
+    response.set_cookie(
+        COOKIE, cookie, max_age=seconds, path="/", httponly=True, samesite="lax", secure=is_secure(request)
+    )
+
+
+def is_secure(request: Request) -> bool:
+    """Return whether people reach us by TLS: cookies travel by that alone then. A proxy may end it before us."""
+    base_url: str = request.app.state.settings.base_url
+    return urlsplit(base_url).scheme == "https"
 
 
 def session_of(request: Request) -> Session:

@@ -38,6 +38,11 @@ _TUNABLE = (
     *("poll", "compare", "anchor", "checkpoint", "lease", "drain", "training_memory", "training_tasks", "failpoints"),
     *("gc", "least_free", *(f"keep_{name}" for name in (*_KEEP, "configurations", "configurations_age"))),
 )
+# What people sign in with; the web process alone gets these, and where its way out leads.
+_SIGN_IN = (
+    *("oidc_issuer", "oidc_client_id", "oidc_client_secret_file", "oidc_scopes", "oidc_label"),
+    *("github_oauth_client_id", "github_oauth_client_secret_file", "github_oauth_url"),
+)
 _DATABASE = ("database_url", "database_password_file")
 _NEEDS = {
     "database": ("home", *_DATABASE, "audit_key_file"),
@@ -107,7 +112,15 @@ def _variables(layout: Layout, part: str) -> dict[str, str]:
     values = _values(layout)
     ours = {_PREFIX + name.upper(): _written(values[name]) for name in _NEEDS[part] if name in values}
     traced = _inherited_by_prefix(("OTEL_",)) if part in _TRACED else {}
+    ours |= _sign_in() if part == "web" else {}
     return ours | traced | _metrics_port(part) | _inherited(_PREFIX + name.upper() for name in _TUNABLE)
+
+
+def _sign_in() -> dict[str, str]:
+    found = _inherited(_PREFIX + name.upper() for name in _SIGN_IN)
+    # A part does not start where the user did.
+    files = {name: str(Path(value).absolute()) for name, value in found.items() if name.endswith("_FILE") and value}
+    return found | files | (_inherited(("https_proxy", "HTTPS_PROXY")) if found else {})
 
 
 def _metrics_port(part: str) -> dict[str, str]:

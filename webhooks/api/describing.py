@@ -1,0 +1,81 @@
+"""The API's description in OpenAPI 3.1: what the routes say of themselves, and every way in which each says no."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gitops import __version__
+from gitops.grammar import VERBS
+
+_DESCRIPTION = """\
+Everything that the command line can do, for programs. Send a token of `launchpin token create` as
+`Authorization: Bearer lpt_...`. Answers from 400 on are problems (RFC 9457) with `status`, `code` and `detail`.
+What a verb asks for is carried out by a worker: its answer is 202 and says where to look.\
+"""
+_PROBLEM = {
+    "title": "Problem",
+    "description": "Why a request got no other answer (RFC 9457).",
+    "type": "object",
+    "required": ["status", "code", "detail"],
+    "properties": {
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "pattern": "^[A-Za-z_]+$", "description": "Stable; for programs."},
+        "detail": {"type": "string", "description": "What is wrong and what to do, in one sentence."},
+        "field": {"type": "string", "description": "Which part of the request is meant."},
+        "limit": {"type": "integer", "description": "The limit that was passed."},
+    },
+}
+_NO = {
+    HTTPStatus.UNAUTHORIZED: "Nobody is signed in, or the token is not good.",
+    HTTPStatus.FORBIDDEN: "The role is missing, or a page elsewhere asked with a person's cookie.",
+    HTTPStatus.NOT_FOUND: "It is not there, or not for whoever asks.",
+    HTTPStatus.CONFLICT: "The name is not clear.",
+    HTTPStatus.PRECONDITION_FAILED: "The endpoint is not as `If-Match` says.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body has more than 64 KiB.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A part of the request cannot be taken; `field` names it.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or too much is asked for at once.",
+}
+_ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the API's description."""
+    text = get_openapi(title="Launchpin", version=__version__, description=_DESCRIPTION, routes=app.routes)
+    parts = text.setdefault("components", {})
+    schemas = {name: one for name, one in parts.get("schemas", {}).items() if "ValidationError" not in name}
+    parts["schemas"] = {**schemas, "Problem": _PROBLEM}
+    parts["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "`launchpin token create` makes one."}
+    }
+    text["security"] = [{"token": []}]
+    for path, operations in text["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= {str(status.value): _answer(status) for status in _refusals(path, operation)}
+    return text
+
+
+def _answer(status: HTTPStatus) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _NO[status], "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _refusals(path: str, operation: dict[str, Any]) -> set[HTTPStatus]:
+    """Return the statuses with which an operation may say no."""
+    found = set(_ALWAYS)
+    has_body = "requestBody" in operation
+    is_verb = path.rpartition("/")[2] in VERBS and has_body
+    if operation.get("parameters") or has_body:
+        found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+    if has_body:
+        found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if "{" in path or is_verb:
+        found.add(HTTPStatus.NOT_FOUND)
+    if is_verb or path.endswith("/endpoints/{name}"):
+        found.add(HTTPStatus.CONFLICT)
+    if is_verb:
+        found.add(HTTPStatus.PRECONDITION_FAILED)
+    return found
