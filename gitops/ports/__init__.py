@@ -8,7 +8,7 @@ from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
-from gitops.ports.pages import Mark, Pages, Wanted
+from gitops.ports.pages import Catalogue, Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
@@ -33,6 +33,7 @@ __all__ = [
     "AuditNote",
     "AuditRow",
     "BuiltEnvironment",
+    "Catalogue",
     "Check",
     "CheckState",
     "Claim",

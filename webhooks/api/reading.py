@@ -5,6 +5,7 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
@@ -15,7 +16,7 @@ from gitops import records
 from gitops.access import EVERYWHERE, Access
 from gitops.audit.at import serving_at
 from gitops.audit.entry import Entry, parse
-from gitops.ports import Wanted
+from gitops.ports import AuditLog, Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from webhooks.api import shapes, showing
@@ -319,18 +320,29 @@ def audit_at(
     if time.tzinfo is None:
         detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
-    # Each reads the whole log.
+    with reading_trail(request):
+        return showing.serving(serving_at(read_trail(store_of(request)), endpoint, time=time))
+
+
+@contextmanager
+def reading_trail(request: Request) -> Iterator[None]:
+    """Wait for one's turn at reading the whole log: one at a time in each process.
+
+    Raises:
+        ProblemError: 503 `busy_reading`.
+    """
     turn: threading.Semaphore = request.app.state.reads_trail
     if not turn.acquire(timeout=_PATIENCE):
         detail = "The audit log is being read for others: try again in a moment."
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_reading", detail)
     try:
-        return showing.serving(serving_at(_trail(store_of(request)), endpoint, time=time))
+        yield
     finally:
         turn.release()
 
 
-def _trail(store: "SqlStore") -> Iterator[Entry]:
+def read_trail(store: AuditLog) -> Iterator[Entry]:
+    """Give the entries of the whole log."""
     size = store.audit_size()
     for start in range(0, size, _PAGE):
         yield from map(parse, store.audit_entries(start, min(_PAGE, size - start)))

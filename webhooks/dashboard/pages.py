@@ -1,6 +1,5 @@
 """The dashboard's routes. `install` adds them, their sessions and their headers to the web process's application."""
 
-import re
 from http import HTTPStatus
 from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
@@ -9,54 +8,33 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from gitops.access import Session
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
 from webhooks.api.install import PREFIX, problem, problem_of
 from webhooks.askers import COOKIE, SESSION_TIME
-from webhooks.dashboard.details import read_rollout_page, read_training_page
+from webhooks.dashboard import acting, views
 from webhooks.dashboard.headers import SecureHeaders
-from webhooks.dashboard.overview import Reader, read_overview
 from webhooks.dashboard.render import ASSETS, show
-from webhooks.dashboard.session import Change, require_change, session_of, sign_in
+from webhooks.dashboard.session import Change, require_change, sign_in
+from webhooks.dashboard.trail import Trail
 from webhooks.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USED = "This link was used before, or is older than 15 minutes. `launchpin status` prints a new one."
 
-Reading = Annotated[Session, Depends(session_of)]
 Changing = Annotated[Change, Depends(require_change)]
 
 
 def install(app: FastAPI) -> None:
     """Add the dashboard to an application whose state has `store` and `settings`."""
+    app.state.trail = Trail(app.state.store)
+    for room in (views, acting):
+        app.include_router(room.router)
     app.include_router(router)
     app.add_exception_handler(ProblemError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_plain)
     app.add_exception_handler(LaunchpinError, _refuse_broken)
     app.add_middleware(SecureHeaders)
-
-
-@router.get("/")
-def overview(request: Request, session: Reading) -> Response:
-    """Show what runs where, what is moving, and what was recorded last."""
-    models = request.app.state.settings.home.absolute() / "models"
-    return show(request, "overview.html", session=session, page=read_overview(_store(request), models))
-
-
-@router.get("/trainings/{training_id}")
-def training(request: Request, training_id: str, session: Reading) -> Response:
-    """Show one training."""
-    page = read_training_page(_store(request), training_id) if _ID.fullmatch(training_id) else None
-    return show(request, "training.html", session=session, page=page) if page else _missing("training")
-
-
-@router.get("/rollouts/{rollout_id}")
-def rollout(request: Request, rollout_id: str, session: Reading) -> Response:
-    """Show one rollout."""
-    page = read_rollout_page(_store(request), rollout_id) if _ID.fullmatch(rollout_id) else None
-    return show(request, "rollout.html", session=session, page=page) if page else _missing("rollout")
 
 
 @router.get("/_login/{token}")
@@ -94,11 +72,6 @@ def static(name: str) -> Response:
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
-def _store(request: Request) -> Reader:
-    store: Reader = request.app.state.store
-    return store
-
-
 def _within(unverified_path: str) -> str:
     """Return a path of ours, the front page for anything else."""
     path = unverified_path
@@ -115,7 +88,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
         raise error
     if request.url.path.startswith(PREFIX):
         return problem(error)
-    return show(request, "notice.html", status=error.status, session=None, error=error)
+    return show(request, "notice.html", status=error.status, still=True, error=error)
 
 
 async def _refuse_plain(request: Request, error: Exception) -> Response:
