@@ -189,8 +189,10 @@ def find_key_file(settings: Settings) -> Path | None:
 
     It stands beside the signing key, which this process has no need of.
     """
-    beside = (settings.audit_key_file.with_suffix(".pub"),) if settings.audit_key_file else ()
-    for file in (*beside, settings.home / "secrets" / _KEY_FILE, settings.home / _KEY_FILE):
+    files = [settings.home / "secrets" / _KEY_FILE, settings.home / _KEY_FILE]
+    if settings.audit_key_file is not None:
+        files.insert(0, settings.audit_key_file.with_suffix(".pub"))
+    for file in files:
         with contextlib.suppress(OSError):
             if file.is_file():
                 return file
