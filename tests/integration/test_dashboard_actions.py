@@ -69,7 +69,8 @@ def asked(fleet: Dashboard, answer: httpx.Response) -> tuple[str, dict[str, str]
         (f"resume?endpoint={HELD}", {}, {"endpoint": HELD}),
         ("resume?all=yes", {}, {"all": "yes"}),
         ("pause", {"reason": "a night"}, {"reason": "a night"}),
-        ("rollback?endpoint=fraud-production", {}, {"endpoint": "acme/fraud-deploy:production", "to": "4"}),
+        ("rollback?endpoint=fraud-production", {}, {"endpoint": "acme/fraud-deploy:production"}),
+        ("rollback?endpoint=fraud-staging", {"to": "4"}, {"endpoint": "acme/fraud-deploy:staging", "to": "4"}),
         ("promote?model=fraud&version=5", {}, {"model": "fraud", "version": "5", "to": "acme/fraud-deploy:production"}),
         (f"retry?name={REFUSED}", {}, {"name": REFUSED}),
         ("retry?name=iris-production", {}, {"name": "acme/iris-deploy:production"}),
@@ -93,6 +94,11 @@ def test_form_says_what_will_happen_and_changes_nothing(client: httpx.Client, fl
     assert "Now v6 serves." in page
     assert re.findall(r'<option value="(\d+)"', page) == ["4", "3"]
     assert count(fleet) == before
+
+
+def test_form_goes_back_to_what_served_before_a_version_that_is_on_its_way(client: httpx.Client) -> None:
+    page = client.get("/actions/rollback?endpoint=iris-production").text
+    assert re.findall(r'<option value="(\d*)"', page) == ["", "6"]
 
 
 def test_double_click_asks_once(client: httpx.Client, fleet: Dashboard) -> None:

@@ -166,8 +166,13 @@ def _entry(sight: Sight, verb: Verb, argument: Argument, given: Mapping[str, str
     title = argument.name.replace("_", " ").capitalize()
     choices: tuple[Choice, ...] = ()
     if verb.name == "rollback" and argument.name == "to" and place is not None:
-        earlier = [one for one in place.earlier if one != place.serving]
-        title, choices = "Version", tuple(Choice(one, label(one)) for one in earlier)
+        # While another version is on its way, the one that is recorded as serving is what to go back to.
+        leaves_other = place.pinned != place.serving
+        earlier = dict.fromkeys(
+            [one for one in (place.serving, *place.earlier) if one != place.serving or leaves_other]
+        )
+        title = "Version"
+        choices = (Choice("", "the last good one before this one"), *(Choice(one, label(one)) for one in earlier))
     if verb.name == "promote" and argument.name == "to":
         version = given.get("version", "")
         here = [one for one in sight.environments if one.model == given.get("model") and one.serving != version]

@@ -47,7 +47,7 @@ def _of_place(access: Access, one: Environment, is_held: bool) -> Iterator[Actio
         yield _action("Resume", "resume", name, endpoint=place)
     if not is_held and _may(access, "hold", one.repository_id):
         yield _action("Hold", "hold", name, endpoint=place)
-    if one.serving and one.earlier and _may(access, "rollback", one.repository_id):
+    if one.serving and _may(access, "rollback", one.repository_id):
         yield _action("Roll back", "rollback", name, endpoint=place)
 
 
@@ -60,6 +60,13 @@ def of_training(access: Access, training: Training) -> tuple[Action, ...]:
         waits = [_action("Try now", "retry", about, name=training.id)] if training.reason else []
         return (*waits, _action("Cancel", "cancel", about, training=training.id))
     return (_action("Train again", "retry", about, name=training.id),) if training.phase in _AGAIN else ()
+
+
+def of_repository(access: Access, newest: Training) -> tuple[Action, ...]:
+    """Return what may be done about the repository of a model's newest training."""
+    if not _may(access, "train", newest.repository_id):
+        return ()
+    return (_action("Train its head now", "train", newest.repository, repository=newest.repository),)
 
 
 def of_story(access: Access, record: Promotion | Rollout) -> tuple[Action, ...]:
@@ -96,7 +103,7 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
             yield from filter(None, (serving, f"Launchpin goes on proposing new versions for {name}."))
             yield "It merges nothing and rolls nothing out there until somebody resumes it."
         case "resume":
-            yield from (f"The hold of {one.author} is lifted: {one.message}" for one in holds)
+            yield from (f"What {one.author} set is lifted: {one.message}" for one in holds)
             yield "What waits there goes on at once: a pin that is merged rolls out."
         case "rollback":
             yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
