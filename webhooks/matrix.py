@@ -41,7 +41,11 @@ OPEN = Rule(is_open=True)
 SIGNED_IN = Rule()
 _SEE = Rule(AccessRole.VIEWER)
 _SEE_ALL = Rule(AccessRole.VIEWER, everywhere=True)
-_PAGE = Rule(AccessRole.VIEWER, everywhere=True, for_people=True)
+_PAGE = Rule(AccessRole.VIEWER, for_people=True)
+_PAGE_OF_ALL = Rule(AccessRole.VIEWER, everywhere=True, for_people=True)
+
+ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel")
+"""The verbs that pages have forms for."""
 
 MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/healthz"): OPEN,
@@ -53,9 +57,24 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/_signin/{provider}/callback"): OPEN,
     ("POST", "/_logout"): Rule(for_people=True),
     ("GET", "/"): _PAGE,
+    ("GET", "/models"): _PAGE,
+    ("GET", "/models/{model}"): _PAGE,
     ("GET", "/trainings/{training_id}"): _PAGE,
+    ("GET", "/promotions/{promotion_id}"): _PAGE,
     ("GET", "/rollouts/{rollout_id}"): _PAGE,
     ("GET", "/dora"): _PAGE,
+    ("GET", "/commands/{command_id}"): _PAGE,
+    ("GET", "/audit"): _PAGE_OF_ALL,
+    ("GET", "/audit/at"): _PAGE_OF_ALL,
+    ("GET", "/audit/verify"): _PAGE_OF_ALL,
+    ("GET", "/deliveries"): _PAGE_OF_ALL,
+    ("GET", "/deliveries/{guid}"): _PAGE_OF_ALL,
+    ("GET", "/settings"): _PAGE_OF_ALL,
+    **{
+        (method, f"/actions/{name}"): Rule(VERBS[name].who, for_people=True)
+        for name in ACTIONS
+        for method in ("GET", "POST")
+    },
     ("GET", "/api/v1/openapi.json"): OPEN,
     ("GET", "/api/v1/me"): SIGNED_IN,
     ("GET", "/api/v1/tokens"): SIGNED_IN,
@@ -98,7 +117,7 @@ async def guard(request: Request) -> None:
     if asker is None or (rule.for_people and asker.session is None):
         how = f"{_HOW}." if rule.for_people else f"{_HOW}, or send a token: `Authorization: Bearer lpt_...`."
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "no_session", how)
-    if not _may(asker, rule):
+    if not may(asker, rule):
         needed = f"the role {rule.role}" + (" on everything" if rule.everywhere else "")
         detail = f"{asker.access.person.login} may not: it takes {needed}. An admin gives it: `launchpin people grant`."
         raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
@@ -107,7 +126,8 @@ async def guard(request: Request) -> None:
     request.state.asker = asker
 
 
-def _may(asker: Asker, rule: Rule) -> bool:
+def may(asker: Asker, rule: Rule) -> bool:
+    """Return whether somebody may ask for what has this row."""
     if rule.role is None:
         return True
     return asker.access.may(rule.role) if rule.everywhere else asker.access.may_anywhere(rule.role)

@@ -11,7 +11,7 @@ from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRep
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.ports.notifier import Notifier, Packet
 from gitops.ports.outbox import DueLetter, Outbox
-from gitops.ports.pages import Mark, Pages, Wanted
+from gitops.ports.pages import Catalogue, Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
@@ -45,6 +45,7 @@ __all__ = [
     "AuditNote",
     "AuditRow",
     "BuiltEnvironment",
+    "Catalogue",
     "Check",
     "CheckState",
     "Claim",

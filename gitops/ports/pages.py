@@ -1,11 +1,11 @@
 """Lists that are read page by page: newest first, from a place on, of what somebody may look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from gitops.records import Hold, Record
+from gitops.records import Hold, Record, Version
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,25 @@ class Pages(Protocol):
 
     def past_holds(self, wanted: Wanted) -> Sequence[Hold]:
         """Return a page of holds, lifted ones too."""
+        ...
+
+
+class Catalogue(Protocol):
+    """What is known of very many models, each method one question however many there are.
+
+    Wherever `repositories` is given, only what belongs to one of these is told, by numeric id; None is all.
+    """
+
+    def model_names(self, *, repositories: frozenset[int] | None = None) -> Sequence[str]:
+        """Return the names of the models that have an environment or a version, by name."""
+        ...
+
+    def newest_versions(
+        self, models: Collection[str], *, repositories: frozenset[int] | None = None
+    ) -> Sequence[Version]:
+        """Return the newest version of each of these models that has one."""
+        ...
+
+    def named_versions(self, names: Collection[tuple[str, str]]) -> Sequence[Version]:
+        """Return the versions of these models and numbers that are known, in no order; 500 at most."""
         ...

@@ -1,7 +1,7 @@
 """The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
@@ -22,7 +22,7 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Queue
-from gitops.store import effects, jobs, opening, pages, queries, retention, tables
+from gitops.store import catalogue, effects, jobs, opening, pages, queries, retention, tables
 from gitops.store.ancestry import read_ancestry
 from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
@@ -231,6 +231,22 @@ class SqlStore(OutboxStore):
         return self._read(
             lambda connection: queries.read_versions(connection, model, limit=limit, repositories=repositories)
         )
+
+    def model_names(self, *, repositories: frozenset[int] | None = None) -> Sequence[str]:
+        """Return the names of the models that have an environment or a version, by name."""
+        return self._read(lambda connection: catalogue.read_model_names(connection, repositories=repositories))
+
+    def newest_versions(
+        self, models: Collection[str], *, repositories: frozenset[int] | None = None
+    ) -> Sequence[Version]:
+        """Return the newest version of each of these models that has one."""
+        return self._read(
+            lambda connection: catalogue.read_newest_versions(connection, models, repositories=repositories)
+        )
+
+    def named_versions(self, names: Collection[tuple[str, str]]) -> Sequence[Version]:
+        """Return the versions of these models and numbers that are known."""
+        return self._read(lambda connection: catalogue.read_named_versions(connection, names))
 
     def champion(self, model: str) -> Version | None:
         """Return the version recorded as serving in the model's champion environment."""

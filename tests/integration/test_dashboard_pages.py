@@ -21,7 +21,7 @@ from gitops.training import TRAINING
 from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
-from tests.support.hostile import SCRIPT, fill_with_hostile_names
+from tests.support.hostile import HOSTILE_PAGES, SCRIPT, fill_with_hostile_names
 from tests.support.store import (
     Clock,
     make_environment,
@@ -31,7 +31,7 @@ from tests.support.store import (
     take,
     write,
 )
-from webhooks.dashboard.overview import STEPS, mark_steps
+from webhooks.dashboard.stories import STEPS, mark_steps
 from webhooks.dashboard.words import coded, curl_line, read_example, span, web_link
 
 
@@ -53,7 +53,8 @@ def test_front_page_says_what_runs_where(client: httpx.Client) -> None:
     assert "2 models · 4 endpoints · 1 held · 3 changes on the way" in page
     for word in ("iris-production", "churn-staging", "Champion", "Healthy", "Progressing", "Out of sync", "Synced"):
         assert word in page
-    assert page.index("iris-staging") < page.index("iris-production")
+    cards = page[page.index('id="fleet"') :]
+    assert cards.index("iris-staging") < cards.index("iris-production")
 
 
 def test_front_page_says_who_holds_and_how_to_resume(client: httpx.Client) -> None:
@@ -76,9 +77,9 @@ def test_front_page_says_what_was_trained_recorded_and_delivered(client: httpx.C
     page = client.get("/").text
     assert "accuracy 0.893 is not above 0.9; champion v6 has 0.953" in page
     assert "rollout.rolled_back" in page
-    assert fleet.store.log_id in page
     assert "6 to be signed" in page
-    assert "after is missing" in page
+    assert fleet.store.log_id in client.get("/audit").text
+    assert "after is missing" in client.get("/deliveries").text
 
 
 def test_front_page_says_what_to_do_when_nothing_is_there_yet(tmp_path: Path) -> None:
@@ -117,7 +118,14 @@ def test_pause_is_the_headline_and_says_how_it_ends(tmp_path: Path) -> None:
 
 def test_training_page_shows_gates_metrics_log_and_entries(client: httpx.Client) -> None:
     page = client.get(f"/trainings/{REFUSED}").text
-    for text in ("GateRefused", "0.953", "fitting 120 rows", "training.refused", f"launchpin logs {REFUSED}"):
+    for text in (
+        "GateRefused",
+        "0.953",
+        "fitting 120 rows",
+        "training.refused",
+        f"launchpin logs {REFUSED}",
+        "push a better",
+    ):
         assert text in page
 
 
@@ -129,7 +137,18 @@ def test_rollout_page_shows_facts_and_entries(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/trainings/none", "/rollouts/none", "/rollouts/%00", "/trainings/" + "a" * 99, "/no"]
+    "path",
+    [
+        *(
+            "/trainings/none",
+            "/rollouts/none",
+            "/promotions/none",
+            "/commands/none",
+            "/deliveries/none",
+            "/models/none",
+        ),
+        *("/rollouts/%00", "/models/%00", "/models/" + "a" * 999, "/trainings/" + "a" * 99, "/no"),
+    ],
 )
 def test_page_is_not_found_when_the_id_is_unknown(client: httpx.Client, path: str) -> None:
     found = client.get(path)
@@ -177,22 +196,23 @@ def test_fragment_is_the_changing_part_alone(client: httpx.Client) -> None:
 
 def test_assets_need_no_session_and_nothing_else_is_served(fleet: Dashboard) -> None:
     with fleet.client(signed_in=False) as client:
-        assert client.get("/_static/style.css").headers["content-type"] == "text/css; charset=utf-8"
+        for name in ("style.css", "pages.css"):
+            assert client.get(f"/_static/{name}").headers["content-type"] == "text/css; charset=utf-8"
+            assert "url(" not in client.get(f"/_static/{name}").text
         assert client.get("/_static/live.js").headers["content-type"] == "text/javascript; charset=utf-8"
-        assert "url(" not in client.get("/_static/style.css").text
         for name in ("pages.py", "..%2fpages.py", "%2e%2e"):
             assert client.get(f"/_static/{name}").status_code == 404
 
 
 def test_attack_70_foreign_names_are_text_and_foreign_schemes_no_links(tmp_path: Path) -> None:
     with running_dashboard(tmp_path / "home", fill_with_hostile_names) as dashboard, dashboard.client() as client:
-        for path in ("/", "/trainings/t-hostile", "/rollouts/r-hostile"):
+        for path in HOSTILE_PAGES:
             found = client.get(path)
             assert found.status_code == 200
             assert SCRIPT not in found.text
             assert "<img" not in found.text
             assert 'href="javascript:' not in found.text
-            assert "&lt;script&gt;" in found.text
+            assert "&lt;script&gt;" in found.text or path.startswith(("/audit/verify", "/audit?"))
 
 
 def test_attack_70_command_to_copy_is_one_command(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 
+from gitops.access import LOCAL
+from gitops.audit.entry import Actor
 from gitops.logins import mint_link
+from gitops.roles import AccessRole
 from gitops.settings import Settings
 from gitops.store import SqlStore
 from tests.support.fleet import open_fleet
@@ -33,17 +36,24 @@ class Dashboard:
     port: int
     store: SqlStore
 
-    def login_path(self, next_path: str = "/") -> str:
-        """Return a one-time link's path."""
-        return mint_link(self.home / "logins", next_path=next_path, role="admin")
+    def login_path(self, next_path: str = "/", *, login: str = "") -> str:
+        """Return a one-time link's path: an admin's, or that of somebody who has a grant already."""
+        return mint_link(self.home / "logins", next_path=next_path, login=login, role="" if login else "admin")
+
+    def add_person(self, login: str, roles: Mapping[int, AccessRole]) -> str:
+        """Make somebody with these roles, by repository; returns their login."""
+        person = self.store.ensure_person(LOCAL, login)
+        for place, role in roles.items():
+            self.store.grant(person.id, role, repository_id=place, actor=Actor(type="user", login="root"))
+        return login
 
     @contextlib.contextmanager
-    def client(self, *, signed_in: bool = True) -> Iterator[httpx.Client]:
+    def client(self, *, signed_in: bool = True, login: str = "") -> Iterator[httpx.Client]:
         """Give a browser of sorts: it keeps cookies and follows no redirect."""
         base = f"http://127.0.0.1:{self.port}"
-        with httpx.Client(base_url=base, headers={"Host": HOST}, trust_env=False) as client:
+        with httpx.Client(base_url=base, headers={"Host": HOST}, trust_env=False, timeout=60) as client:
             if signed_in:
-                assert client.get(self.login_path()).status_code == 303
+                assert client.get(self.login_path(login=login)).status_code == 303
             yield client
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gitops.audit.checkpoint import Checkpoint, generate_key, sign
 from gitops.ports import Exit
 from gitops.records import Environment, GateOutcome, Health, MergeMode, Record, Role, Sync
 from gitops.steps import Done, Ended, Outcome, Phase, Refused, Wait
@@ -213,7 +214,10 @@ def _promote(store: SqlStore) -> None:
 
 
 def _sign(store: SqlStore) -> None:
-    store.save_checkpoint(store.audit_size(), "a note")
+    size = store.audit_size()
+    store.save_checkpoint(
+        size, sign(Checkpoint(store.log_id, size, store.audit_root(size)), generate_key(store.log_id))
+    )
 
 
 def _bake(store: SqlStore) -> None:

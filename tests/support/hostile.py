@@ -19,6 +19,12 @@ from tests.support.store import (
 )
 
 SCRIPT = "<script>alert(1)</script>"
+HOSTILE_PAGES = (
+    *("/", "/models", "/trainings/t-hostile", "/promotions/p-hostile", "/rollouts/r-hostile"),
+    *("/audit", "/audit?kind=%3Cscript%3E&name=%22%3E%3Cimg%20src=x%3E", "/deliveries", "/settings", "/audit/verify"),
+    "/?q=%3Cscript%3E",
+)
+"""The pages that show what strangers wrote; the last ones what was typed into the address."""
 
 
 def fill_with_hostile_names(store: SqlStore, _: Clock) -> None:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from gitops.access import EVERYWHERE
@@ -67,8 +67,26 @@ def _held_to(argument: Argument) -> Callable[[str], str]:
     return check
 
 
+_MODELS = {verb.name: _model_of(verb) for verb in VERBS.values() if verb.changes}
+
+
+def read_arguments(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:
+    """Return a verb's arguments, as a form has them, once each has the shape that the table asks for.
+
+    Raises:
+        ProblemError: 422 `invalid`.
+    """
+    try:
+        return _MODELS[verb.name].model_validate(dict(unverified)).as_text()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        detail = f"{field}: {first['msg']}"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field=field) from error
+
+
 def _route(verb: Verb) -> Callable[..., shapes.Command]:
-    model = _model_of(verb)
+    model = _MODELS[verb.name]
 
     def ask(
         request: Request,
@@ -77,7 +95,9 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
         idempotency_key: Annotated[str | None, Header(description="The same key asks once, however often.")] = None,
         if_match: Annotated[str | None, Header(description="The endpoint's ETag, as it was when you decided.")] = None,
     ) -> shapes.Command:
-        return _ask(request, response, verb, arguments, key=idempotency_key, if_match=if_match)
+        kept = ask_for(request, verb, arguments.as_text(), key=idempotency_key, if_match=if_match)
+        response.headers["Location"] = f"/api/v1/commands/{kept.id}"
+        return showing.command(kept)
 
     ask.__name__ = verb.name
     ask.__doc__ = verb.help
@@ -85,25 +105,42 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
     return ask
 
 
-def _ask(
-    request: Request, response: Response, verb: Verb, arguments: _Arguments, *, key: str | None, if_match: str | None
-) -> shapes.Command:
+def ask_for(
+    request: Request, verb: Verb, arguments: dict[str, str], *, key: str | None, if_match: str | None
+) -> Command:
+    """Write down what is asked for; a worker carries it out. The same key asks once, however often.
+
+    Args:
+        arguments: as `read_arguments` gives them.
+        if_match: the endpoint's entity tag, as whoever asks has seen it.
+
+    Raises:
+        ProblemError: 403, 404, 409, 412 or 422.
+    """
     asker = asker_of(request)
-    given, place = _resolve(request, verb, arguments.as_text())
-    _check_role(asker, verb, _repository_of(request, verb, given, place))
+    given, place = find_target(request, verb, arguments)
     own_key = _own_key(asker, key)
     store = store_of(request)
     # Whoever lost our answer asks again with what they knew then; that the endpoint has changed since is their doing.
     if key is None or store.command_of_key(own_key) is None:
         _check_match(request, verb, place, if_match)
     try:
-        kept = store.save_command(_command(asker, verb, given, key=own_key))
+        return store.save_command(_command(asker, verb, given, key=own_key))
     except ConflictError as error:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_used", error.message, field="Idempotency-Key"
         ) from error
-    response.headers["Location"] = f"/api/v1/commands/{kept.id}"
-    return showing.command(kept)
+
+
+def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tuple[dict[str, str], Environment | None]:
+    """Return the arguments with an endpoint named so that the worker finds the same one, and that endpoint.
+
+    Raises:
+        ProblemError: 403 for what whoever asks may not do there; 404, or 409 where several are called so.
+    """
+    given, place = _resolve(request, verb, arguments)
+    _check_role(asker_of(request), verb, _repository_of(request, verb, given, place))
+    return given, place
 
 
 def _command(asker: Asker, verb: Verb, given: dict[str, str], *, key: str) -> Command:

@@ -1,44 +1,38 @@
-"""What the front page shows, read from the store and brought into order. Writes nothing."""
+"""What the front page shows: everything that runs, what needs somebody, and what is moving. Writes nothing.
 
+However many models there are, it asks the same few questions; only those that the page holds are looked at closely.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, cast
 
-from gitops.holding import is_pause
-from gitops.ports import AuditLog, AuditNote, AuditRow, JobView, Store
-from gitops.records import Delivery, Environment, Health, Hold, Promotion, Rollout, Sync, Training
-from gitops.steps import Phase
-from webhooks.dashboard.words import curl_line, label, read_example
+from gitops.explaining import Concern, find_concerns, summarize
+from gitops.explaining.fleet import Rank
+from gitops.ports import AuditNote, AuditRow, JobView
+from gitops.records import Environment, Health, Hold, Promotion, Rollout, Sync, Training
+from webhooks.dashboard import links
+from webhooks.dashboard.explained import read_fleet
+from webhooks.dashboard.sight import Sight
+from webhooks.dashboard.stories import Moving, moving
+from webhooks.dashboard.words import curl_line, read_example
 
-STEPS: Mapping[str, tuple[str, ...]] = {
-    "training": ("environment", "train", "judge", "register", "hand_over"),
-    "promotion": ("plan", "open_pull_request", "await_merge"),
-    "rollout": ("admit", "verify", "prepare", "apply", "bake", "restore", "write_back", "finish"),
-}
-"""The stories' steps by name: this process loads no story. A test compares."""
+PAGE = 50
+"""Models on a page where there are too many to show each as a card."""
 
-_ONLY_AFTER_FAILURE = {"restore", "write_back"}
+MOST_CARDS = 8
+"""Models that are shown as cards."""
+
 _MOST_MOVING = 20
 _MOST_JOBS = 20
-_MOST_TRAININGS = 8
-_MOST_ENTRIES = 14
-_MOST_DELIVERIES = 8
+_MOST_TRAININGS = 6
+_MOST_ENTRIES = 18
+_MOST_CONCERNS = 8
 _TROUBLED = {"retrying", "stalled"}
-
-
-class Reader(Store, AuditLog, Protocol):
-    """What the pages read from; they call nothing that writes."""
-
-
-@dataclass(frozen=True)
-class StepMark:
-    """One step of a story: `done`, `now`, `next`, or `stopped` where the story ended early."""
-
-    name: str
-    state: str
+_STORIES = {"training", "promotion", "rollout"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,8 @@ class Place:
     environment: Environment
     holds: tuple[Hold, ...]
     arriving: str
-    curl: str
-    has_example: bool
+    curl: str = ""
+    has_example: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,23 +63,35 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Moving:
-    """A story that is not over.
+class Attention:
+    """One thing that somebody may have to look at, and the page that says more; empty where there is none."""
+
+    concern: Concern
+    page: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The models of a page.
 
     Args:
-        page: where its details are; empty when it has none of its own.
-        link: its pull request; foreign, so it is checked before it is shown.
-        job: what it waits for and when it is tried next; None while nobody is to look at it.
+        wanted: what names were asked to hold.
+        count: how many such models there are.
+        after: the last name of this page; empty at the end.
+        columns: the environments' names, where models are rows.
     """
 
-    kind: str
-    title: str
-    record: Training | Promotion | Rollout
-    steps: tuple[StepMark, ...]
-    page: str
-    link: str
-    link_words: str
-    job: JobView | None
+    models: tuple[Model, ...]
+    wanted: str
+    count: int
+    after: str
+    is_first: bool
+    columns: tuple[str, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether each model is a row."""
+        return self.count > MOST_CARDS
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class Overview:
 
     Args:
         pause: the hold on everything, None when there is none.
+        needs: what needs somebody, in one sentence.
+        size: entries of the audit log; None for whoever does not see all of it.
     """
 
     now: datetime
@@ -101,64 +109,125 @@ class Overview:
     headline: str
     summary: str
     tone: str
-    models: tuple[Model, ...]
+    needs: str
+    attention: tuple[Attention, ...]
+    more_attention: int
+    listing: Listing
     moving: tuple[Moving, ...]
     jobs: tuple[JobView, ...]
     trainings: tuple[Training, ...]
     commits: Mapping[int, str]
     entries: tuple[AuditRow, ...]
-    size: int
+    size: int | None
     head: AuditNote | None
-    log_id: str
-    deliveries: tuple[Delivery, ...]
     is_connected: bool
 
 
-def read_overview(store: Reader, models: Path) -> Overview:
+def read_overview(sight: Sight, models: Path, *, wanted: str = "", after: str = "") -> Overview:
     """Read the front page.
 
     Args:
         models: where files of versions are kept on this machine, for the examples in command lines.
+        wanted: models whose names hold this alone.
+        after: begin after this name.
     """
-    repositories = store.repositories()
-    jobs = store.jobs()
-    moving = _read_moving(store, jobs)
-    places = [_place(store, found, models) for found in store.environments()]
-    pause = next(filter(is_pause, store.holds()), None)
-    headline, tone = ("Everything is paused.", "warn") if pause else _headline(places, moving)
-    known = {(item.kind, item.record.id) for item in moving}
+    store = sight.store
+    stories = sight.stories
+    fleet = read_fleet(sight)
+    found = find_concerns(fleet, (), sight.reading)
+    # The pause is told by itself, above everything.
+    concerns = [one for one in found if one.rank is not Rank.PAUSED]
+    headline, tone = ("Everything is paused.", "warn") if sight.pause else _headline(sight, stories)
+    shown = [moving(one, sight.reading.job(_kind(one), one.id)) for one in stories[:_MOST_MOVING]]
     return Overview(
-        now=store.now(),
-        pause=pause,
+        now=sight.reading.now,
+        pause=sight.pause,
         headline=headline,
-        summary=_summary(places, moving),
+        summary=_summary(sight, stories),
         tone=tone,
-        models=_by_model(places),
-        moving=moving,
-        jobs=tuple(job for job in jobs if job.state in _TROUBLED and (job.kind, job.subject) not in known)[:_MOST_JOBS],
-        trainings=cast("tuple[Training, ...]", tuple(store.recent("training", limit=_MOST_TRAININGS))),
-        commits={repository.id: repository.html_url for repository in repositories},
-        entries=tuple(store.audit_recent(_MOST_ENTRIES)),
-        size=store.audit_size(),
-        head=store.newest_checkpoint(),
-        log_id=store.log_id,
-        deliveries=cast("tuple[Delivery, ...]", tuple(store.recent("delivery", limit=_MOST_DELIVERIES))),
-        is_connected=bool(repositories),
+        needs=summarize(found, fleet, sight.reading) if sight.environments else "",
+        attention=tuple(Attention(one, links.page_of(one.name, fleet)) for one in concerns[:_MOST_CONCERNS]),
+        more_attention=max(0, len(concerns) - _MOST_CONCERNS),
+        listing=_list(sight, models, wanted=wanted, after=after),
+        moving=tuple(shown),
+        jobs=_jobs(sight),
+        trainings=tuple(sight.page(Training, _MOST_TRAININGS)),
+        commits=sight.html_urls,
+        entries=tuple(store.audit_recent(_MOST_ENTRIES)) if sight.all else (),
+        size=store.audit_size() if sight.all else None,
+        head=store.newest_checkpoint() if sight.all else None,
+        is_connected=bool(sight.repositories),
     )
 
 
-def _place(store: Reader, found: Environment, models: Path) -> Place:
-    version = store.version(found.model, found.serving) if found.serving else None
-    example = read_example(models, version.manifest_sha256) if version else ""
+def _kind(record: Training | Promotion | Rollout) -> str:
+    return type(record).__name__.lower()
+
+
+def _jobs(sight: Sight) -> tuple[JobView, ...]:
+    """Return the jobs in trouble that are about no story: those have rows of their own."""
+    return tuple(job for job in sight.jobs if job.state in _TROUBLED and job.kind not in _STORIES)[:_MOST_JOBS]
+
+
+def _list(sight: Sight, models: Path, *, wanted: str, after: str) -> Listing:
+    by_model: dict[str, list[Environment]] = defaultdict(list)
+    for one in sight.environments:
+        if wanted.casefold() in one.model.casefold():
+            by_model[one.model].append(one)
+    names = sorted(by_model)
+    is_dense = len(names) > MOST_CARDS
+    left = [name for name in names if not after or name > after] if is_dense else names
+    page = left[:PAGE]
+    places = _places(sight, [one for name in page for one in by_model[name]], None if is_dense else models)
+    listed = _by_model(places)
+    return Listing(
+        models=listed,
+        wanted=wanted,
+        count=len(names),
+        after=page[-1] if len(left) > len(page) else "",
+        is_first=not after or not is_dense,
+        columns=order_columns(listed) if is_dense else (),
+    )
+
+
+def order_columns(models: Iterable[Model]) -> tuple[str, ...]:
+    """Return the environments' names in the order in which most models have them, the champion's last."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for model in models:
+        for at, place in enumerate(reversed(model.places)):
+            places[place.environment.name].append(at)
+    return tuple(sorted(places, key=lambda name: (-sum(places[name]) / len(places[name]), name)))
+
+
+def _places(sight: Sight, found: Sequence[Environment], models: Path | None) -> list[Place]:
+    """Return environments with what is open there, and with a command line where there is room for one."""
+    holds = defaultdict(list)
+    for hold in sight.holds:
+        holds[hold.repository_id, hold.path].append(hold)
+    digests: dict[tuple[str, str], str] = {}
+    if models is not None:
+        served = {(one.model, one.serving) for one in found if one.serving}
+        digests = {(one.model, one.version): one.manifest_sha256 for one in sight.store.named_versions(served)}
+    return [_place(one, holds[one.repository_id, one.path], digests, models) for one in found]
+
+
+def _place(
+    found: Environment, holds: Sequence[Hold], digests: Mapping[tuple[str, str], str], models: Path | None
+) -> Place:
+    digest = digests.get((found.model, found.serving), "")
+    example = read_example(models, digest) if models is not None and digest else ""
     return Place(
         environment=found,
-        holds=tuple(
-            one for one in store.holds(repository_id=found.repository_id, path=found.path) if not is_pause(one)
-        ),
+        holds=tuple(holds),
         arriving=found.pinned if found.pinned != found.serving else "",
-        curl=curl_line(found.url, example=example) if found.serving else "",
+        curl=curl_line(found.url, example=example) if found.serving and models is not None else "",
         has_example=bool(example),
     )
+
+
+def read_places(sight: Sight, found: Sequence[Environment], models: Path) -> tuple[Place, ...]:
+    """Return the environments of one model in the order in which a version passes them."""
+    return tuple(place for model in _by_model(_places(sight, found, models)) for place in model.places)
 
 
 def _by_model(places: Iterable[Place]) -> tuple[Model, ...]:
@@ -177,122 +246,39 @@ def _champion(places: Sequence[Place]) -> str:
     return next((version for version in serving if version), "")
 
 
-def _read_moving(store: Reader, jobs: Sequence[JobView]) -> tuple[Moving, ...]:
-    """Return the stories that are not over, the newest first."""
-    found = [moving for job in jobs if (moving := _moving(store, job)) is not None]
-    found.sort(key=lambda moving: moving.record.id.partition("-")[2], reverse=True)
-    return tuple(found[:_MOST_MOVING])
-
-
-def _moving(store: Reader, job: JobView) -> Moving | None:
-    match job.kind:
-        case "training":
-            training = store.training(job.subject)
-            return moving_training(training, job) if training else None
-        case "promotion":
-            promotion = store.promotion(job.subject)
-            return _moving_promotion(promotion, job) if promotion else None
-        case "rollout":
-            rollout = store.rollout(job.subject)
-            return moving_rollout(rollout, job) if rollout else None
-        case _:
-            return None
-
-
-def moving_training(training: Training, job: JobView | None = None) -> Moving:
-    """Return a training as a row with its steps."""
-    return Moving(
-        kind="training",
-        title=f"Training {training.model}",
-        record=training,
-        steps=mark_steps("training", training.step, training.phase),
-        page=f"/trainings/{training.id}",
-        link="",
-        link_words="",
-        job=job,
-    )
-
-
-def _moving_promotion(promotion: Promotion, job: JobView) -> Moving:
-    number = promotion.facts.number
-    return Moving(
-        kind="promotion",
-        title=f"Promoting {promotion.model} {label(promotion.version)} to {promotion.environment}",
-        record=promotion,
-        steps=mark_steps("promotion", promotion.step, promotion.phase),
-        page="",
-        link=promotion.facts.url or "",
-        link_words=f"Pull request #{number}" if number else "Pull request",
-        job=job,
-    )
-
-
-def moving_rollout(rollout: Rollout, job: JobView | None = None) -> Moving:
-    """Return a rollout as a row with its steps."""
-    before = label(rollout.from_version or rollout.facts.previous_version)
-    return Moving(
-        kind="rollout",
-        title=f"{rollout.endpoint} {before} \N{RIGHTWARDS ARROW} {label(rollout.version)}",
-        record=rollout,
-        steps=mark_steps("rollout", rollout.step, rollout.phase, is_failing=bool(rollout.facts.failure)),
-        page=f"/rollouts/{rollout.id}",
-        link=rollout.facts.write_back_url or "",
-        link_words="Rollback's pull request",
-        job=job,
-    )
-
-
-def mark_steps(kind: str, step: str, phase: Phase, *, is_failing: bool = False) -> tuple[StepMark, ...]:
-    """Return a story's steps with what became of each; the last step of an ended story is where it ended.
-
-    Args:
-        is_failing: whether the steps that only a failure needs are shown, too.
-    """
-    names = [name for name in STEPS[kind] if is_failing or name not in _ONLY_AFTER_FAILURE or name == step]
-    at = names.index(step) if step in names else 0
-    if phase is Phase.SUCCEEDED:
-        at = len(names)
-    here = "stopped" if phase.is_final else "now"
-    states = ["done" if place < at else here if place == at else "next" for place in range(len(names))]
-    return tuple(StepMark(name.replace("_", " "), state) for name, state in zip(names, states, strict=True))
-
-
-def _headline(places: Sequence[Place], moving: Sequence[Moving]) -> tuple[str, str]:
+def _headline(sight: Sight, stories: Sequence[Training | Promotion | Rollout]) -> tuple[str, str]:
     """Return the page in one sentence, and its tone."""
-    busy = {(m.record.repository_id, m.record.path) for m in moving if isinstance(m.record, Rollout)}
-    held = [p for p in places if p.holds]
-    sick = [p for p in places if p.environment.health is Health.DEGRADED]
-    drifting = [
-        p
-        for p in places
-        if p.environment.sync is Sync.OUT_OF_SYNC and (p.environment.repository_id, p.environment.path) not in busy
-    ]
+    places, held_at = sight.environments, {(one.repository_id, one.path) for one in sight.holds}
+    busy = {(one.repository_id, one.path) for one in stories if isinstance(one, Rollout)}
+    held = [p for p in places if (p.repository_id, p.path) in held_at]
+    sick = [p for p in places if p.health is Health.DEGRADED]
+    drifting = [p for p in places if p.sync is Sync.OUT_OF_SYNC and (p.repository_id, p.path) not in busy]
     if sick:
         return f"{_some(sick, places)} degraded.", "bad"
     if held:
         return f"{_some(held, places)} held until somebody resumes.", "warn"
     if drifting:
         return f"{_some(drifting, places)} out of sync with Git.", "warn"
-    if moving:
-        return f"{len(moving)} {'change is' if len(moving) == 1 else 'changes are'} on the way.", "busy"
-    if not any(p.environment.serving for p in places):
+    if stories:
+        return f"{len(stories)} {'change is' if len(stories) == 1 else 'changes are'} on the way.", "busy"
+    if not any(p.serving for p in places):
         return "Nothing serves yet.", "calm"
     return "What Git pins is what runs.", "good"
 
 
-def _summary(places: Sequence[Place], moving: Sequence[Moving]) -> str:
+def _summary(sight: Sight, stories: Sequence[object]) -> str:
     """Return the page in numbers; empty when there is nothing to count."""
-    models = len({place.environment.model for place in places})
+    models = len({one.model for one in sight.environments})
     counts = (
         (models, "model", "models"),
-        (len(places), "endpoint", "endpoints"),
-        (sum(bool(place.holds) for place in places), "held", "held"),
-        (len(moving), "change on the way", "changes on the way"),
+        (len(sight.environments), "endpoint", "endpoints"),
+        (len({(one.repository_id, one.path) for one in sight.holds}), "held", "held"),
+        (len(stories), "change on the way", "changes on the way"),
     )
-    return " \N{MIDDLE DOT} ".join(f"{count} {one if count == 1 else more}" for count, one, more in counts if count)
+    return " \N{MIDDLE DOT} ".join(f"{count:,} {one if count == 1 else more}" for count, one, more in counts if count)
 
 
-def _some(these: Sequence[Place], places: Sequence[Place]) -> str:
+def _some(these: Sequence[Environment], places: Sequence[Environment]) -> str:
     if len(places) == 1:
         return "The endpoint is"
-    return f"{len(these)} of {len(places)} endpoints {'is' if len(these) == 1 else 'are'}"
+    return f"{len(these):,} of {len(places):,} endpoints {'is' if len(these) == 1 else 'are'}"

@@ -1,6 +1,5 @@
 """The dashboard's routes. `install` adds them, their sessions and their headers to the web process's application."""
 
-import re
 from http import HTTPStatus
 from typing import Annotated, NoReturn
 
@@ -8,73 +7,37 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from gitops.access import Session
-from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
 from gitops.signins import within
 from webhooks.api.install import PREFIX, problem, problem_of
 from webhooks.askers import COOKIE
-from webhooks.dashboard.details import read_rollout_page, read_training_page
-from webhooks.dashboard.dora import read_dora_page
+from webhooks.dashboard import acting, views
 from webhooks.dashboard.headers import SecureHeaders
-from webhooks.dashboard.overview import Reader, read_overview
 from webhooks.dashboard.render import ASSETS, show
-from webhooks.dashboard.session import Change, open_session, person_of, require_change, session_of
+from webhooks.dashboard.session import Change, open_session, person_of, require_change
 from webhooks.dashboard.signin import router as signin_router
 from webhooks.dashboard.signin import ways_of
+from webhooks.dashboard.trail import Trail
 from webhooks.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DAYS = re.compile(r"[1-9][0-9]{0,2}")
 _USED = "This link was used before, or is older than 15 minutes. `launchpin status` prints a new one."
 
-Reading = Annotated[Session, Depends(session_of)]
 Changing = Annotated[Change, Depends(require_change)]
 
 
 def install(app: FastAPI) -> None:
     """Add the dashboard to an application whose state has `store` and `settings`."""
+    app.state.log_end = Trail(app.state.store)
+    for room in (views, acting):
+        app.include_router(room.router)
     app.include_router(router)
     app.include_router(signin_router)
     app.add_exception_handler(ProblemError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_plain)
     app.add_exception_handler(LaunchpinError, _refuse_broken)
     app.add_middleware(SecureHeaders)
-
-
-@router.get("/")
-def overview(request: Request, session: Reading) -> Response:
-    """Show what runs where, what is moving, and what was recorded last."""
-    models = request.app.state.settings.home.absolute() / "models"
-    return show(request, "overview.html", session=session, page=read_overview(_store(request), models))
-
-
-@router.get("/trainings/{training_id}")
-def training(request: Request, training_id: str, session: Reading) -> Response:
-    """Show one training."""
-    page = read_training_page(_store(request), training_id) if _ID.fullmatch(training_id) else None
-    return show(request, "training.html", session=session, page=page) if page else _missing("training")
-
-
-@router.get("/rollouts/{rollout_id}")
-def rollout(request: Request, rollout_id: str, session: Reading) -> Response:
-    """Show one rollout."""
-    page = read_rollout_page(_store(request), rollout_id) if _ID.fullmatch(rollout_id) else None
-    return show(request, "rollout.html", session=session, page=page) if page else _missing("rollout")
-
-
-@router.get("/dora")
-def dora(request: Request, session: Reading, days: str = "30") -> Response:
-    """Show how often, how fast and how well versions are deployed."""
-    if not _DAYS.fullmatch(days) or int(days) > MOST_DAYS:
-        detail = f"Ask for a number of days from 1 to {MOST_DAYS}, as `/dora?days=90`."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field="days")
-    store = _store(request)
-    window = Window.last(int(days), until=store.now())
-    report = request.app.state.trail.measure(store, window, Selection())
-    return show(request, "dora.html", session=session, page=read_dora_page(report, int(days)))
 
 
 @router.get("/_login/{token}")
@@ -107,11 +70,6 @@ def static(name: str) -> Response:
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
-def _store(request: Request) -> Reader:
-    store: Reader = request.app.state.store
-    return store
-
-
 def _missing(what: str) -> NoReturn:
     raise ProblemError(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what} here.")
 
@@ -124,7 +82,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     is_page = request.method == "GET" and not request.url.path.startswith("/_")
     place = f"{request.url.path}?{request.url.query}".rstrip("?") if is_page else "/"
     ways = ways_of(request).shown(place)
-    return show(request, "notice.html", status=error.status, session=None, error=error, ways=ways)
+    return show(request, "notice.html", status=error.status, still=True, error=error, ways=ways)
 
 
 async def _refuse_plain(request: Request, error: Exception) -> Response:

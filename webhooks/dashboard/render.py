@@ -12,13 +12,15 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from gitops.words import lasting
-from webhooks.dashboard import words
+from webhooks.dashboard import actions, charts, links, words
+from webhooks.dashboard.shell import shell_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FRAGMENT_HEADER = "x-launchpin-fragment"
-_TYPES = {"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8"}
+_CSS = "text/css; charset=utf-8"
+_TYPES = {"style.css": _CSS, "pages.css": _CSS, "live.js": "text/javascript; charset=utf-8"}
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,27 @@ def _templates() -> "Environment":
         audit_subject=words.subject_of,
         coded=words.coded,
         number=words.number,
+        stamp=words.stamp,
+        served_for=charts.length_of,
         shell=shlex.quote,
         lasting=lasting,
     )
-    templates.globals.update({"assets": ASSETS, "ago": words.ago})
+    templates.globals.update({"assets": ASSETS, "ago": words.ago, "links": links, "actions": actions})
     return templates
 
 
-def show(request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> HTMLResponse:
-    """Render a page, or only its changing part where our own script asked for that."""
+def show(
+    request: Request, template: str, *, status: int = HTTPStatus.OK, still: bool = False, **values: object
+) -> HTMLResponse:
+    """Render a page, or only its changing part where our own script asked for that.
+
+    Args:
+        still: the page does not keep itself up to date: a form, an answer, or an older part of a list.
+    """
     layout = "fragment.html" if FRAGMENT_HEADER in request.headers else "page.html"
-    text = _templates().get_template(template).render(layout=layout, **values)
+    shell, asker = shell_of(request), getattr(request.state, "asker", None)
+    access = asker.access if asker is not None else None
+    text = _templates().get_template(template).render(layout=layout, shell=shell, access=access, still=still, **values)
     headers = {"Cache-Control": "no-store", "Vary": FRAGMENT_HEADER}
     # A lone surrogate, which a browser could not read either, must not keep the page from being shown.
     return HTMLResponse(text.encode("utf-8", "replace").decode(), status_code=status, headers=headers)

@@ -104,7 +104,7 @@ def ways_of(request: Request) -> Ways:
 @router.get("/_signin")
 def choose(request: Request) -> Response:
     """Show the ways to sign in."""
-    return show(request, "signin.html", session=None, ways=ways_of(request).shown(_next_of(request)))
+    return show(request, "signin.html", still=True, ways=ways_of(request).shown(_next_of(request)))
 
 
 @router.get("/_signin/{provider}")

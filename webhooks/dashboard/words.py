@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,12 +39,18 @@ TONES: Mapping[str, str] = {
     "rejected": "bad",
     "retrying": "warn",
     "stalled": "bad",
+    "ok": "good",
+    "warn": "warn",
+    "INTACT": "good",
+    "ALTERED": "bad",
+    "INCOMPLETE": "warn",
 }
 """How a word looks: good, busy, warn, bad or calm. Each tone has its own shape, so that colour is never alone."""
 
 _WORDS: Mapping[str, str] = {Sync.OUT_OF_SYNC: "Out of sync", Phase.ROLLED_BACK: "Rolled back"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _TWO_UNITS = 10
+_LONGEST_WHOLE = 10**12
 _EXAMPLE_BYTES = 2_000
 _EXAMPLES = ("serving_input_example.json", "input_example.json")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -77,12 +83,19 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return "just now" if seconds < _TWO_UNITS else f"{span(seconds)} ago"
 
 
+def stamp(moment: datetime) -> str:
+    """Return a moment in full, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def number(text: str) -> str:
-    """Return a metric with four digits that count; what is no number stays as it is."""
+    """Return a metric with four digits that count, a count with all of its; what is no number stays as it is."""
     try:
         value = Decimal(text)
     except InvalidOperation:
         return text
+    if value.is_finite() and value == value.to_integral_value() and abs(value) < _LONGEST_WHOLE:
+        return f"{int(value):,}"
     from gitops.policy import show_number  # noqa: PLC0415 - it brings YAML, and only pages ask for it
 
     return show_number(value) if value.is_finite() else text

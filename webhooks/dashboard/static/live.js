@@ -1,12 +1,18 @@
-// Keeps the page up to date: asks for its changing part every two seconds and changes only what differs, so that
-// focus, selection and open details stay. Without it the page works the same, with its Refresh link.
+// Keeps the page up to date: the stream of changes says when, and every few seconds it looks anyway. It asks for the
+// page's changing part and changes only what differs, so that focus, selection and open details stay. Without it the
+// page works the same, with its Refresh link.
 "use strict";
 
-const PERIOD = 2000;
+const PERIOD = 4000;
+const PACE = 800;
 const PATIENCE = 10000;
+const AGAIN = 15000;
 const main = document.getElementById("main");
 const live = document.getElementById("live");
 const words = document.getElementById("live-words");
+let next = 0;
+let last = 0;
+let stream = null;
 
 function say(state, text) {
   live.dataset.state = state;
@@ -56,15 +62,37 @@ async function refresh() {
   return say("on", "Live");
 }
 
+function look(after) {
+  clearTimeout(next);
+  next = setTimeout(watch, after);
+}
+
 async function watch() {
-  if (!document.hidden) {
-    try {
-      await refresh();
-    } catch {
-      say("lost", "Not live");
-    }
+  if (document.hidden || live.dataset.state === "over") return;
+  last = Date.now();
+  try {
+    await refresh();
+  } catch {
+    say("lost", "Not live");
   }
-  if (live.dataset.state !== "over") setTimeout(watch, PERIOD);
+  look(PERIOD);
+}
+
+// Read by fetch, for it tells of every kind of event; a page that nobody sees gives its connection back.
+async function listen() {
+  if (stream || document.hidden || live.dataset.state === "over") return;
+  stream = new AbortController();
+  try {
+    const answer = await fetch("/api/v1/events", { signal: stream.signal, redirect: "error" });
+    const reader = answer.ok ? answer.body.pipeThrough(new TextDecoderStream()).getReader() : null;
+    for (let part = await reader?.read(); part && !part.done; part = await reader.read()) {
+      if (part.value.includes("data:")) look(Math.max(0, last + PACE - Date.now()));
+    }
+  } catch {
+    // The stream ended, or was given back: the page looks every few seconds meanwhile.
+  }
+  stream = null;
+  setTimeout(listen, AGAIN);
 }
 
 async function copy(button) {
@@ -82,4 +110,15 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
 });
-if (live) watch();
+if (live) {
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      stream?.abort();
+    } else {
+      look(0);
+      listen();
+    }
+  });
+  watch();
+  listen();
+}

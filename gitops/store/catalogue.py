@@ -1,0 +1,61 @@
+"""What is known of very many models, in a handful of questions however many there are."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, LargeBinary, func, select, tuple_, union
+
+from gitops.records import Version
+from gitops.store.tables import environments, trainings, versions
+
+_MOST_PAIRS = 500
+
+
+def read_model_names(connection: Connection, *, repositories: frozenset[int] | None) -> list[str]:
+    """Return the names of the models that have an environment or a version, by name.
+
+    Args:
+        repositories: only what belongs to one of these, by numeric id; None for all.
+    """
+    placed = select(environments.c.model).where(environments.c.model != "")
+    judged = select(versions.c.model)
+    if repositories is not None:
+        ours = sorted(repositories)
+        placed = placed.where(environments.c.repository_id.in_(ours))
+        judged = judged.where(
+            versions.c.training_id.in_(select(trainings.c.id).where(trainings.c.repository_id.in_(ours)))
+        )
+    found = union(placed.distinct(), judged.distinct()).subquery()
+    return list(connection.execute(select(found.c.model).order_by(found.c.model)).scalars())
+
+
+def read_newest_versions(
+    connection: Connection, models: Collection[str], *, repositories: frozenset[int] | None
+) -> list[Version]:
+    """Return the newest version of each model that has one.
+
+    Args:
+        repositories: as in `read_model_names`.
+    """
+    newest = (versions.c.created_at.desc(), func.length(versions.c.version).desc(), versions.c.version.desc())
+    place = func.row_number().over(partition_by=versions.c.model, order_by=newest).label("place")
+    columns = [column for column in versions.c if not isinstance(column.type, LargeBinary)]
+    query = select(*columns, place).where(versions.c.model.in_(sorted(models)))
+    if repositories is not None:
+        ours = select(trainings.c.id).where(trainings.c.repository_id.in_(sorted(repositories)))
+        query = query.where(versions.c.training_id.in_(ours))
+    numbered = query.subquery()
+    rows = connection.execute(select(numbered).where(numbered.c.place == 1)).mappings()
+    return [Version.model_validate({name: row[name] for name in row if name != "place"}) for row in rows]
+
+
+def read_named_versions(connection: Connection, names: Collection[tuple[str, str]]) -> Sequence[Version]:
+    """Return these versions, as far as they are known, in no order.
+
+    Args:
+        names: of model and version, at most 500.
+    """
+    wanted = sorted(set(names))[:_MOST_PAIRS]
+    if not wanted:
+        return []
+    rows = connection.execute(select(versions).where(tuple_(versions.c.model, versions.c.version).in_(wanted)))
+    return [Version.model_validate(row) for row in rows.mappings()]

@@ -1,0 +1,164 @@
+"""What the pages of models, promotions and logs say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gitops.store import SqlStore
+from gitops.writes import SaveVersion
+from tests.support.dashboard import Dashboard, running_dashboard
+from tests.support.fleet import REFUSED
+from tests.support.history import FAILED, MERGED, fill_with_history
+from tests.support.many import fill_with_many
+from tests.support.store import Clock, make_training, make_version, write
+from webhooks.dashboard.logs import MOST_LINES, read_log
+from webhooks.dashboard.overview import MOST_CARDS, PAGE
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    with running_dashboard(tmp_path_factory.mktemp("history") / "home", fill_with_history) as running:
+        yield running
+
+
+@pytest.fixture
+def client(history: Dashboard) -> Iterator[httpx.Client]:
+    with history.client() as client:
+        yield client
+
+
+def test_model_page_tells_which_version_served_when_and_why_it_ended(client: httpx.Client) -> None:
+    page = client.get("/models/fraud").text
+    bands = re.findall(r'class="bands"[^>]*aria-label="([^"]+)"', page)
+    assert [name.partition(":")[0] for name in bands] == ["fraud-production", "fraud-staging"]
+    assert "v4 for 7 d; v5 for 3 h; v4 for" in bands[0]
+    assert bands[0].endswith("serving now")
+    assert page.count("band tone-0 failed") + page.count(" failed") >= 1
+    assert "failed: EndpointUnhealthy: 31 of 900 requests were answered with 500" in page
+    assert "merged by" in page.lower()
+
+
+def test_model_page_draws_each_metric_over_the_versions_and_says_it_in_words(client: httpx.Client) -> None:
+    page = client.get("/models/fraud").text
+    assert "auc over 6 versions: v1 had 0.861, v6 has 0.896; between 0.861 and 0.896" in page
+    assert page.count('class="dot champion"') == 3  # two metrics, and the key
+    assert page.index("auc over") < page.index("recall over")
+
+
+def test_model_page_lists_versions_with_verdict_metrics_and_where_each_serves(client: httpx.Client) -> None:
+    page = client.get("/models/fraud").text
+    rows = re.findall(r'<tr>\s*<th scope="row" class="num">(.*?)</tr>', page, re.DOTALL)
+    assert len(rows) == 6
+    assert "/trainings/t-fraud-06" in rows[0]
+    assert rows[0].count('class="tag good"') == 2
+    assert 'class="tag good"' not in rows[1]
+    assert "Promote" not in rows[0]
+    assert "/actions/promote?model=fraud&amp;version=5" in rows[1]
+
+
+def test_model_page_says_what_to_do_when_it_never_served(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        write(store, SaveVersion(make_version()))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        page = client.get("/models/iris").text
+        assert "launchpin promote MODEL VERSION" in page
+        assert "No rollout of it is on record yet" in page
+        assert "iris" in client.get("/models").text
+
+
+def test_models_page_says_what_to_do_when_there_is_none(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home") as dashboard, dashboard.client() as client:
+        assert "git push launchpin main" in client.get("/models").text
+
+
+def test_promotion_page_shows_the_plan_its_lineage_and_who_merged_it(client: httpx.Client) -> None:
+    page = client.get(f"/promotions/{MERGED}").text
+    for text in ("v4", "v6", "9d3f" * 16, "merged by ada", "pull/16", "t-fraud-06", "auc 0.896 is above 0.85"):
+        assert text in page
+    assert "promotion.succeeded" in page
+
+
+def test_promotion_page_says_what_it_waits_on(client: httpx.Client) -> None:
+    page = client.get("/promotions/p-000000007").text
+    assert "whoever may merge in acme/iris-deploy" in page
+    assert 'href="http://127.0.0.1:3000/acme/iris-deploy/pull/12"' in page
+
+
+def test_rollout_page_shows_who_has_the_traffic(client: httpx.Client) -> None:
+    baking, failed = client.get("/rollouts/r-000000007").text, client.get(f"/rollouts/{FAILED}").text
+    assert shares(baking) == [("v7", "100"), ("v6", "0")]
+    assert shares(failed) == [("v4", "100"), ("v5", "0")]
+    assert "KeyError: &#39;amount&#39;" in failed
+
+
+def shares(page: str) -> list[tuple[str, str]]:
+    return re.findall(r'<li><b class="num">(v\d+)</b>.*?<span class="num">(\d+) %', page)
+
+
+def test_training_page_links_its_run_in_mlflow(client: httpx.Client) -> None:
+    page = client.get("/trainings/t-fraud-06").text
+    assert 'href="http://127.0.0.1:5000/#/experiments/3/runs/5f0c9b1d7a3e4a55"' in page
+    assert 'href="http://127.0.0.1:5000/#/models/fraud/versions/6"' in page
+
+
+def test_training_page_shows_the_end_of_the_log_with_an_anchor_for_each_line(
+    client: httpx.Client, history: Dashboard
+) -> None:
+    folder = history.home / "trainings" / "logs"
+    folder.mkdir(parents=True)
+    (folder / f"{REFUSED}-1.log").write_text("an older attempt\n")
+    (folder / f"{REFUSED}-2.log").write_bytes(b"".join(b"line %d\n" % n for n in range(1, 901)) + b"\x1b[31m<b>\xff")
+    page = client.get(f"/trainings/{REFUSED}").text
+    assert f"Its last {MOST_LINES} lines, of attempt 2" in page
+    assert 'id="L900" href="#L900"' in page
+    assert "<span>line 900</span>" in page
+    assert 'id="L501"' not in page
+    assert "\\x1b[31m&lt;b&gt;\ufffd" in page
+    assert "an older attempt" not in page
+
+
+def test_log_is_bounded_numbered_and_never_a_link_to_elsewhere(tmp_path: Path) -> None:
+    training = make_training(id="t-000000001")
+    folder = tmp_path / "trainings" / "logs"
+    folder.mkdir(parents=True)
+    assert read_log(training, tmp_path) is None
+    secret = tmp_path / "secret"
+    secret.write_text("secret\n")
+    (folder / "t-000000001-1.log").symlink_to(secret)
+    assert read_log(training, tmp_path) is None
+    many = [f"{number:07d} {'x' * 90}" for number in range(1, 20_001)]
+    (folder / "t-000000001-2.log").write_text("\n".join(many) + "\n")
+    log = read_log(training, tmp_path)
+    assert log is not None
+    assert [line.number for line in log.lines] == list(range(20_001 - MOST_LINES, 20_001))
+    assert [line.text for line in log.lines] == many[-MOST_LINES:]
+    assert not log.is_whole
+
+
+def test_fleet_of_many_models_is_a_table_in_parts_that_can_be_searched(tmp_path: Path) -> None:
+    with (
+        running_dashboard(tmp_path / "home") as dashboard,
+        dashboard.client() as client,
+    ):
+        fill_with_many(dashboard.home, 120)
+        first = client.get("/").text
+        assert first.count('<th scope="row">') == PAGE
+        assert "120 models" in first
+        assert re.findall(r'<th scope="col">([^<]+)</th>', first)[:3] == ["Model", "staging", "production"]
+        (after,) = re.findall(r'rel="next" href="([^"]+)"', first)
+        second = client.get(after.replace("&amp;", "&")).text
+        assert "m0050" in second
+        assert "m0049" not in second
+        found = client.get("/?q=M011").text
+        assert "10 models" in found
+        assert found.count('<th scope="row">') == 10
+        one = client.get("/?q=m0119").text
+        assert 'class="places"' in one
+        assert ">m0118</a>" not in one
+        assert "Show all of them" in client.get("/?q=nothing").text
+        assert client.get("/models?q=m011").text.count('<th scope="row">') == 10
+    assert MOST_CARDS < 10

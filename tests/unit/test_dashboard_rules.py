@@ -1,0 +1,158 @@
+"""The pure rules of pages: where a picture's marks lie, who has the traffic, what a setting shows, what is well."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gitops.audit.history import Tenure
+from gitops.ports.tallies import JobTally, Tallies
+from tests.support.store import make_environment, make_rollout, make_version
+from webhooks.dashboard.charts import draw_bands, draw_lines
+from webhooks.dashboard.details import share_traffic
+from webhooks.dashboard.installation import Grade, grade_clock, grade_heads, grade_queues, grade_relay, show_value
+from webhooks.dashboard.links import model_page, record_page, woken_page
+from webhooks.dashboard.overview import Model, Place, order_columns
+from webhooks.dashboard.words import number
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def tenure(version: str, start: int, end: int | None, *, ended: str = "", endpoint: str = "e") -> Tenure:
+    """Return a time in days before now."""
+    until = NOW - timedelta(days=end) if end is not None else None
+    return Tenure(endpoint, "production", "iris", version, NOW - timedelta(days=start), until, ended)
+
+
+def test_bands_share_one_span_of_time_and_end_where_the_next_begins() -> None:
+    first, second = tenure("1", 10, 6), tenure("2", 6, None)
+    bands = draw_bands([first, second, tenure("2", 5, None, endpoint="f")], NOW)
+    assert bands is not None
+    one, other = bands.rows
+    assert [(band.x, band.width) for band in one.bands] == [(0.0, 40.0), (40.0, 60.0)]
+    assert [(band.x, band.width) for band in other.bands] == [(50.0, 50.0)]
+    assert one.words == "e: v1 for 4 d; v2 for 6 d, serving now"
+    assert one.bands[1].tone == other.bands[0].tone != one.bands[0].tone
+
+
+def test_short_band_is_seen_and_stays_inside() -> None:
+    bands = draw_bands([tenure("1", 1_000, 0), tenure("2", 0, None, ended="failed: Unhealthy")], NOW)
+    assert bands is not None
+    short = bands.rows[0].bands[1]
+    assert short.failed
+    assert not short.has_room
+    assert short.width > 0
+    assert short.x + short.width <= 100
+
+
+def test_no_bands_are_drawn_when_nothing_ever_served() -> None:
+    assert draw_bands([], NOW) is None
+
+
+def test_line_leaves_out_what_is_no_number_and_needs_two_points() -> None:
+    values = ["0.9", "NaN", "x", "0.7"]
+    versions = [
+        make_version(version=str(9 - at), metrics={"f1": value, "once": "1"} if at == 0 else {"f1": value})
+        for at, value in enumerate(values)
+    ]
+    (line,) = draw_lines(versions, champion="9", first=())
+    assert [(dot.version, dot.y) for dot in line.dots] == [("6", 86.0), ("9", 14.0)]
+    assert [dot.is_champion for dot in line.dots] == [False, True]
+    assert len(line.strokes) == 1
+    assert line.words == "f1 over 2 versions: v6 had 0.7, v9 has 0.9; between 0.7 and 0.9"
+
+
+def test_line_of_values_that_are_all_alike_lies_in_the_middle() -> None:
+    versions = [make_version(version=version, metrics={"b": "1", "a": "2"}) for version in ("2", "1")]
+    lines = draw_lines(versions, champion="", first=("b",))
+    assert [line.metric for line in lines] == ["b", "a"]
+    assert {dot.y for line in lines for dot in line.dots} == {50.0}
+
+
+@pytest.mark.parametrize(
+    ("facts", "shares"),
+    [
+        ({}, []),
+        ({"previous_version": "1"}, [("1", 100), ("2", 0)]),
+        ({"previous_version": "1", "applied": True}, [("2", 100), ("1", 0)]),
+        ({"previous_version": "1", "applied": True, "failure": "Unhealthy"}, [("1", 100), ("2", 0)]),
+        ({"previous_version": "1", "serving": ""}, [("1", 0), ("2", 0)]),
+    ],
+)
+def test_traffic_is_all_with_the_version_that_serves(facts: dict[str, object], shares: list[tuple[str, int]]) -> None:
+    rollout = make_rollout(version="2", facts=facts)
+    found = [(share.version, share.percent) for share in share_traffic(rollout)]
+    assert found == (shares or [("2", 0)])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ((), ""),
+        (("a", "b"), "a, b"),
+        (timedelta(hours=2), "2 h"),
+        (20 * 1024**3, "20 GiB"),
+        (2048, "2048"),
+        ("postgresql://ada:secret@db/launchpin", "postgresql://***@db/launchpin"),
+        ("http://token@mlflow", "http://***@mlflow"),
+    ],
+)
+def test_setting_is_shown_without_user_and_password(value: object, shown: str) -> None:
+    assert show_value(value) == shown
+
+
+def tallies(**changes: object) -> Tallies:
+    fields: dict[str, object] = {
+        "jobs": (),
+        "open_stories": {},
+        "ended_stories": {},
+        "just_ended": {},
+        "deliveries": {},
+        "holds": 0,
+        "entries": 5,
+        "signed": 5,
+        "head_age": 1.0,
+        "unanchored": 0,
+        "unanchored_age": 0.0,
+        "lead": 9.0,
+    }
+    return Tallies(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_what_is_well_and_what_is_not_is_graded_as_doctor_does() -> None:
+    assert [grade_clock(drift).grade for drift in (59.0, -61.0)] == [Grade.OK, Grade.WARN]
+    assert [grade_relay(lead).grade for lead in (3.0, -1.0, None)] == [Grade.OK, Grade.FAIL, Grade.FAIL]
+    late = JobTally("training", "training", "ready", "", is_due=True, count=2, age=900.0, tries=0)
+    stalled = JobTally("poll", "control", "stalled", "DiskLow", is_due=False, count=1, age=0.0, tries=3)
+    found = {one.what: one for one in grade_queues(tallies(jobs=(late, stalled)))}
+    assert [one.grade for one in found.values()] == [Grade.OK, Grade.WARN, Grade.WARN]
+    assert found["Workers for training"].text == "2 jobs are ready, the oldest for 15 min"
+    assert grade_heads(tallies()).grade is Grade.OK
+    assert grade_heads(tallies(signed=3, head_age=9_000.0)).grade is Grade.WARN
+    assert grade_heads(tallies(unanchored=1, unanchored_age=9_000.0)).grade is Grade.WARN
+
+
+def testorder_columns_of_the_fleet_stand_in_the_order_in_which_versions_pass_them() -> None:
+    def model(*names: str) -> Model:
+        return Model("m", "", tuple(Place(make_environment(name=name), (), "") for name in names))
+
+    assert order_columns(
+        [model("staging", "production"), model("production"), model("dev", "staging", "production")]
+    ) == (
+        "dev",
+        "staging",
+        "production",
+    )
+
+
+def test_pages_are_found_by_what_names_them() -> None:
+    assert model_page("a b") == "/models/a%20b"
+    assert model_page("a/b") == model_page("") == ""
+    assert record_page("t-1") == "/trainings/t-1"
+    assert record_page("x-1") == record_page("t") == ""
+    assert woken_page("training:t-1") == "/trainings/t-1"
+    assert woken_page("compare:2") == ""
+
+
+def test_counts_keep_all_their_digits() -> None:
+    assert [number(text) for text in ("48211", "0.87123", "1.0", "x", "NaN")] == ["48,211", "0.8712", "1", "x", "NaN"]

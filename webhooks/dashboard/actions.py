@@ -1,0 +1,123 @@
+"""What somebody may have done about a thing, and what will come of it, said before it is asked for. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from gitops.access import Access
+from gitops.grammar import VERBS
+from gitops.records import Environment, Hold, Promotion, Rollout, Training, Version
+from gitops.steps import Phase
+from webhooks.api.showing import place_of
+from webhooks.dashboard.words import label
+
+_AGAIN = frozenset({Phase.ERRORED, Phase.CANCELLED, Phase.SUPERSEDED})
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button: it leads to a page that says what will happen, and changes nothing by itself.
+
+    Args:
+        url: of that page.
+        about: what the button is for, for those who hear the page.
+    """
+
+    title: str
+    url: str
+    about: str
+
+
+def _action(title: str, verb: str, about: str, **given: str) -> Action:
+    return Action(title, f"/actions/{verb}?{urlencode(given)}", about)
+
+
+def _may(access: Access, verb: str, repository_id: int) -> bool:
+    return access.may(VERBS[verb].who, repository_id)
+
+
+def of_place(access: Access, environment: Environment, holds: Sequence[Hold]) -> tuple[Action, ...]:
+    """Return what may be done about an environment."""
+    return tuple(_of_place(access, environment, bool(holds)))
+
+
+def _of_place(access: Access, one: Environment, is_held: bool) -> Iterator[Action]:  # noqa: FBT001 - private
+    name, place = one.endpoint or one.name, place_of(one)
+    if is_held and _may(access, "resume", one.repository_id):
+        yield _action("Resume", "resume", name, endpoint=place)
+    if not is_held and _may(access, "hold", one.repository_id):
+        yield _action("Hold", "hold", name, endpoint=place)
+    if one.serving and _may(access, "rollback", one.repository_id):
+        yield _action("Roll back", "rollback", name, endpoint=place)
+
+
+def of_training(access: Access, training: Training) -> tuple[Action, ...]:
+    """Return what may be done about a training."""
+    if not _may(access, "retry", training.repository_id):
+        return ()
+    about = f"training of {training.model}"
+    if not training.phase.is_final:
+        waits = [_action("Try now", "retry", about, name=training.id)] if training.reason else []
+        return (*waits, _action("Cancel", "cancel", about, training=training.id))
+    return (_action("Train again", "retry", about, name=training.id),) if training.phase in _AGAIN else ()
+
+
+def of_repository(access: Access, newest: Training) -> tuple[Action, ...]:
+    """Return what may be done about the repository of a model's newest training."""
+    if not _may(access, "train", newest.repository_id):
+        return ()
+    return (_action("Train its head now", "train", newest.repository, repository=newest.repository),)
+
+
+def of_story(access: Access, record: Promotion | Rollout) -> tuple[Action, ...]:
+    """Return what may be done about a promotion or a rollout that is not over."""
+    if record.phase.is_final or not record.reason or not _may(access, "retry", record.repository_id):
+        return ()
+    return (_action("Try now", "retry", record.environment, name=f"{record.repository}:{record.path}"),)
+
+
+def of_version(access: Access, version: Version, environments: Sequence[Environment]) -> tuple[Action, ...]:
+    """Return what may be done about a version: it may be proposed where it does not serve."""
+    is_good = version.verdict == "pass" and not version.quarantined
+    places = [
+        one
+        for one in environments
+        if version.version not in {one.serving, one.pinned} and _may(access, "promote", one.repository_id)
+    ]
+    if not (is_good and places):
+        return ()
+    return (_action("Promote", "promote", label(version.version), model=version.model, version=version.version),)
+
+
+def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterator[str]:
+    """Give what will happen when a verb is carried out, one sentence each; code in backticks.
+
+    Args:
+        place: the endpoint it is about, None where it is about none, or none was chosen yet.
+        holds: the open ones that keep it.
+    """
+    name = (place.endpoint or place.name) if place else "the endpoint"
+    serving = f"It goes on serving {label(place.serving)}." if place and place.serving else ""
+    match verb:
+        case "hold":
+            yield from filter(None, (serving, f"Launchpin goes on proposing new versions for {name}."))
+            yield "It merges nothing and rolls nothing out there until somebody resumes it."
+        case "resume":
+            yield from (f"What {one.author} set is lifted: {one.message}" for one in holds)
+            yield "What waits there goes on at once: a pin that is merged rolls out."
+        case "rollback":
+            yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
+            yield "Then Git is made to pin it, and the environment is held, so that nothing rolls it forward again."
+            yield from ([f"Now {label(place.serving)} serves."] if place and place.serving else [])
+        case "promote":
+            yield "A pull request in the deploy repository proposes the version; one that is open there is updated."
+            yield "Its merge rolls the version out. Nothing that serves changes before that."
+        case "retry":
+            yield "What waits is tried at once instead of at its next time; a training that is over is begun anew."
+        case "cancel":
+            yield "The training ends, its run is marked as killed in MLflow, and nothing of it is registered."
+        case "train":
+            yield "The head of the branch is trained and judged, as if it had just been pushed."
+        case "pause":
+            yield "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere."
+            yield "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it."

@@ -1,0 +1,231 @@
+"""What the page of settings shows: what is connected, what doctor would say here, and what is set. Writes nothing."""
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from gitops import __version__
+from gitops.errors import LaunchpinError
+from gitops.ports.tallies import Tallies
+from gitops.records import Delivery, Repository
+from gitops.roles import AccessRole
+from gitops.settings import Settings, read_secret
+from webhooks.dashboard.sight import Sight
+from webhooks.dashboard.words import span
+
+MOST_REPOSITORIES = 100
+_KEY_FILE = "audit.pub"
+_GIB = 1024**3
+_LITTLE, _TOO_LITTLE = 5.0, 1.0  # GiB, as `launchpin doctor` has them
+_CLOCK_DRIFT = 60.0
+_SLOW = 120.0  # seconds that a ready job may wait before somebody should look
+_OLD_HEAD = 600.0
+_PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
+_SECRET = frozenset({"hook_path"})
+
+
+class Grade(StrEnum):
+    """How a thing looked at is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found; `remedy` is what to do, empty when nothing is to be done."""
+
+    what: str
+    grade: Grade
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """A setting as it is; `is_own` where it is not the default."""
+
+    name: str
+    value: str
+    is_own: bool
+
+
+@dataclass(frozen=True)
+class SettingsPage:
+    """What this installation is.
+
+    Args:
+        findings: as `launchpin doctor` says them, as far as this process can see.
+        newest_delivery: None where none ever came.
+        settings: those that hold no secret; None for whoever is no admin.
+    """
+
+    now: datetime
+    version: str
+    log_id: str
+    findings: tuple[Finding, ...]
+    repositories: tuple[Repository, ...]
+    count: int
+    wanted: str
+    newest_delivery: Delivery | None
+    tallies: Tallies
+    settings: tuple[SettingRow, ...] | None
+
+
+def read_settings_page(sight: Sight, settings: Settings, *, wanted: str = "") -> SettingsPage:
+    """Read the page.
+
+    Args:
+        wanted: repositories whose names hold this alone.
+    """
+    found = [one for one in sight.repositories if wanted.casefold() in one.full_name.casefold()]
+    tallies = sight.store.tallies()
+    newest = sight.store.recent("delivery", limit=1)
+    return SettingsPage(
+        now=sight.reading.now,
+        version=__version__,
+        log_id=sight.store.log_id,
+        findings=tuple(look(sight, settings, tallies)),
+        repositories=tuple(found[:MOST_REPOSITORIES]),
+        count=len(found),
+        wanted=wanted,
+        newest_delivery=newest[0] if newest and isinstance(newest[0], Delivery) else None,
+        tallies=tallies,
+        settings=tuple(list_settings(settings)) if sight.access.may(AccessRole.ADMIN) else None,
+    )
+
+
+def look(sight: Sight, settings: Settings, tallies: Tallies) -> Iterator[Finding]:
+    """Look at what this process can see of the whole."""
+    yield Finding("Database", Grade.OK, "answers, and has this release's schema")
+    yield grade_clock((datetime.now(UTC) - sight.reading.now).total_seconds())
+    yield grade_relay(tallies.lead)
+    yield from grade_queues(tallies)
+    yield _look_at_disk(settings.home)
+    yield _look_at_hooks(settings)
+    yield grade_heads(tallies)
+    yield _look_at_key(settings)
+
+
+def grade_clock(drift: float) -> Finding:
+    """Grade how far this machine's clock is from the database's, in seconds."""
+    if abs(drift) <= _CLOCK_DRIFT:
+        return Finding("Clock", Grade.OK, "agrees with the database's")
+    text = f"this machine and the database differ by {span(abs(drift))}"
+    return Finding("Clock", Grade.WARN, text, "set the clock, by NTP for example")
+
+
+def grade_relay(lead: float | None) -> Finding:
+    """Grade the relay by what is left of its lead, in seconds."""
+    if lead is not None and lead > 0:
+        return Finding("Relay", Grade.OK, "leads: what is due is handed out")
+    text = "nobody leads: nothing goes on by itself" if lead is not None else "none was ever here"
+    return Finding("Relay", Grade.FAIL, text, "`launchpin status` shows which part is down, `launchpin up` starts it")
+
+
+def grade_queues(tallies: Tallies) -> Iterator[Finding]:
+    """Grade the workers by what waits for them, and the jobs that wait for a person."""
+    oldest: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for job in tallies.jobs:
+        if job.state == "ready" and job.is_due:
+            oldest[job.queue] = max(oldest.get(job.queue, 0.0), job.age)
+            counts[job.queue] = counts.get(job.queue, 0) + job.count
+    for queue in ("control", "training"):
+        count, age = counts.get(queue, 0), oldest.get(queue, 0.0)
+        name = f"Workers for {queue}"
+        if age > _SLOW:
+            text = f"{count} {'job is' if count == 1 else 'jobs are'} ready, the oldest for {span(age)}"
+            yield Finding(name, Grade.WARN, text, f"`launchpin logs {queue}` says what they do")
+        else:
+            yield Finding(name, Grade.OK, f"{count} ready" if count else "nothing waits for them")
+    stalled = sum(job.count for job in tallies.jobs if job.state == "stalled")
+    if stalled:
+        text = f"{stalled} {'waits' if stalled == 1 else 'wait'} for a person"
+        yield Finding("Stalled jobs", Grade.WARN, text, "the front page says on whom each waits")
+
+
+def _look_at_disk(home: Path) -> Finding:
+    try:
+        free = shutil.disk_usage(home).free / _GIB
+    except OSError:
+        return Finding("Disk", Grade.WARN, "its free space cannot be read", "look at the folder of state")
+    remedy = "make room: `launchpin gc --dry-run` shows what would go"
+    if free >= _LITTLE:
+        return Finding("Disk", Grade.OK, f"{free:.1f} GiB free")
+    return Finding("Disk", Grade.FAIL if free < _TOO_LITTLE else Grade.WARN, f"{free:.1f} GiB free", remedy)
+
+
+def _look_at_hooks(settings: Settings) -> Finding:
+    try:
+        for file in settings.hook_secret_files:
+            read_secret(file, name="LAUNCHPIN_HOOK_SECRET_FILES")
+    except LaunchpinError as error:
+        return Finding("Webhook secret", Grade.FAIL, error.message, "mend the file; then restart the web process")
+    count = len(settings.hook_secret_files)
+    return Finding("Webhook secret", Grade.OK, "one is valid" if count == 1 else f"{count} are valid")
+
+
+def grade_heads(tallies: Tallies) -> Finding:
+    """Grade how much of the audit log is signed, and kept outside of this installation."""
+    unsigned = tallies.entries - tallies.signed
+    if unsigned and (tallies.head_age is None or tallies.head_age > _OLD_HEAD):
+        text = f"{unsigned:,} {'entry is' if unsigned == 1 else 'entries are'} not signed"
+        return Finding("Audit log", Grade.WARN, text, "`launchpin logs relay` says why no head is signed")
+    if tallies.unanchored and tallies.unanchored_age > _OLD_HEAD:
+        text = f"the newest head is not in every deploy repository for {span(tallies.unanchored_age)}"
+        return Finding("Audit log", Grade.WARN, text, "`launchpin logs control` says what the forge answers")
+    return Finding("Audit log", Grade.OK, f"{tallies.signed:,} of {tallies.entries:,} entries are signed")
+
+
+def find_key_file(settings: Settings) -> Path | None:
+    """Return the file with the audit log's public key, None where it is not on this machine.
+
+    It stands beside the signing key, which this process has no need of.
+    """
+    files = [settings.home / "secrets" / _KEY_FILE, settings.home / _KEY_FILE]
+    if settings.audit_key_file is not None:
+        files.insert(0, settings.audit_key_file.with_suffix(".pub"))
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file.is_file():
+                return file
+    return None
+
+
+def _look_at_key(settings: Settings) -> Finding:
+    if find_key_file(settings) is not None:
+        return Finding("Audit key", Grade.OK, "the public key is here: signatures can be checked on the page")
+    remedy = "copy audit.pub, the public key, into the folder of state"
+    return Finding("Audit key", Grade.WARN, "the public key is not here", remedy)
+
+
+def list_settings(settings: Settings) -> Iterator[SettingRow]:
+    """Give the settings that hold no secret, as a person writes them; of a URL neither user nor password."""
+    for name, field in type(settings).model_fields.items():
+        if name in _SECRET:
+            continue
+        value = getattr(settings, name)
+        is_own = value != field.get_default()
+        yield SettingRow(f"LAUNCHPIN_{name.upper()}", show_value(value), is_own)
+
+
+def show_value(value: object) -> str:
+    """Return a setting's value as text."""
+    match value:
+        case None | "" | ():
+            return ""
+        case tuple():
+            return ", ".join(map(show_value, value))
+        case timedelta():
+            return span(value.total_seconds())
+        case int() if value >= _GIB and not value % _GIB:
+            return f"{value // _GIB} GiB"
+        case _:
+            return _PASSWORD.sub("***@", str(value))
