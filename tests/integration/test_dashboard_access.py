@@ -95,4 +95,4 @@ def test_values_of_settings_are_for_an_admin(fleet: Dashboard) -> None:
 def test_person_without_a_grant_is_told_how_to_get_one(fleet: Dashboard) -> None:
     found = get(fleet, "nobody", "/")
     assert found.status_code == 403
-    assert "launchpin grant" in found.text
+    assert "launchpin people grant" in found.text

@@ -115,6 +115,10 @@ def tallies(**changes: object) -> Tallies:
         "unanchored": 0,
         "unanchored_age": 0.0,
         "lead": 9.0,
+        "hooks_lost": 0,
+        "letters_waiting": {},
+        "letter_age": 0.0,
+        "letters_settled": {},
     }
     return Tallies(**{**fields, **changes})  # type: ignore[arg-type]
 
