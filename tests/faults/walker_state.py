@@ -7,7 +7,6 @@ from typing import Any
 
 import pygit2
 
-from gitops.ports.tallies import HOOK_REF
 from tests.faults.walker_setting import Scene
 from tests.faults.walker_witness import Witness
 
@@ -42,7 +41,7 @@ _VIEWS = (
     _View("versions", "SELECT version, verdict FROM versions ORDER BY version"),
     _View("holds", "SELECT path, reason, message, lifted_by FROM holds ORDER BY created_at"),
     # Whether a hook is heard depends on how long it took: nobody sends deliveries of what the loop itself pushes.
-    _View("watched", f"SELECT ref FROM watched_refs WHERE ref <> '{HOOK_REF}' ORDER BY ref"),
+    _View("watched", "SELECT ref FROM watched_refs WHERE ref <> 'hook' ORDER BY ref"),
 )
 
 
