@@ -98,7 +98,7 @@ def dora(request: Request, days: str = "30") -> Response:
     sight = sight_of(request)
     window = Window.last(int(days), until=sight.reading.now)
     report = trail_of(request).measure(sight.store, window, Selection(sees=sight.sees))
-    return show(request, "dora.html", still=True, page=read_dora_page(report, int(days)))
+    return show(request, "dora.html", page=read_dora_page(report, int(days)))
 
 
 # ---------------------------------------------------------------- the audit log
