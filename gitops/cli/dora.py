@@ -12,6 +12,7 @@ from gitops.audit.deployments import Ledger
 from gitops.audit.figures import MOST_DAYS, Figures, Report, Row, Selection, Spread, Window, measure, to_plain
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
+from gitops.cli.suggest import models, offers
 from gitops.cli.trail import lines_of
 from gitops.words import cut, lasting
 
@@ -21,7 +22,7 @@ _UNKNOWN = "-"
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False)
+@click.argument("model", metavar="[MODEL]", required=False, shell_complete=offers(models))
 @click.option("--env", metavar="ENV", help="Only of this environment.")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, MOST_DAYS), help="How many days back.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="An exported audit log to read instead of the stack's.")

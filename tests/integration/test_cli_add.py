@@ -184,19 +184,22 @@ def test_folder_is_refused_with_the_commands_to_type_when_git_does_not_know_it(s
     assert "init -b main" in result.err
 
 
-def test_secret_is_refused_with_the_file_to_write_when_it_is_not_there(stack: Stack, forge: ForgeUnderTest) -> None:
+def test_secret_is_refused_with_the_file_to_write_and_until_the_workers_read_it(
+    stack: Stack, forge: ForgeUnderTest
+) -> None:
     wine = write_model(Path("wine").absolute())
     missing = stack.launchpin("add", wine, "--secret", "DB_PASSWORD")
     file = stack.layout.secrets / "granted" / "DB_PASSWORD"
     file.write_text("hunter2")
-    granted = stack.launchpin("add", wine, "--secret", "DB_PASSWORD")
+    early = stack.launchpin("add", wine, "--secret", "DB_PASSWORD")
 
     assert missing.code == 2
     assert str(file) in missing.err
-    assert granted.code == 0
-    assert stack.store.repositories()[0].secrets == ("DB_PASSWORD",)
-    assert "hunter2" not in granted.both
-    assert forge.user not in granted.both
+    assert early.code == 1
+    assert "restart the workers" in early.err
+    assert stack.store.repositories() == []
+    assert "hunter2" not in early.both
+    assert forge.user not in early.both
 
 
 def test_role_that_is_taken_is_refused_when_another_folder_claims_the_name(stack: Stack, forge: ForgeUnderTest) -> None:
