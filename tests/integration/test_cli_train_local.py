@@ -23,7 +23,8 @@ from tests.support.store import make_environment, make_version, write
 from tests.support.training import is_alive, pids_in, wait_until
 
 __all__ = ["_as_committed", "clone"]
-pytestmark = pytest.mark.slow
+# What costs minutes belongs to a pair of runs, one on each database, and not to the next.
+pytestmark = [pytest.mark.slow, pytest.mark.every_second(which=0, by_pairs=True)]
 
 
 def test_an_uncommitted_change_is_trained_and_passes(clone: Clone) -> None:

@@ -16,7 +16,8 @@ import pytest
 from tests.faults.tally import is_full
 from tests.integration.test_templates import fill
 
-pytestmark = pytest.mark.slow
+# What costs minutes belongs to a pair of runs, one on each database, and not to the next.
+pytestmark = [pytest.mark.slow, pytest.mark.every_second(which=0, by_pairs=True)]
 
 _BIN = Path(sys.executable).parent
 _MLFLOW = (str(_BIN / "mlflow"), "run", ".", "--env-manager", "local")
