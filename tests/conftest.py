@@ -75,8 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_of_this_run(item: pytest.Item) -> bool:
-    mark = item.get_closest_marker("every_second")
-    return mark is None or is_turn(mark.kwargs["which"], of=2, by_pairs=mark.kwargs.get("by_pairs", False))
+    return all(is_turn(**{"of": 2, **mark.kwargs}) for mark in item.iter_markers("takes_turns"))
 
 
 def _interleaved(*lists: list[pytest.Item]) -> list[pytest.Item]:

@@ -127,7 +127,7 @@ def _play_worse(folder: Path, example: str, why: str, *, before: dict[str, Any])
 
 
 @pytest.mark.slow
-@pytest.mark.every_second(which=0)
+@pytest.mark.takes_turns(which=0)
 @pytest.mark.timeout(2 * _LONGEST)
 def test_parts_die_in_turn_and_the_end_is_the_same_as_without(folder: Path, tally: Callable[[str], Tally]) -> None:
     parts = choose(PARTS, of=5)

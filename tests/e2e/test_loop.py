@@ -15,8 +15,8 @@ from tests.support.live import Live, Pair, git, make_pair
 JSON = {"content-type": "application/json"}
 # Each of these is a model's whole life: half of them belong to a pair of runs, one on each database, and half to the
 # next pair.
-_ONE_PAIR = pytest.mark.every_second(which=0, by_pairs=True)
-_OTHER_PAIR = pytest.mark.every_second(which=1, by_pairs=True)
+_ONE_PAIR = pytest.mark.takes_turns(which=0, by_pairs=True)
+_OTHER_PAIR = pytest.mark.takes_turns(which=1, by_pairs=True)
 
 
 def deployed(live: Live, folder: Path, name: str, *, bake: str = "1s") -> tuple[Pair, str]:

@@ -12,7 +12,7 @@ from gitops.records import Training
 from tests.e2e.conftest import SECRET
 from tests.support.live import Live, Pair, git, make_pair
 
-pytestmark = pytest.mark.every_second(which=0, by_pairs=True)
+pytestmark = pytest.mark.takes_turns(which=1, of=5, by_pairs=True)
 
 HEAD = """
 import mlflow

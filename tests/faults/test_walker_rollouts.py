@@ -30,7 +30,7 @@ CRASHES = {
 # The whole loop in one piece is cut at places far from each other: what one scene leaves is what the next one finds.
 _APART = 11
 # Of two ordinary runs the one on PostgreSQL, which has fewer of the other cases.
-_LIGHTER = pytest.mark.every_second(which=1)
+_LIGHTER = pytest.mark.takes_turns(which=1)
 
 
 @pytest.mark.parametrize("database", DATABASES)

@@ -25,7 +25,7 @@ from tests.support.store import make_training, write
 from tests.support.story_ports import BuiltEnvironments, Once
 from tests.support.training import HeldLease
 
-pytestmark = [pytest.mark.slow, pytest.mark.every_second(which=1), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=1), pytest.mark.timeout(600)]
 
 
 class OwnEnvironment(BuiltEnvironments):

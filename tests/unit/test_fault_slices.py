@@ -31,12 +31,15 @@ def test_ten_runs_choose_every_case(monkeypatch: pytest.MonkeyPatch, of: int) ->
     assert sorted(chosen) == sorted(list(range(33)) * (SLICES // of))
 
 
-def test_what_every_second_run_or_pair_comes_by_is_seen_on_both_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", [2, 5])
+def test_what_takes_turns_by_runs_or_by_pairs_comes_by_in_ten_runs_and_pairs_see_both_databases(
+    monkeypatch: pytest.MonkeyPatch, of: int
+) -> None:
     single, pairs = set(), set()
     for which in range(SLICES):
         of_run(monkeypatch, which)
-        single |= {(is_turn(0, of=2), is_turn(1, of=2))}
-        pairs |= {(is_turn(0, of=2, by_pairs=True), which % 2)}
+        single |= {turn for turn in range(of) if is_turn(turn, of=of)}
+        pairs |= {(turn, which % 2) for turn in range(of) if is_turn(turn, of=of, by_pairs=True)}
 
-    assert single == {(True, False), (False, True)}
-    assert pairs == {(True, 0), (True, 1), (False, 0), (False, 1)}
+    assert single == set(range(of))
+    assert pairs == {(turn, parity) for turn in range(of) for parity in (0, 1)}
