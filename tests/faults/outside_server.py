@@ -44,6 +44,8 @@ class Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
+            # What ends a connection is a case, never the moment in which a slow machine uses one again.
+            timeout_keep_alive=600,
             h11_max_incomplete_event_size=64 * 1024,
         )
         self._server = uvicorn.Server(config)

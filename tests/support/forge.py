@@ -69,7 +69,9 @@ class ForgeUnderTest:
     def http(self, token: str = "") -> httpx.Client:
         """Return a client of the API as the bot, or as whoever the token is."""
         headers = {"Authorization": f"Bearer {token or self.bot}"}
-        return self._clients.enter_context(httpx.Client(base_url=self.api, headers=headers, timeout=30))
+        # A connection that is kept may be closed by a slow forge in the very moment in which it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return self._clients.enter_context(httpx.Client(base_url=self.api, headers=headers, timeout=30, limits=limits))
 
     def browser(self, *, signed_in: bool = True) -> httpx.Client:
         """Return a client of the pages, with a session of the person unless told otherwise."""
