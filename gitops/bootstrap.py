@@ -9,18 +9,17 @@ import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from gitops.errors import InputError, LaunchpinError
-from gitops.ports import AuditLog, Deps, Forge, Lease, Mirror, Service, Store
+from gitops.ports import Deps, Service
 from gitops.retention import Retention
 from gitops.settings import Settings, read_secret
 
 if TYPE_CHECKING:
     from gitops.ports.identity import IdentityProvider
     from gitops.reconcile import AnyStory
-    from gitops.rehearsal import KnownRows
     from gitops.store import SqlStore
     from gitops.trainers.redaction import Masks
 
@@ -306,71 +305,6 @@ def _granted(folder: Path | None) -> Mapping[str, str]:
     """Return the secrets that repositories may be granted, one file each."""
     files = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
     return {file.name: read_secret(file, name=f"secret {file.name}") for file in files if not file.name.startswith(".")}
-
-
-def for_rehearsal(
-    settings: Settings,
-    *,
-    environments: Path,
-    snapshot: Path,
-    rows: "KnownRows",
-    secrets: Mapping[str, str],
-    lease: Lease,
-) -> Deps:
-    """Return what `gitops.rehearsal` asks for, and nothing that could write elsewhere: no store, forge, target or log.
-
-    Args:
-        settings: `home` and `tracking_uri` are the rehearsal's own.
-        environments: the folder of built environments, which may be shared.
-        snapshot: the files to train.
-        rows: what is read in the place of a store.
-        secrets: what the script gets by name.
-        lease: asked several times a second while the script runs.
-    """
-    from gitops.environments import UvEnvironments  # noqa: PLC0415 - this verb alone pays for these
-    from gitops.forge.working_tree import Snapshot  # noqa: PLC0415
-    from gitops.registry.mlflow import MlflowRegistry  # noqa: PLC0415
-    from gitops.rehearsal import OnlyOnce  # noqa: PLC0415
-    from gitops.trainers.local import LocalTrainer  # noqa: PLC0415
-
-    home, absent = settings.home.absolute(), _Absent()
-    service = Service(
-        base_url="",
-        tracking_uri=settings.tracking_uri,
-        tracking_uris=(),
-        hook_url="",
-        hook_secret="",
-        secrets=secrets,
-        workspace=home / "workspace",
-        models=home / "models",
-        bot="",
-        memory=settings.training_memory_limit,
-        tasks=settings.training_tasks,
-        poll=settings.poll,
-        compare=settings.compare,
-        anchor=settings.anchor,
-        least_free=settings.least_free,
-    )
-    return Deps(
-        store=cast("Store", rows),
-        audit=cast("AuditLog", absent),
-        forge=cast("Forge", absent),
-        mirror=cast("Mirror", Snapshot(snapshot)),
-        environments=UvEnvironments(environments),
-        trainer=LocalTrainer(home, poll=0.2),
-        registry=MlflowRegistry(settings.tracking_uri),
-        targets={},
-        service=service,
-        effects=OnlyOnce(),
-        lease=lease,
-    )
-
-
-class _Absent:
-    """Stands where there is no such part: whatever asks it is a mistake of ours."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise RuntimeError(f"{name} was asked for in a rehearsal")
 
 
 class _OutsideClaim:

@@ -20,7 +20,6 @@ from webhooks.metrics import Metrics
 from webhooks.receive import Receiver
 from webhooks.replies import App, Receive, Scope, Send
 from webhooks.saving import Keeper, ThreadKeeper
-from webhooks.waiting import Patient
 
 if TYPE_CHECKING:
     from gitops.store import SqlStore
@@ -43,10 +42,9 @@ def create_app(
     store = for_web(settings)
     path = f"/webhook/{settings.hook_path}"
     metrics = Metrics(store.tallies, home=settings.home, token=metrics_token(settings))
-    receiver = Receiver(
-        keeper or ThreadKeeper(store), path=path, secrets=hook_secrets(settings), told=watching(metrics)
-    )
-    app = make_application(store, settings, lifespan=_closing(receiver), is_stopping=is_stopping)
+    keeper = keeper or ThreadKeeper(store)
+    receiver = Receiver(keeper, path=path, secrets=hook_secrets(settings), told=watching(metrics))
+    app = make_application(store, settings, keeper=keeper, lifespan=_closing(receiver), is_stopping=is_stopping)
     guarded = HostGuard(_split(receiver, SmallBodies(app)), allowed=settings.web_hosts)
     return _beside(metrics, guarded)
 
@@ -55,10 +53,15 @@ def make_application(
     store: "SqlStore",
     settings: Settings,
     *,
+    keeper: Keeper | None = None,
     lifespan: Lifespan | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
-    """Return what stands behind the door: health, the API and the pages, each route guarded by its row of the table."""
+    """Return what stands behind the door: health, the API and the pages, each route guarded by its row of the table.
+
+    Args:
+        keeper: without it this process is ready as soon as the database is.
+    """
     app = FastAPI(
         title="Launchpin",
         docs_url=None,
@@ -71,7 +74,7 @@ def make_application(
     app.state.settings = settings
     app.state.is_stopping = is_stopping
     app.state.ways = Ways(identity_providers(settings))
-    app.state.readiness = Patient(store.check, seconds=health.PATIENCE)
+    app.state.readiness = health.readiness(store, keeper)
     app.include_router(health.router)
     api.install(app)
     pages.install(app)

@@ -16,7 +16,7 @@ from gitops.ports.tallies import Tallies
 from webhooks.answers import Answers
 from webhooks.gauges import Snapshot, SnapshotCollector
 from webhooks.replies import Receive, Reply, Scope, Send, send_reply
-from webhooks.waiting import Patient
+from webhooks.waiting import Patient, in_thread
 
 PATIENCE = 8.0
 """Seconds that the database's counts may take; Prometheus waits for ten."""
@@ -38,7 +38,7 @@ class Metrics:
 
     def __init__(self, read: Callable[[], Tallies], *, home: Path, token: str) -> None:
         self._token = token
-        self._look = Patient(lambda: Snapshot.take(read), seconds=PATIENCE)
+        self._look = Patient(in_thread(lambda: Snapshot.take(read)), seconds=PATIENCE)
         self._snapshots = SnapshotCollector(home)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self._snapshots)

@@ -57,6 +57,14 @@ class Keeper(Protocol):
         """Begin to store a group, after those before it; each is told of, in that order."""
         ...
 
+    async def check(self) -> None:
+        """Return once what it was given before is stored, or was answered for.
+
+        Raises:
+            RetryError: `Stopping`, it is gone.
+        """
+        ...
+
     async def close(self) -> None:
         """End."""
         ...
@@ -80,6 +88,10 @@ class ThreadKeeper:
         """Begin to store a group."""
         stored = asyncio.get_running_loop().run_in_executor(self._thread, self._save, group)
         stored.add_done_callback(lambda done: tell(done.result()))
+
+    async def check(self) -> None:
+        """Return once the thread has done what it was given before."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
 
     async def close(self) -> None:
         """End the thread once it is done."""

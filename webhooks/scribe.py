@@ -107,6 +107,23 @@ class Scribe(asyncio.Protocol):
         else:
             self._transport.write(b"".join((_frame(_to_headings(group)), *(arrival.body for arrival in group))))
 
+    async def check(self) -> None:
+        """Return once the scribe has answered for what it was given before, by an empty group.
+
+        Raises:
+            RetryError: `Stopping`, it is gone.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def tell(_: Sequence[Answer]) -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        self.store((), tell)
+        await answered
+        if self._transport is None:
+            raise _gone()
+
     async def close(self) -> None:
         """Hang up: the scribe stores what it is at, and ends."""
         if self._transport is not None:
@@ -153,7 +170,11 @@ class Scribe(asyncio.Protocol):
     def _give_up(self) -> None:
         while self._asked:
             count, tell = self._asked.popleft()
-            tell([RetryError(STOPPING, "the process that stores deliveries is gone")] * count)
+            tell([_gone()] * count)
+
+
+def _gone() -> RetryError:
+    return RetryError(STOPPING, "the process that stores deliveries is gone")
 
 
 def start_scribe(open_saver: Callable[[], Save]) -> Scribe:

@@ -73,7 +73,7 @@ class TrailReader:
 
     def _follow(self, log: AuditLog) -> None:
         size = log.audit_size()
-        if self._size and (size < self._size or list(log.audit_entries(self._size - 1, 1)) != [self._last]):
+        if not is_continued(log, self._size, self._last):
             self._forget()
         until = time.monotonic() + self._longest
         while self._size < size:
@@ -86,6 +86,16 @@ class TrailReader:
             self._ledger.read(lines)
             self._size += len(lines)
             self._last = lines[-1]
+
+
+def is_continued(log: AuditLog, size: int, last: bytes) -> bool:
+    """Return whether a log goes on from where it was read to; after a restore say, another one stands in its place.
+
+    Args:
+        size: how many entries were there.
+        last: the last of them.
+    """
+    return not size or list(log.audit_entries(size - 1, 1)) == [last]
 
 
 def each_entry(log: AuditLog) -> Iterator[Entry]:

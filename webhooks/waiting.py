@@ -1,7 +1,7 @@
-"""Asks what may hang, without hanging: one thread at most is lost to it, and everybody waits for the same answer."""
+"""Asks what may hang, without hanging: one question at most is open, and everybody waits for the same answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -9,17 +9,16 @@ T = TypeVar("T")
 
 
 class Patient(Generic[T]):
-    """Asks in a thread of its own and gives up waiting after some seconds; those who ask meanwhile share the answer.
+    """Asks and gives up waiting after some seconds; those who ask meanwhile share the answer.
 
     Args:
-        ask: what is asked; may block.
+        ask: what is asked; it may never answer, but must not block.
         seconds: how long one caller waits.
     """
 
-    def __init__(self, ask: Callable[[], T], *, seconds: float) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[T]], *, seconds: float) -> None:
         self._ask = ask
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="patient")
         self._asked: asyncio.Future[T] | None = None
 
     async def __call__(self) -> T:
@@ -29,9 +28,15 @@ class Patient(Generic[T]):
             TimeoutError: there is none yet; what was asked goes on, and the next caller waits for it.
         """
         if self._asked is None or self._asked.done():
-            self._asked = asyncio.get_running_loop().run_in_executor(self._threads, self._ask)
+            self._asked = asyncio.ensure_future(self._ask())
             self._asked.add_done_callback(_look_at_error)
         return await asyncio.wait_for(asyncio.shield(self._asked), self._seconds)
+
+
+def in_thread(ask: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+    """Return what asks something that may block, in a thread of its own."""
+    threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="patient")
+    return lambda: asyncio.get_running_loop().run_in_executor(threads, ask)
 
 
 def _look_at_error(asked: "asyncio.Future[T]") -> None:

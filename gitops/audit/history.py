@@ -1,13 +1,13 @@
 """The trail as a story: which version served where from when to when, what it came from, and why it ended.
 
-It reads what `at` reads, and `rollout.opened` for who asked to go back.
+It reads what `at` reads, and `rollout.opened` for who asked to go back and for the folder whose endpoint moved: where
+the same folder's next rollout moves another endpoint, the old one has lost its environment, and its last time ends.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 
 from gitops.audit.at import (
     OPENED,
@@ -24,6 +24,7 @@ from gitops.audit.at import (
 from gitops.audit.entry import Entry
 
 _BY_HAND = "RolledBack"
+_Place = tuple[int, str]  # a deploy repository and a folder of it
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Tenure:
 
     Args:
         start: when traffic went to it.
-        end: when traffic left it; None while it serves.
+        end: when traffic left it, or its environment was given another endpoint; None while it serves.
         ended: why it ended, in a few words.
         repo: the model repository it was trained from.
         sha: the commit it was trained from.
@@ -60,28 +61,68 @@ class Tenure:
     rollout_id: str = ""
 
 
+@dataclass
+class _Chapter:
+    """What moved an endpoint's traffic as long as it belonged to its environment.
+
+    Args:
+        left: when the environment was given another endpoint, and that one's name; None as long as it was not.
+    """
+
+    moves: list[Entry] = field(default_factory=list)
+    left: tuple[datetime, str] | None = None
+
+
 class _Trail:
     """The entries that matter here, by what they are about; read once, however long the trail is."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.last: datetime | None = None
-        self._by_endpoint: dict[str, list[Entry]] = defaultdict(list)
+        self._chapters: dict[str, list[_Chapter]] = defaultdict(list)
         self._by_version: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._of_rollouts: dict[tuple[str, str], Entry] = {}
+        self._endpoints: dict[_Place, str] = {}
+        self._owners: dict[str, _Place] = {}
         for entry in entries:
             self.last = entry.time
             subject = entry.subject
             if moves_traffic(entry):
-                self._by_endpoint[subject.endpoint].append(entry)
+                self._move(entry)
             else:
                 self._by_version[subject.model, subject.version].append(entry)
             if entry.kind in {OPENED, ROLLED_BACK}:
                 self._of_rollouts.setdefault((entry.kind, subject.rollout_id), entry)
 
-    def spans(self) -> Iterator[tuple[Span, Span | None]]:
-        """Give every time that something served, or nothing did, each with the one after it."""
-        for endpoint, entries in self._by_endpoint.items():
-            yield from pairwise([*serving_spans(entries, endpoint), None])
+    def _move(self, entry: Entry) -> None:
+        endpoint = entry.subject.endpoint
+        path = text_of(self.of_rollout(OPENED, entry.subject.rollout_id), "path")
+        if path:
+            self._give(endpoint, (entry.subject.repo_id, path), entry.time)
+        chapters = self._chapters[endpoint]
+        if not chapters or chapters[-1].left:
+            chapters.append(_Chapter())
+        chapters[-1].moves.append(entry)
+
+    def _give(self, endpoint: str, place: _Place, moment: datetime) -> None:
+        """Take note of which endpoint an environment has, and end the time of the one that it had."""
+        before = self._endpoints.get(place, endpoint)
+        if before != endpoint and self._owners.get(before) == place:
+            self._chapters[before][-1].left = moment, endpoint
+        self._endpoints[place] = endpoint
+        self._owners[endpoint] = place
+
+    def tenures(self, name: str) -> Iterator[Tenure]:
+        """Give every time that a version served.
+
+        Args:
+            name: an endpoint, or a model.
+        """
+        for endpoint, chapters in self._chapters.items():
+            for chapter in chapters:
+                spans = serving_spans(chapter.moves, endpoint)
+                for span, following in zip(spans, (*spans[1:], None), strict=False):
+                    if span.version and name in {span.endpoint, span.model}:
+                        yield _tenure(self, span, following, chapter.left)
 
     def about(self, span: Span) -> list[Entry]:
         """Return what was recorded about a span's version before any rollout."""
@@ -104,18 +145,18 @@ def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
         entries: the trail in tree order, verified by the caller.
         name: an endpoint, or a model: then of every endpoint that it served on.
     """
-    trail = _Trail(entries)
-    found = [
-        _tenure(trail, span, following)
-        for span, following in trail.spans()
-        if span.version and name in {span.endpoint, span.model}
-    ]
+    found = _Trail(entries).tenures(name)
     return sorted(found, key=lambda tenure: (tenure.start, tenure.endpoint))
 
 
-def _tenure(trail: _Trail, span: Span, following: Span | None) -> Tenure:
+def _tenure(trail: _Trail, span: Span, following: Span | None, left: tuple[datetime, str] | None) -> Tenure:
+    end, ended = span.end, ""
+    if following is not None:
+        ended = _why_ended(trail, following)
+    elif left is not None:
+        end, ended = left[0], f"its environment moved to endpoint {left[1]}"
     # A merge may be recorded after the traffic has moved.
-    until = span.end or trail.last or span.start
+    until = end or trail.last or span.start
     known = trail.about(span)
     trained = find_training(known, span, until)
     merged = find_merge(known, span, until)
@@ -125,8 +166,8 @@ def _tenure(trail: _Trail, span: Span, following: Span | None) -> Tenure:
         model=span.model,
         version=span.version,
         start=span.start,
-        end=span.end,
-        ended=_why_ended(trail, following) if following else "",
+        end=end,
+        ended=ended,
         repo=trained.subject.repo if trained else "",
         sha=trained.subject.sha if trained else "",
         training_id=trained.subject.training_id if trained else "",

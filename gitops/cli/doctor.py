@@ -4,8 +4,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -20,40 +19,13 @@ from gitops.embedded.stack.probes import http_probe
 from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import LaunchpinError, NotFoundError
+from gitops.explaining.findings import CLOCK_DRIFT, GIB, Finding, Grade, grade_disk
 from gitops.trainers.redaction import show_controls
 
-_GIB = 1024**3
-_LITTLE, _TOO_LITTLE = 5.0, 1.0  # GiB: an environment with scikit-learn and MLflow takes about one
 _OLDEST_GIT = (2, 28)  # `git init --initial-branch`
 _OLDEST_PYTHON, _FIRST_UNKNOWN_PYTHON = (3, 11), (3, 14)
-_CLOCK_DRIFT = 60.0  # seconds
+_ROOM = "make room: environments, artifacts and logs grow; or move the stack with --dir"
 _NUMBER = re.compile(r"(\d+)\.(\d+)")
-
-
-class Grade(StrEnum):
-    """How a thing looked at is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found.
-
-    Args:
-        what: the thing looked at.
-        text: how it is.
-        remedy: what to do, empty when nothing is to be done.
-    """
-
-    what: str
-    grade: Grade
-    text: str
-    remedy: str = ""
-
-
 _COLOURS = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
 
 
@@ -83,7 +55,7 @@ def look_at_machine(folder: Path) -> Iterator[Finding]:
     yield grade_git(ask_git(Path.cwd(), "--version") if shutil.which("git") else "")
     yield _look_at_uv()
     yield _look_at_interpreters()
-    yield grade_disk(shutil.disk_usage(_existing(folder)).free / _GIB)
+    yield grade_disk("disk", shutil.disk_usage(_existing(folder)).free / GIB, remedy=_ROOM)
 
 
 def grade_python(version: tuple[int, ...]) -> Finding:
@@ -102,19 +74,6 @@ def grade_git(said: str) -> Finding:
     if (int(found[1]), int(found[2])) < _OLDEST_GIT:
         return Finding("git", Grade.FAIL, said, "install git 2.28 or newer")
     return Finding("git", Grade.OK, said.removeprefix("git version "))
-
-
-def grade_disk(free: float) -> Finding:
-    """Grade the free space.
-
-    Args:
-        free: in GiB.
-    """
-    text = f"{free:.1f} GiB free"
-    remedy = "make room: environments, artifacts and logs grow; or move the stack with --dir"
-    if free < _TOO_LITTLE:
-        return Finding("disk", Grade.FAIL, text, remedy)
-    return Finding("disk", Grade.WARN, text, remedy) if free < _LITTLE else Finding("disk", Grade.OK, text)
 
 
 def _look_at_uv() -> Finding:
@@ -198,7 +157,7 @@ def _look_at_clock(stack_dir: Path) -> Iterator[Finding]:
         yield Finding("database", Grade.FAIL, str(error), "`launchpin up` brings it to this version's form")
         return
     yield Finding("database", Grade.OK, "opens")
-    if drift > _CLOCK_DRIFT:
+    if drift > CLOCK_DRIFT:
         text = f"this machine and the database differ by {drift:.0f} s"
         yield Finding("clock", Grade.WARN, text, "set the clock, by NTP for example")
     else:

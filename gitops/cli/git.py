@@ -1,14 +1,12 @@
 """The few git commands that verbs run in a person's own clone, with that person's git and settings."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitops.errors import InputError, RetryError, StalledError
+from gitops.errors import InputError
+from gitops.forge.own_git import run_own_git
 
-_PATIENCE = 60.0
 _FALLBACK = {"NAME": "Launchpin", "EMAIL": "launchpin@localhost"}
 
 
@@ -20,7 +18,7 @@ def run_git(folder: Path, *arguments: str, environment: Mapping[str, str] | None
         InputError: `git_failed` with git's own words.
         RetryError: `GitTimeout` after a minute.
     """
-    answer = _run(folder, arguments, environment or {})
+    answer = run_own_git(folder, *arguments, environment=environment)
     if answer.returncode:
         raise InputError("git_failed", f"git {arguments[0]}: {_text(answer.stderr) or _text(answer.stdout)}")
     return _text(answer.stdout)
@@ -28,7 +26,7 @@ def run_git(folder: Path, *arguments: str, environment: Mapping[str, str] | None
 
 def ask_git(folder: Path, *arguments: str) -> str:
     """Run git in a folder and return what it printed; empty when it says no."""
-    answer = _run(folder, arguments, {})
+    answer = run_own_git(folder, *arguments)
     return "" if answer.returncode else _text(answer.stdout)
 
 
@@ -64,29 +62,5 @@ def _identity(folder: Path) -> dict[str, str]:
     return missing
 
 
-def _run(folder: Path, arguments: tuple[str, ...], more: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
-    program = shutil.which("git")
-    if program is None:
-        raise StalledError("NoGit", "git is not installed: install it, 2.28 or newer")
-    environment = {name: value for name, value in os.environ.items() if name not in _LOCAL}
-    environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **more}
-    try:
-        return subprocess.run(  # noqa: S603 - our own fixed commands
-            [program, *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RetryError("GitTimeout", f"git {arguments[0]} did not end within {_PATIENCE:.0f} s") from error
-
-
 def _text(output: bytes) -> str:
     return output.decode("utf-8", "replace").strip()
-
-
-# Set inside hooks and by wrappers; they would point our commands at another repository.
-_LOCAL = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"})

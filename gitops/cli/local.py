@@ -248,7 +248,7 @@ def _deps(
     server: "TrackingServer",
     live: "_Progress",
 ) -> "Deps":
-    from gitops.bootstrap import for_rehearsal  # noqa: PLC0415 - for a try alone
+    from gitops.bootstrap_rehearsal import for_rehearsal  # noqa: PLC0415 - for a try alone
     from gitops.embedded.stack.environment import plain_environment  # noqa: PLC0415
     from gitops.rehearsal import KnownRows  # noqa: PLC0415
     from gitops.settings import Settings  # noqa: PLC0415

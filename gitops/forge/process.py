@@ -1,4 +1,4 @@
-"""The `git` binary, hardened: the only place that starts it.
+"""The `git` binary, hardened: the only place that starts it for the service.
 
 Argument lists only, an environment made from nothing, no hooks, filters, helpers, prompts or configuration of the
 machine, protocols by allowlist, and the token in neither the arguments nor the URL. See docs/explanation/security.md.

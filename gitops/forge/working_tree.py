@@ -7,18 +7,17 @@ the person's own here, and nothing is written to the clone.
 import os
 import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops.errors import InputError, RefusedError, RetryError, StalledError
+from gitops.errors import InputError, RefusedError
 from gitops.forge.checkout import Names, TreeLimits, check_path, private_folder, shown_path
+from gitops.forge.own_git import run_own_git
 from gitops.forge.process import plain
 from gitops.records import Repository
 
-_PATIENCE = 60.0
 _PIECE = 1 << 20
 _LISTING = ("-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 
@@ -75,24 +74,7 @@ class Snapshot:
 
 def _listed(top: Path) -> list[bytes]:
     """Return the paths that are tracked, and those that are neither tracked nor ignored."""
-    program = shutil.which("git")
-    if program is None:
-        raise StalledError("NoGit", "git is not installed: install it, 2.28 or newer")
-    # Inside hooks and wrappers these would point git at another repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
-    try:
-        answer = subprocess.run(  # noqa: S603 - our own fixed command
-            [program, *_LISTING],
-            cwd=top,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RetryError("GitTimeout", f"git ls-files did not end within {_PATIENCE:.0f} s") from error
+    answer = run_own_git(top, *_LISTING, environment={"GIT_OPTIONAL_LOCKS": "0"})
     if answer.returncode:
         raise InputError("git_failed", f"git ls-files: {plain(answer.stderr.decode('utf-8', 'replace'))}")
     return sorted(set(answer.stdout.split(b"\0")) - {b""})

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -21,28 +20,18 @@ from tests.support.receivers import (
     MailReceiver,
     WebReceiver,
     hang_up,
-    mail_receiver,
+    mail,
     reply,
-    web_receiver,
+    web,
     write_notify,
     write_secret,
 )
 
+__all__ = ["mail", "web"]
+
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PACKET = Packet("n-1", b'{"a": "\xc3\xa9"}', "application/json", NOW)
 MAIL = Packet("n-1", b"Subject: hello\r\n\r\nYou.\r\n.\r\n", "message/rfc822", NOW)
-
-
-@pytest.fixture
-def web() -> Iterator[WebReceiver]:
-    with web_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def mail() -> Iterator[MailReceiver]:
-    with mail_receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture

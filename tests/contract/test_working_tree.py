@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops.cli.git import current_branch
 from gitops.errors import InputError, LaunchpinError
 from gitops.forge.checkout import TreeLimits
 from gitops.forge.working_tree import Snapshot, copy_working_tree
@@ -54,6 +55,20 @@ def test_uncommitted_changes_and_new_files_are_taken_and_what_was_deleted_is_not
         "untracked.py": "neither\n",
         "data/rows.csv": "1\n",
     }
+
+
+def test_files_are_those_of_the_clone_when_a_hook_of_another_one_asks(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+
+    assert sorted(copied(clone)) == [".gitignore", "data/rows.csv", "note.txt", "train.py"]
+    assert current_branch(clone) == "main"
 
 
 def test_ignored_files_are_not_taken_unless_they_are_tracked(clone: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps
 from gitops.records import Repository, Role, Training
+from gitops.rehearsal import OnlyOnce
 from gitops.store import SqlStore
 from gitops.trainers.local import LocalTrainer
 from gitops.writes import SaveRepository
 from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
 from tests.support.store import make_training, write
-from tests.support.story_ports import Once, OneRunRegistry
+from tests.support.story_ports import OneRunRegistry
 from tests.support.training import HeldLease
 
 LAUNCHPIN = b"""version: 1
@@ -71,7 +72,7 @@ def model(store: SqlStore, tmp_path: Path) -> Iterator[Model]:
             environments=OurOwn(),
             registry=registry,
             trainer=LocalTrainer(tmp_path / "trainings"),
-            effects=Once(),
+            effects=OnlyOnce(),
             lease=HeldLease(),
         )
         yield Model(repository, origin, server.api, deps, registry)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.cli.doctor import Finding, Grade, grade_disk, grade_git, grade_part, grade_python
+from gitops.cli.doctor import grade_git, grade_part, grade_python
 from gitops.embedded.stack.record import PartState, State
+from gitops.explaining.findings import Finding, Grade, grade_disk
 from tests.support.cli import call, make_stack
 
 
@@ -20,9 +21,9 @@ from tests.support.cli import call, make_stack
         (grade_git(""), Grade.FAIL),
         (grade_git("git version 2.17.1"), Grade.FAIL),
         (grade_git("git version 2.39.3 (Apple Git-146)"), Grade.OK),
-        (grade_disk(0.5), Grade.FAIL),
-        (grade_disk(3), Grade.WARN),
-        (grade_disk(50), Grade.OK),
+        (grade_disk("disk", 0.5, remedy="make room"), Grade.FAIL),
+        (grade_disk("disk", 3, remedy="make room"), Grade.WARN),
+        (grade_disk("disk", 50, remedy="make room"), Grade.OK),
         (grade_part(PartState("relay", State.READY)), Grade.OK),
         (grade_part(PartState("relay", State.READY, restarts=2)), Grade.WARN),
         (grade_part(PartState("relay", State.RESTARTING)), Grade.FAIL),

@@ -11,14 +11,10 @@ from gitops.bootstrap import for_command
 from gitops.embedded.stack.environment import settings_for
 from gitops.writes import RouteNotice, SetHold, SettleLetter
 from tests.support.cli import Stack, make_stack
-from tests.support.receivers import SECRET, WebReceiver, reply, web_receiver, write_notify, write_secret
+from tests.support.receivers import SECRET, WebReceiver, reply, web, write_notify, write_secret
 from tests.support.store import make_hold, write
 
-
-@pytest.fixture
-def web() -> Iterator[WebReceiver]:
-    with web_receiver() as receiver:
-        yield receiver
+__all__ = ["web"]
 
 
 @pytest.fixture

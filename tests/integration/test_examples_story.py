@@ -13,6 +13,7 @@ from gitops.models import model_folder
 from gitops.ports import BuiltEnvironment, Deps, RunRef
 from gitops.records import Repository, Role, Training
 from gitops.registry.mlflow import MlflowRegistry
+from gitops.rehearsal import OnlyOnce
 from gitops.steps import Done
 from gitops.store import SqlStore
 from gitops.trainers.local import LocalTrainer
@@ -22,7 +23,7 @@ from tests.integration.test_templates import fill
 from tests.support.deps import make_deps, make_service
 from tests.support.githttp import Origin, serve_git
 from tests.support.store import make_training, write
-from tests.support.story_ports import BuiltEnvironments, Once
+from tests.support.story_ports import BuiltEnvironments
 from tests.support.training import HeldLease
 
 pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=1), pytest.mark.timeout(600)]
@@ -62,7 +63,7 @@ def test_churn_is_trained_judged_and_registered_and_answers(store: SqlStore, tra
             environments=OwnEnvironment(),
             registry=registry,
             trainer=LocalTrainer(tmp_path / "trainer"),
-            effects=Once(),
+            effects=OnlyOnce(),
             lease=HeldLease(),
             service=make_service(tmp_path, tracking_uri=tracking_uri),
         )

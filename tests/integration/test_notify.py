@@ -33,29 +33,20 @@ from tests.support.receivers import (
     MailReceiver,
     WebReceiver,
     hang_up,
-    mail_receiver,
+    mail,
     reply,
+    web,
     web_receiver,
     write_notify,
     write_secret,
 )
 from tests.support.store import LEASE, Clock, make_rollout, make_url, take, write
 
+__all__ = ["mail", "web"]
+
 SECOND = timedelta(seconds=1)
 FAILED = Ended(Phase.ROLLED_BACK, "SmokeFailed", "SmokeFailed: it answered 500", facts={"serving": "1"})
 QUIET = LeaseTimes(lease=LEASE, heartbeat=timedelta(hours=1))
-
-
-@pytest.fixture
-def web() -> Iterator[WebReceiver]:
-    with web_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def mail() -> Iterator[MailReceiver]:
-    with mail_receiver() as receiver:
-        yield receiver
 
 
 class Office:

@@ -8,6 +8,7 @@ from gitops.errors import RefusedError
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps
 from gitops.records import Repository, Role, Training
+from gitops.rehearsal import OnlyOnce
 from gitops.steps import Done, Refused
 from gitops.store import SqlStore
 from gitops.trainers.local import LocalTrainer
@@ -16,7 +17,7 @@ from gitops.writes import SaveRepository
 from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
 from tests.support.store import make_training, write
-from tests.support.story_ports import BuiltEnvironments, Once, OneRunRegistry
+from tests.support.story_ports import BuiltEnvironments, OneRunRegistry
 from tests.support.training import HeldLease
 
 _LAUNCHPIN = b"""version: 1
@@ -46,7 +47,7 @@ def trained(store: SqlStore, folder: Path, *printed: str) -> tuple[Deps, Trainin
             environments=BuiltEnvironments(),
             registry=OneRunRegistry(),
             trainer=LocalTrainer(folder / "trainer"),
-            effects=Once(),
+            effects=OnlyOnce(),
             lease=HeldLease(),
         )
         training = make_training(id="t-1", repository_id=7, repository="acme/iris", commit=commit)

@@ -1,9 +1,12 @@
 """The process that stores deliveries beside the one that serves: what both do when one is gone, stopped or refuses."""
 
+import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gitops.errors import RetryError
 from gitops.store import SqlStore
 from tests.integration.test_receiving import knock_at_once, refuse_poison
 from tests.support.processes import Web, make_home, running_web
 from tests.support.web import Knock, Reply
+from webhooks.scribe import Scribe
 
 
 @pytest.fixture
@@ -127,6 +132,34 @@ def test_a_scribe_that_stands_still_is_answered_for_in_time_and_loses_nothing(we
     os.kill(scribe.pid, signal.SIGCONT)
     wait_until(lambda: deliver(web, late)[0].status == 200)
     assert len(store.recent("delivery", limit=10)) == 2
+
+
+def test_the_web_process_is_not_ready_while_its_scribe_stands_still(web: Web) -> None:
+    scribe = scribe_of(web)
+    assert web.get("/readyz")[0] == 200
+    scribe.suspend()
+    for _ in range(2):
+        status, text = web.get("/readyz")
+        assert (status, json.loads(text)) == (503, {"status": "not ready", "cause": "NotStoring"})
+    assert web.get("/healthz")[0] == 200, "it would be ended for what ending it does not mend"
+
+    scribe.resume()
+    wait_until(lambda: web.get("/readyz")[0] == 200)
+
+
+def test_a_scribe_that_is_gone_is_told_to_whoever_asks_for_it() -> None:
+    async def ask() -> None:
+        ours, its = socket.socketpair()
+        scribe = Scribe(os.getpid(), ours)
+        await scribe.open()
+        under_way = asyncio.ensure_future(scribe.check())
+        await asyncio.sleep(0)
+        its.close()
+        for asked in (under_way, scribe.check()):
+            with pytest.raises(RetryError, match="is gone"):
+                await asked
+
+    asyncio.run(ask())
 
 
 def test_a_web_process_without_a_database_says_so_and_leaves_no_scribe(tmp_path: Path, sqlite_url: str) -> None:

@@ -14,6 +14,7 @@ from gitops.forge.github import GitHubForge
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps, End, TrainingEnd
 from gitops.records import Repository, Role, Training, TrainingFacts
+from gitops.rehearsal import OnlyOnce
 from gitops.steps import Done, Ended, Refused, Stalled, Wait
 from gitops.store import SqlStore
 from gitops.training import TRAINING, judge, train
@@ -21,7 +22,7 @@ from gitops.writes import SaveRepository
 from tests.support.deps import make_deps
 from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.store import make_training, write
-from tests.support.story_ports import BuiltEnvironments, Once, OneRunRegistry, PlayedTrainer
+from tests.support.story_ports import BuiltEnvironments, OneRunRegistry, PlayedTrainer
 from tests.support.training import HeldLease
 
 _PARAMETERS = {"max_depth": "3", "max_leaf_nodes": "8", "seed": "42"}  # as the template's launchpin.yaml has them
@@ -80,7 +81,7 @@ def world(server: ForgeUnderTest, commit: tuple[Repository, str], store: SqlStor
         environments=BuiltEnvironments(),
         registry=registry,
         trainer=trainer,
-        effects=Once(),
+        effects=OnlyOnce(),
         lease=HeldLease(),
     )
     training = make_training(id="t-1", repository_id=repository.id, repository=repository.full_name, commit=sha)

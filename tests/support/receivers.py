@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -81,6 +83,13 @@ def web_receiver() -> Iterator[WebReceiver]:
     server.receiver = WebReceiver(f"http://127.0.0.1:{server.server_port}/hook?token=abc")
     with _serving(server):
         yield server.receiver
+
+
+@pytest.fixture
+def web() -> Iterator[WebReceiver]:
+    """Give a web server."""
+    with web_receiver() as receiver:
+        yield receiver
 
 
 @contextlib.contextmanager
@@ -160,8 +169,8 @@ class _Conversation(socketserver.StreamRequestHandler):
             yield line
 
 
-@contextlib.contextmanager
-def mail_receiver() -> Iterator[MailReceiver]:
+@pytest.fixture
+def mail() -> Iterator[MailReceiver]:
     """Run a mail server on a port of its own."""
     server = _MailServer(("127.0.0.1", 0), _Conversation)
     server.receiver = MailReceiver(port=server.server_address[1])

@@ -32,6 +32,7 @@ from gitops.records import (
 from gitops.steps import Done, Outcome, Queue
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
+from gitops.writes import StartTraining
 from tests.support.postgres import HOST, Postgres
 
 LEASE = timedelta(seconds=60)
@@ -258,6 +259,12 @@ def take(store: SqlStore, queue: Queue = Queue.CONTROL) -> Claim:
     claim = store.claim(queue, owner="test", lease=LEASE)
     assert claim is not None
     return claim
+
+
+def start_training(store: SqlStore) -> Claim:
+    """Start a training, and claim its first step."""
+    write(store, StartTraining(make_training()))
+    return take(store)
 
 
 def write(store: SqlStore, *writes: object) -> None:

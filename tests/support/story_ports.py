@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from gitops.errors import RetryError
 from gitops.ports import (
@@ -17,25 +16,6 @@ from gitops.ports import (
     TrainingEnd,
     TrainingSpec,
 )
-from gitops.records import Frozen
-
-E = TypeVar("E", bound=Frozen)
-
-
-class Once:
-    """Effects without rows: each is made when it is asked for."""
-
-    def once(self, name: str, key: str, *, look: Callable[[], E | None], act: Callable[[], E], result: type[E]) -> E:
-        del name, key, look, result
-        return act()
-
-    def renew(self, name: str, key: str, *, content: str, act: Callable[[], None], anew: bool = False) -> None:
-        del name, key, content, anew
-        act()
-
-    def recover(self, name: str, key: str, *, look: Callable[[], E | None], result: type[E]) -> E | None:
-        del name, key, result
-        return look()
 
 
 @dataclass

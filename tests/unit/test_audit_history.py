@@ -15,7 +15,7 @@ def entry(kind: str, *, minute: int, actor: str = "", evidence: Evidence | None 
 
 def rollout(kind: str, version: str, *, minute: int, endpoint: str = "iris-production", **more: str) -> Entry:
     evidence: dict[str, str] = {
-        name: more[name] for name in ("serving", "direction", "reason", "message") if name in more
+        name: more[name] for name in ("serving", "direction", "path", "reason", "message") if name in more
     }
     return entry(
         f"rollout.{kind}",
@@ -126,6 +126,60 @@ def test_model_is_told_on_every_endpoint_in_the_order_of_time() -> None:
         ("iris-production", "production", "ann"),
     ]
     assert known_names([*staging, *FIRST]) == ["iris", "iris-production", "iris-staging"]
+
+
+def served(endpoint: str, version: str, *, minute: int, path: str = "prod") -> list[Entry]:
+    """Return a rollout of a folder whose endpoint.yaml names this endpoint."""
+    name = f"{endpoint}-{version}-{minute}"
+    return [
+        rollout("opened", version, minute=minute, endpoint=endpoint, id=name, direction="forward", path=path),
+        rollout("applied", version, minute=minute + 1, endpoint=endpoint, id=name, serving=version),
+        rollout("succeeded", version, minute=minute + 2, endpoint=endpoint, id=name, serving=version),
+    ]
+
+
+def spells(entries: list[Entry], name: str = "iris") -> list[tuple[str, str, int | None, str]]:
+    """Return on which endpoint which version served, until which minute, and why it ended."""
+    return [
+        (one.endpoint, one.version, (one.end - START) // timedelta(minutes=1) if one.end else None, one.ended)
+        for one in tenures(entries, name)
+    ]
+
+
+MOVED = [*served("iris-old", "1", minute=0), *served("iris-new", "1", minute=10)]
+
+
+def test_endpoint_that_lost_its_environment_to_another_one_ends_there() -> None:
+    assert spells(MOVED) == [
+        ("iris-old", "1", 11, "its environment moved to endpoint iris-new"),
+        ("iris-new", "1", None, ""),
+    ]
+    assert spells(MOVED, "iris-old") == spells(MOVED)[:1]
+
+
+def test_endpoint_stays_with_its_environment_while_others_move() -> None:
+    elsewhere = [*served("iris-old", "1", minute=0), *served("iris-new", "1", minute=10, path="staging")]
+    assert [ended for *_, ended in spells(elsewhere)] == ["", ""]
+    begun = [*served("iris-old", "1", minute=0), served("iris-new", "1", minute=10)[0]]
+    assert spells(begun) == [("iris-old", "1", None, "")], "no traffic has moved yet"
+
+
+def test_endpoint_that_its_environment_comes_back_to_has_a_new_time_there() -> None:
+    back = [*MOVED, *served("iris-old", "1", minute=20)]
+    assert spells(back) == [
+        ("iris-old", "1", 11, "its environment moved to endpoint iris-new"),
+        ("iris-new", "1", 21, "its environment moved to endpoint iris-old"),
+        ("iris-old", "1", None, ""),
+    ]
+
+
+def test_endpoint_that_another_environment_has_taken_since_goes_on() -> None:
+    taken = [*served("iris-old", "1", minute=0), *served("iris-old", "2", minute=5, path="staging")]
+    assert spells([*taken, *served("iris-new", "1", minute=10)]) == [
+        ("iris-old", "1", 6, "replaced by v2"),
+        ("iris-old", "2", None, ""),
+        ("iris-new", "1", None, ""),
+    ]
 
 
 def test_nothing_is_told_of_what_never_served() -> None:

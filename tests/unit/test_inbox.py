@@ -27,6 +27,9 @@ class Hand:
         assert not self.is_closed, "a group came after the end"
         self.groups.append((group, tell))
 
+    async def check(self) -> None:
+        """Do nothing."""
+
     async def close(self) -> None:
         """End."""
         self.is_closed = True

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from webhooks.waiting import Patient
+from webhooks.waiting import Patient, in_thread
 
 
 class Hanging:
@@ -25,7 +25,7 @@ def test_callers_give_up_share_one_thread_and_get_the_answer_once_there_is_one()
     hanging = Hanging()
 
     async def ask() -> list[object]:
-        short, long = Patient(hanging, seconds=0.05), Patient(lambda: 7, seconds=30)
+        short, long = Patient(in_thread(hanging), seconds=0.05), Patient(in_thread(lambda: 7), seconds=30)
         gave_up = await asyncio.gather(*(short() for _ in range(20)), return_exceptions=True)
         still = await asyncio.gather(short(), long(), return_exceptions=True)
         assert hanging.asked == 1
@@ -47,7 +47,7 @@ def test_what_it_raises_is_raised_to_whoever_waits_and_asked_again_by_the_next()
         raise OSError("gone")
 
     async def ask() -> None:
-        patient = Patient(fail, seconds=30)
+        patient = Patient(in_thread(fail), seconds=30)
         for _ in range(2):
             with pytest.raises(OSError, match="gone"):
                 await patient()

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from gitops.access import EVERYWHERE
@@ -28,6 +28,9 @@ from webhooks.problems import ProblemError
 router = APIRouter(prefix="/api/v1")
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY_HELP = "The same key asks once, however often."
+_KEY_SHAPE: dict[str, JsonValue] = {"pattern": f"^{_KEY.pattern}$"}
+_OF_ENDPOINTS = frozenset({Kind.ENDPOINT, Kind.STORY})
 
 
 class _Arguments(BaseModel):
@@ -92,7 +95,7 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
         request: Request,
         response: Response,
         arguments: _Arguments,
-        idempotency_key: Annotated[str | None, Header(description="The same key asks once, however often.")] = None,
+        idempotency_key: Annotated[str | None, Header(description=_KEY_HELP, json_schema_extra=_KEY_SHAPE)] = None,
         if_match: Annotated[str | None, Header(description="The endpoint's ETag, as it was when you decided.")] = None,
     ) -> shapes.Command:
         kept = ask_for(request, verb, arguments.as_text(), key=idempotency_key, if_match=if_match)
@@ -102,6 +105,9 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
     ask.__name__ = verb.name
     ask.__doc__ = verb.help
     ask.__annotations__["arguments"] = Annotated[model, Body()]
+    if not any(one.kind in _OF_ENDPOINTS for one in verb.arguments):
+        # Sent nevertheless it is refused, not overlooked; but nobody is told of it.
+        ask.__annotations__["if_match"] = Annotated[str | None, Header(include_in_schema=False)]
     return ask
 
 
@@ -180,7 +186,7 @@ def _resolve(request: Request, verb: Verb, given: dict[str, str]) -> tuple[dict[
     for one in verb.arguments:
         value = given.get(one.name, "")
         is_training = one.kind is Kind.STORY and store_of(request).training(value) is not None
-        if value and one.kind in {Kind.ENDPOINT, Kind.STORY} and not is_training:
+        if value and one.kind in _OF_ENDPOINTS and not is_training:
             found = environment_of(request, value)
             return {**given, one.name: showing.place_of(found)}, found
     return given, None

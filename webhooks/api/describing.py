@@ -8,12 +8,15 @@ from fastapi.openapi.utils import get_openapi
 
 from gitops import __version__
 from gitops.grammar import VERBS
+from webhooks.askers import COOKIE, CSRF_HEADER
+from webhooks.matrix import MATRIX
 
 _DESCRIPTION = """\
 Everything that the command line can do, for programs. Send a token of `launchpin token create` as
 `Authorization: Bearer lpt_...`. Answers from 400 on are problems (RFC 9457) with `status`, `code` and `detail`.
 What a verb asks for is carried out by a worker: its answer is 202 and says where to look.\
 """
+_SESSION = f"A person's browser; a change also needs `Origin`, and the session's own `{CSRF_HEADER}`."
 _PROBLEM = {
     "title": "Problem",
     "description": "Why a request got no other answer (RFC 9457).",
@@ -48,14 +51,28 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas = {name: one for name, one in parts.get("schemas", {}).items() if "ValidationError" not in name}
     parts["schemas"] = {**schemas, "Problem": _PROBLEM}
     parts["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "description": "`launchpin token create` makes one."}
+        "token": {"type": "http", "scheme": "bearer", "description": "`launchpin token create` makes one."},
+        "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": _SESSION},
     }
     text["security"] = [{"token": []}]
     for path, operations in text["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            rule = MATRIX.get((method.upper(), path))
+            if rule is not None and rule.for_people:
+                operation["security"] = [{"session": []}]
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
             operation["responses"].pop("422", None)
             operation["responses"] |= {str(status.value): _answer(status) for status in _refusals(path, operation)}
     return text
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema without null: neither a query nor a header can say it, they are left out."""
+    options: list[dict[str, Any]] = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(options) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | options[0]
 
 
 def _answer(status: HTTPStatus) -> dict[str, Any]:
@@ -76,6 +93,6 @@ def _refusals(path: str, operation: dict[str, Any]) -> set[HTTPStatus]:
         found.add(HTTPStatus.NOT_FOUND)
     if is_verb or path.endswith("/endpoints/{name}"):
         found.add(HTTPStatus.CONFLICT)
-    if is_verb:
+    if any(one["name"] == "if-match" for one in operation.get("parameters", ())):
         found.add(HTTPStatus.PRECONDITION_FAILED)
     return found

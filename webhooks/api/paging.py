@@ -17,7 +17,14 @@ R = TypeVar("R", bound=Record | Hold)
 LONGEST = 200
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST, description="How many at most.")]
-Cursor = Annotated[str, Query(max_length=128, description="`next` of the part before; empty for the first.")]
+Cursor = Annotated[
+    str,
+    Query(
+        max_length=128,
+        description="`next` of the part before; empty for the first.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]*=*$"},
+    ),
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from gitops import __version__
 from gitops.errors import LaunchpinError
+from gitops.explaining.findings import CLOCK_DRIFT, GIB, Finding, Grade, grade_disk
 from gitops.ports.tallies import Tallies
 from gitops.records import Delivery, Repository
 from gitops.roles import AccessRole
@@ -20,31 +20,10 @@ from webhooks.dashboard.words import span
 
 MOST_REPOSITORIES = 100
 _KEY_FILE = "audit.pub"
-_GIB = 1024**3
-_LITTLE, _TOO_LITTLE = 5.0, 1.0  # GiB, as `launchpin doctor` has them
-_CLOCK_DRIFT = 60.0
 _SLOW = 120.0  # seconds that a ready job may wait before somebody should look
 _OLD_HEAD = 600.0
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
 _SECRET = frozenset({"hook_path"})
-
-
-class Grade(StrEnum):
-    """How a thing looked at is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found; `remedy` is what to do, empty when nothing is to be done."""
-
-    what: str
-    grade: Grade
-    text: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +94,7 @@ def look(sight: Sight, settings: Settings, tallies: Tallies) -> Iterator[Finding
 
 def grade_clock(drift: float) -> Finding:
     """Grade how far this machine's clock is from the database's, in seconds."""
-    if abs(drift) <= _CLOCK_DRIFT:
+    if abs(drift) <= CLOCK_DRIFT:
         return Finding("Clock", Grade.OK, "agrees with the database's")
     text = f"this machine and the database differ by {span(abs(drift))}"
     return Finding("Clock", Grade.WARN, text, "set the clock, by NTP for example")
@@ -153,13 +132,10 @@ def grade_queues(tallies: Tallies) -> Iterator[Finding]:
 
 def _look_at_disk(home: Path) -> Finding:
     try:
-        free = shutil.disk_usage(home).free / _GIB
+        free = shutil.disk_usage(home).free / GIB
     except OSError:
         return Finding("Disk", Grade.WARN, "its free space cannot be read", "look at the folder of state")
-    remedy = "make room: `launchpin gc --dry-run` shows what would go"
-    if free >= _LITTLE:
-        return Finding("Disk", Grade.OK, f"{free:.1f} GiB free")
-    return Finding("Disk", Grade.FAIL if free < _TOO_LITTLE else Grade.WARN, f"{free:.1f} GiB free", remedy)
+    return grade_disk("Disk", free, remedy="make room: `launchpin gc --dry-run` shows what would go")
 
 
 def _look_at_hooks(settings: Settings) -> Finding:
@@ -225,7 +201,7 @@ def show_value(value: object) -> str:
             return ", ".join(map(show_value, value))
         case timedelta():
             return span(value.total_seconds())
-        case int() if value >= _GIB and not value % _GIB:
-            return f"{value // _GIB} GiB"
+        case int() if value >= GIB and not value % GIB:
+            return f"{value // GIB} GiB"
         case _:
             return _PASSWORD.sub("***@", str(value))

@@ -89,6 +89,10 @@ async def _refuse_plain(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST and request.url.path.startswith(PREFIX):
+        # The framework's word for a body that is no text, or nested without end.
+        detail = "body: write JSON in UTF-8, not nested too deeply."
+        return await _refuse(request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field="body"))
     response = await _refuse(request, ProblemError(status, status.name.lower(), f"{status.phrase}: nothing is here."))
     response.headers.update(error.headers or {})
     return response

@@ -1,6 +1,7 @@
 """The audit log as pages read it: its end is remembered, since nothing that was written to it ever changes.
 
-What is remembered is bounded, and every page that shows it says how far it reaches.
+The figures need the whole log, but few of its entries, and read it apart (`webhooks.trail`): a page does not wait for
+that. What is remembered is bounded, and every page that shows it says how far it reaches.
 """
 
 import threading
@@ -16,6 +17,7 @@ from gitops.audit.history import Tenure, tenures
 from gitops.explaining.phrases import PHRASES, phrase
 from gitops.ports import AuditLog, AuditRow
 from webhooks.dashboard.sight import Sight
+from webhooks.trail import is_continued
 
 DEPTH = 50_000
 """Entries from the end of the log that are read at first."""
@@ -38,12 +40,18 @@ class Trail:
     def __init__(self, log: AuditLog) -> None:
         self._log = log
         self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
         self._next = -1
+        self._last = b""
         self._first = 0
         self._recent: deque[AuditRow] = deque(maxlen=MOST_RECENT)
         self._telling: deque[Entry] = deque(maxlen=MOST_TELLING)
 
     def _catch_up(self) -> None:
+        if self._last and not is_continued(self._log, self._next, self._last):
+            self._forget()
         if self._next < 0:
             self._first = self._next = max(0, self._log.audit_size() - DEPTH)
         while page := self._log.audit_entries(self._next, _PAGE):
@@ -53,6 +61,7 @@ class Trail:
                 if _tells_what_served(entry):
                     self._telling.append(entry)
                 self._next += 1
+            self._last = page[-1]
             if len(page) < _PAGE:
                 return
 
