@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitops.cli.exits import ExitCode
+from gitops.cli.installed import Installed, find_layout
 from gitops.cli.main import fail_unknown
 from gitops.cli.show import Console, print_json
 from gitops.embedded.stack.database import has_database
@@ -39,7 +40,7 @@ LookUp = Callable[[Store], Mapping[str, str]]
 
 @contextmanager
 def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
-    """Give a stack's layout and its store.
+    """Give a stack's layout and its store, or those of the service that this process's variables describe.
 
     Raises:
         NotFoundError: `NoStack` when there is none, or it was never up.
@@ -47,10 +48,13 @@ def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
     from gitops.bootstrap import for_command  # noqa: PLC0415 - SQLAlchemy, only when a verb needs it
     from gitops.embedded.stack.environment import settings_for  # noqa: PLC0415
 
-    layout = Layout.load(stack_dir)
-    if not has_database(layout):
+    layout = find_layout(stack_dir)
+    if isinstance(layout, Installed):
+        store = for_command(layout.settings)
+    elif has_database(layout):
+        store = for_command(settings_for(layout))
+    else:
         raise NotFoundError("NoStack", f"the stack in {layout.dir} was never up: `launchpin up` first")
-    store = for_command(settings_for(layout))
     try:
         yield layout, store
     finally:
@@ -58,11 +62,13 @@ def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
 
 
 def require_up(layout: Layout) -> None:
-    """Refuse to ask for something that nobody would carry out now.
+    """Refuse to ask for something that nobody would carry out now; who runs a service's workers, nobody knows here.
 
     Raises:
         RetryError: `NotUp`.
     """
+    if isinstance(layout, Installed):
+        return
     record = read_record(layout.stack_file)
     if record is None or record.supervisor is None or not record.supervisor.is_alive():
         raise RetryError("NotUp", f"the stack in {layout.dir} is not up: `launchpin up`, then once more")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gitops.cli.asking import opened
+from gitops.cli.installed import Installed
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.up import mint_links
@@ -83,8 +84,8 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
 
 
 def is_up(layout: Layout) -> bool:
-    """Return whether any part of a stack runs."""
-    return _is_any_up(part_states(layout))
+    """Return whether any part of a stack runs; of a service nobody knows here, and it is taken to."""
+    return isinstance(layout, Installed) or _is_any_up(part_states(layout))
 
 
 def _is_any_up(parts: Sequence[PartState]) -> bool:

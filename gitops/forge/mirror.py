@@ -23,7 +23,7 @@ from gitops.forge.address import check_clone_url, web_address
 from gitops.forge.checkout import TreeLimits, private_folder, write_tree
 from gitops.forge.complaints import is_about_the_remote, name_failure
 from gitops.forge.kept import KeptObjects
-from gitops.forge.objects import COMMIT_NAME, ObjectReader
+from gitops.forge.objects import COMMIT_NAME, CommitObject, ObjectReader
 from gitops.forge.process import Ended, Git, basic_authorization, plain
 from gitops.forge.refs import read_heads
 from gitops.records import Repository
@@ -138,14 +138,14 @@ class GitMirror:
         return self._listed(repository, commit)
 
     def _list(self, repository: Repository, commit: str) -> tuple[str, ...]:
-        with self._reader(repository) as reader:
-            folders = reader.walk(reader.commit(commit), files=self._limits.tree.files)
+        with self._at(repository, commit) as (reader, found):
+            folders = reader.walk(found, files=self._limits.tree.files)
             return tuple(sorted(entry.text for folder in folders for entry in folder if entry.is_file))
 
     def read(self, repository: Repository, commit: str, path: str) -> bytes | None:
         """Return a regular file's bytes; None when it is not there."""
-        with self._reader(repository) as reader:
-            entry = reader.find(reader.commit(commit), path)
+        with self._at(repository, commit) as (reader, found):
+            entry = reader.find(found, path)
             if entry is not None and entry.is_link:
                 raise RefusedError("symlink_config", f"{path!a} is or is behind a link: commit the file itself")
             if entry is None or not entry.is_file:
@@ -154,8 +154,7 @@ class GitMirror:
 
     def changed_paths(self, repository: Repository, old: str, new: str) -> Sequence[str]:
         """Return the paths that differ; all paths of `new` when `old` is empty or unknown."""
-        with self._reader(repository) as reader:
-            newer = reader.commit(new)
+        with self._at(repository, new) as (reader, newer):
             older = reader.find_commit(old) if COMMIT_NAME.fullmatch(old) else None
             found = reader.changes(older, newer, files=self._limits.tree.files)
             return sorted(path.decode("utf-8", "surrogateescape") for path in found)
@@ -163,7 +162,7 @@ class GitMirror:
     def first_parents(self, repository: Repository, commit: str, *, limit: int) -> Sequence[str]:
         """Return the commits of the first-parent line, newest first."""
         line: list[str] = []
-        with self._reader(repository) as reader:
+        with self._at(repository, commit) as (reader, _):
             following: tuple[str, ...] = (commit,)
             while following and len(line) < limit:
                 found = reader.commit(following[0])
@@ -173,8 +172,8 @@ class GitMirror:
 
     def committed_at(self, repository: Repository, commit: str) -> datetime | None:
         """Return when a commit was made, by the clock of whoever made it; None when it names no moment."""
-        with self._reader(repository) as reader:
-            seconds = reader.commit(commit).time
+        with self._at(repository, commit) as (_, found):
+            seconds = found.time
         try:
             return datetime.fromtimestamp(seconds, UTC) if seconds else None
         except (OverflowError, OSError, ValueError):
@@ -182,8 +181,8 @@ class GitMirror:
 
     def message(self, repository: Repository, commit: str) -> str:
         """Return the commit's message."""
-        with self._reader(repository) as reader:
-            return reader.commit(commit).message
+        with self._at(repository, commit) as (_, found):
+            return found.message
 
     def checkout(self, repository: Repository, commit: str, into: Path) -> None:
         """Write exactly this commit's tree into a new folder; no hooks, filters, submodules or links out of it.
@@ -226,6 +225,26 @@ class GitMirror:
         reader = ObjectReader(start, self._kept, repository.id, seconds=self._limits.fetch)
         with reader, self._marking_broken(repository):
             yield reader
+
+    @contextlib.contextmanager
+    def _at(self, repository: Repository, commit: str) -> Iterator[tuple[ObjectReader, CommitObject]]:
+        """Read at a commit; one that another host's mirror has, and so is in the records, is fetched first.
+
+        Raises:
+            NotFoundError: `commit_unknown` when the forge has none of that name either.
+        """
+        with self._reader(repository) as reader:
+            try:
+                found = reader.commit(commit)
+            except NotFoundError:
+                if not COMMIT_NAME.fullmatch(commit):
+                    raise
+            else:
+                yield reader, found
+                return
+        self.fetch(repository)
+        with self._reader(repository) as reader:
+            yield reader, reader.commit(commit)
 
     @contextlib.contextmanager
     def _marking_broken(self, repository: Repository) -> Iterator[None]:

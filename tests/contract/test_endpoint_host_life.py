@@ -126,6 +126,26 @@ def test_a_second_host_is_refused_when_the_first_still_runs(host: Host) -> None:
     assert "another endpoint host" in second.stderr or "cannot be had" in second.stderr
 
 
+def test_an_address_that_is_not_this_machines_is_named(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    elsewhere = subprocess.run(
+        [*host.command, "--host", "192.0.2.1"], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert elsewhere.returncode == 4
+    assert f"port {host.port} of 192.0.2.1 cannot be had" in elsewhere.stderr
+
+
+def test_a_host_that_listens_everywhere_answers_to_the_names_that_it_was_given_alone(tmp_path: Path) -> None:
+    with running_host(tmp_path, options=("--host", "0.0.0.0")) as host:  # noqa: S104 - what is tested
+        answers = [
+            httpx.get(f"http://127.0.0.1:{host.port}/healthz", headers={"host": name}).status_code
+            for name in (f"127.0.0.1:{host.port}", f"0.0.0.0:{host.port}", "endpoints:8090")
+        ]
+
+    assert answers == [200, 421, 421]
+
+
 def test_an_altered_state_file_is_named_when_the_host_starts(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.home.mkdir()

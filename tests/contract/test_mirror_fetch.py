@@ -149,3 +149,31 @@ def test_an_unchanged_fetch_is_quick(mirror: GitMirror, origin: Origin, reposito
         times.append(time.perf_counter() - start)
 
     assert min(times) < 0.5  # 0.1 on a quiet machine
+
+
+def test_a_commit_that_another_hosts_mirror_brought_into_the_records_is_fetched_when_it_is_read(
+    mirror: GitMirror, origin: Origin, repository: Repository
+) -> None:
+    origin.commit({"a": b"1"})
+    mirror.fetch(repository)
+    later = origin.commit({"a": b"2"}, message="later")
+
+    assert mirror.message(repository, later).strip() == "later"
+    assert mirror.read(repository, later, "a") == b"2"
+
+
+def test_a_commit_that_nobody_has_is_looked_for_at_the_forge_once(
+    mirror: GitMirror, origin: Origin, repository: Repository, server: GitServer
+) -> None:
+    origin.commit({"a": b"1"})
+    mirror.fetch(repository)
+    before = len(server.asked)
+
+    with pytest.raises(NotFoundError):
+        mirror.read(repository, "0" * 40, "a")
+    once = len(server.asked) - before
+    with pytest.raises(NotFoundError):
+        mirror.read(repository, "no commit", "a")
+
+    assert once
+    assert len(server.asked) == before + once

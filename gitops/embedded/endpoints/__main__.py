@@ -32,7 +32,7 @@ def main() -> int:
         options = _read_options()
         begin_logs("endpoints", options.token)
         lock = _lock_home(options.home)
-        listener = _bind(options.port)
+        listener = _bind(options.host, options.port)
         app = build_app(options)
     except LaunchpinError as error:
         print(f"endpoint host: {error}", file=sys.stderr)  # noqa: T201 - this is a command
@@ -57,7 +57,8 @@ def main() -> int:
 def _read_options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m gitops.embedded.endpoints", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder for state and logs, made where missing")
-    parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
+    parser.add_argument("--host", default="127.0.0.1", help="IPv4 address to listen on; 127.0.0.1 by default")
+    parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token-file", type=Path, required=True, help="holds the management API's token, mode 0600")
     parser.add_argument("--public-url", required=True, help="base of the URLs shown to people")
     parser.add_argument("--request-timeout", type=float, default=Limits.request, help="seconds for one prediction")
@@ -67,6 +68,7 @@ def _read_options() -> Options:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Options(
         home=home,
+        host=given.host,
         port=given.port,
         token=read_secret(given.token_file, name="--token-file"),
         public_url=given.public_url,
@@ -87,16 +89,16 @@ def _lock_home(home: Path) -> TextIO:
     return lock
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Take the port before any scorer is touched: a host that nobody can reach must not end what another serves."""
     # The protocol must be named: asyncio sets TCP_NODELAY only where it is.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise StalledError("PortInUse", f"port {port} cannot be had: {error.strerror}") from error
+        raise StalledError("PortInUse", f"port {port} of {host} cannot be had: {error.strerror or error}") from error
     return listener
 
 

@@ -54,6 +54,7 @@ class Options:
 
     Args:
         home: the host's folder, absolute.
+        host: the address that it listens on; scorers stay on loopback whatever it is.
         public_url: the base of the URLs that are shown to people.
     """
 
@@ -62,6 +63,7 @@ class Options:
     token: str
     public_url: str
     limits: Limits
+    host: str = "127.0.0.1"
 
 
 class EndpointHost:
