@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reference import settings
+from tests.reference import settings, verbs
 from tests.reference.marks import Part, fill, names
 from tests.support.docs import DOCS
 
@@ -28,7 +28,10 @@ class Page:
         return DOCS / "reference" / f"{self.name}.md"
 
 
-PAGES = (Page("settings", settings.parts),)
+PAGES = (
+    Page("settings", settings.parts),
+    Page("cli", verbs.parts, verbs.prepare),
+)
 
 
 def remake(page: Page, text: str) -> str:

@@ -31,11 +31,16 @@ _START_TIME = 240.0
 @click.command()
 @stack_dir_option
 @json_option
-@click.option("--example", type=click.Choice(list(EXAMPLES)), default="iris", help="The model; iris by default.")
-@click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
+@click.option("--example", type=click.Choice(list(EXAMPLES)), default="iris", help="The model to play with.")
+@click.option("--act", type=click.Choice(list(acts.ACTS)), help="What to play after the good push.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="With --act kill: this part alone.")
 @click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
-@click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write steps, URLs and audit head there, as JSON.",
+)
 def demo(
     stack_dir: Path,
     *,
