@@ -85,7 +85,11 @@ class _Counted(StreamingResponse):
             self._leave()
 
 
-@router.get("/events", response_class=StreamingResponse)
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={HTTPStatus.OK: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(
     request: Request,
     last_event_id: Annotated[int | None, Header(ge=-1, le=2**53, description="The last event that you have.")] = None,

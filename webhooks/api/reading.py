@@ -340,7 +340,11 @@ def trail_of(request: Request) -> TrailReader:
     return cast("TrailReader", request.app.state.trail)
 
 
-@router.get("/audit/entries")
+@router.get(
+    "/audit/entries",
+    response_class=Response,
+    responses={HTTPStatus.OK: {"content": {"application/jsonl": {"schema": {"type": "string"}}}}},
+)
 def audit_entries(
     request: Request,
     start: Annotated[int, Query(ge=0, le=2**53)] = 0,
