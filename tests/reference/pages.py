@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reference import routes, settings, verbs
+from tests.reference import metrics, routes, settings, verbs
 from tests.reference.marks import Part, fill, names
 from tests.support.docs import DOCS
 
@@ -32,6 +32,7 @@ PAGES = (
     Page("settings", settings.parts),
     Page("cli", verbs.parts, verbs.prepare),
     Page("api", routes.parts),
+    Page("metrics", metrics.parts),
 )
 
 
