@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reference import metrics, routes, settings, verbs
+from tests.reference import entries, metrics, outcomes, reasons, routes, settings, verbs
 from tests.reference.marks import Part, fill, names
 from tests.support.docs import DOCS
 
@@ -33,6 +33,9 @@ PAGES = (
     Page("cli", verbs.parts, verbs.prepare),
     Page("api", routes.parts),
     Page("metrics", metrics.parts),
+    Page("reasons", reasons.parts),
+    Page("audit", entries.parts),
+    Page("messages", outcomes.parts),
 )
 
 

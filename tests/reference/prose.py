@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
@@ -23,7 +24,7 @@ def summary_of(text: str) -> str:
 
 def members_of(kind: type[Enum]) -> dict[str, str]:
     """Return the docstring below each member of an enumeration, by the member's value."""
-    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)
     found = {}
     for node, after in zip(tree.body, tree.body[1:], strict=False):
