@@ -85,4 +85,5 @@ def _event(raw: bytes) -> str:
 def _mail(raw: bytes) -> str:
     mail = email.message_from_bytes(raw, policy=default)
     head = "\n".join(f"{name}: {value}" for name, value in mail.items() if not name.startswith(("Content-", "MIME-")))
-    return f"```text\n{head}\n\n{mail.get_content().strip()}\n```"
+    body = "\n".join(mail.get_content().strip().splitlines())
+    return f"```text\n{head}\n\n{body}\n```"
