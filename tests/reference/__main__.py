@@ -10,7 +10,7 @@ def main() -> None:
         new = remake(page, old)
         if new != old:
             page.file.write_text(new, encoding="utf-8")
-        print(f"{'written' if new != old else 'as it was'}  docs/reference/{page.file.name}")  # noqa: T201 - it is a command
+        print(f"{'written' if new != old else 'as it was'}  docs/{page.name}.md")  # noqa: T201 - it is a command
 
 
 if __name__ == "__main__":

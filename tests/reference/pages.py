@@ -1,10 +1,10 @@
-"""The pages of the reference that have made parts, and who makes them."""
+"""The pages that have made parts, and who makes them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reference import entries, metrics, outcomes, reasons, routes, settings, verbs
+from tests.reference import entries, metrics, night, outcomes, reasons, routes, settings, verbs
 from tests.reference.marks import Part, fill, names
 from tests.support.docs import DOCS
 
@@ -14,6 +14,7 @@ class Page:
     """A page with made parts.
 
     Args:
+        name: its path below docs, without its ending.
         parts: gives each part's maker by its name.
         prepare: puts marks where a new thing has none yet.
     """
@@ -25,17 +26,18 @@ class Page:
     @property
     def file(self) -> Path:
         """The page's file."""
-        return DOCS / "reference" / f"{self.name}.md"
+        return DOCS / f"{self.name}.md"
 
 
 PAGES = (
-    Page("settings", settings.parts),
-    Page("cli", verbs.parts, verbs.prepare),
-    Page("api", routes.parts),
-    Page("metrics", metrics.parts),
-    Page("reasons", reasons.parts),
-    Page("audit", entries.parts),
-    Page("messages", outcomes.parts),
+    Page("reference/settings", settings.parts),
+    Page("reference/cli", verbs.parts, verbs.prepare),
+    Page("reference/api", routes.parts),
+    Page("reference/metrics", metrics.parts),
+    Page("reference/reasons", reasons.parts),
+    Page("reference/audit", entries.parts),
+    Page("reference/messages", outcomes.parts),
+    Page("how-to/on-call", night.parts),
 )
 
 

@@ -37,7 +37,7 @@ def test_only_what_stands_between_the_marks_is_written_anew() -> None:
     "marks", ["", "<!-- make docs: other -->\n<!-- end -->", 2 * "<!-- make docs: one -->\n<!-- end -->"]
 )
 def test_page_without_its_marks_or_with_others_is_refused(marks: str) -> None:
-    page = Page("settings", lambda: {"one": always("new")})
+    page = Page("reference/settings", lambda: {"one": always("new")})
     with pytest.raises(LookupError, match=r"settings\.md: no marks for"):
         remake(page, marks)
 
