@@ -38,7 +38,8 @@ def parts() -> Mapping[str, Part]:
 
 
 @cache
-def _description() -> Document:
+def description() -> Document:
+    """Return the API's description, as the web process gives it."""
     app = FastAPI(openapi_url=None)
     install(app)
     return describe(app)
@@ -46,7 +47,7 @@ def _description() -> Document:
 
 def _operations() -> Iterator[tuple[str, str, Document]]:
     """Give method, path below the API's own, and description of everything that can be asked."""
-    for path, operations in _description()["paths"].items():
+    for path, operations in description()["paths"].items():
         for method, operation in operations.items():
             yield method.upper(), path.removeprefix(_PREFIX), operation
 
@@ -141,7 +142,7 @@ def _answer(operation: Document) -> str:
 
 
 def _schemas() -> Document:
-    found: Document = _description()["components"]["schemas"]
+    found: Document = description()["components"]["schemas"]
     return found
 
 

@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from tests.reference import routes
 from tests.reference.marks import always, fill, names, texts
 from tests.reference.pages import PAGES, Page, remake
-from tests.reference.prose import arguments_of, cells, table
+from tests.reference.prose import arguments_of, cells, summary_of, table
 from tests.support import docs
+from webhooks.api import shapes
 
 _EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 _LINK = re.compile(r"(?<!\])\[([^\]]+)\](?![(\[])")
@@ -61,3 +63,12 @@ def test_arguments_of_a_docstring_are_joined_to_a_line_each() -> None:
         three: never.
     """
     assert arguments_of(text) == {"one": "first line and second: line.", "two": "more."}
+
+
+def test_description_of_the_api_says_of_each_field_what_its_docstring_says() -> None:
+    schemas = routes.description()["components"]["schemas"]
+    assert [name for name, schema in schemas.items() if "Args:" in schema.get("description", "")] == []
+    assert schemas["Rollout"]["description"] == summary_of(shapes.Rollout.__doc__ or "")
+    assert schemas["Rollout"]["properties"]["write_back_url"]["description"] == (
+        "the pull request that sets the pin back, where Git could not be written."
+    )
