@@ -56,8 +56,8 @@ def _something() -> Tallies:
 
 def _table(metrics: Iterable[Metric]) -> str:
     ours = [one for one in metrics if one.name.startswith("launchpin_")]
-    rows = [(_name(one), one.type, _labels(one), one.documentation) for one in ours]
-    return table(("metric", "kind", "labels", "meaning"), rows)
+    rows = [(_name(one), _labels(one), one.type, one.documentation) for one in ours]
+    return table(("metric", "labels", "kind", "meaning"), rows)
 
 
 def _name(metric: Metric) -> str:
