@@ -103,7 +103,7 @@ def _value(context: click.Context, option: click.Option) -> str:
         case click.types.FloatParamType():
             return "NUMBER"
         case _:
-            return option.make_metavar(context)
+            return code(option.make_metavar(context))
 
 
 def _default(option: click.Option) -> str:
