@@ -53,13 +53,21 @@ STATIONS = (
         ("A pull request pins it in staging", "Launchpin merges it: its checks are green"),
         lambda facts: f"pull request {_number(facts)}, to staging; green: Launchpin merges",
     ),
-    Station("roll out", ("The merge rolls staging out",), lambda facts: f"{facts['serving']} in staging"),
+    Station(
+        "roll out",
+        ("The merge rolls staging out",),
+        lambda facts: f"{facts['serving']} in staging: smoke test, switch, watch",
+    ),
     Station(
         "review",
         ("A pull request pins it in production", "You merge it"),
         lambda facts: f"pull request {_number(facts)}, to production: you merge",
     ),
-    Station("roll out", ("The merge rolls production out",), lambda facts: f"{facts['serving']} in production"),
+    Station(
+        "roll out",
+        ("The merge rolls production out",),
+        lambda facts: f"{facts['serving']} in production: the same again",
+    ),
     Station("predict", (LAST,), lambda facts: facts["answered"]),
 )
 
