@@ -75,7 +75,7 @@ _WIDTH, _EDGE, _COLUMNS = 1000, 26, 5
 _BOX, _TALL, _GAP = 176, 128, 17
 _TOP, _BETWEEN = 66, 34
 _LINE, _MOST_LINES, _MOST_WORDS = 24, 14, 3
-_LETTERS = 22
+_LETTERS, _ROOM, _LONGEST_NAME = 22, 104, 70
 
 _COLOURS = {
     "light": "--ink:#1f2937;--soft:#526071;--line:#94a3b8;--fill:#f8fafc;--edge:#cbd5e1;--main:#0f766e;--on:#ffffff;"
@@ -185,8 +185,9 @@ def _lines(steps: Sequence[StepReport], begun: datetime, *, top: int) -> Iterato
         fact, is_bad = _fact(step.facts)
         yield _text(_EDGE + 64, y, _at(step, begun), "time end")
         yield f'<circle class="{"warn" if is_bad else "disc"}" cx="{_EDGE + 82}" cy="{y - 4}" r="4.5"/>'
-        yield _text(_EDGE + 98, y, cut(step.name, 70))
-        yield _text(_WIDTH - _EDGE - 16, y, cut(fact, 58), "soft end")
+        name = cut(step.name, _LONGEST_NAME)
+        yield _text(_EDGE + 98, y, name)
+        yield _text(_WIDTH - _EDGE - 16, y, cut(fact, _ROOM - len(name)), "soft end")
 
 
 def _fact(facts: Facts) -> tuple[str, bool]:
