@@ -26,12 +26,13 @@ CERTIFICATES = $$(test ! -e .venv/.system-certs || echo UV_SYSTEM_CERTS=true)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header $(ARGS)
 
-.PHONY: help demo test check faults bench lock clean gone
+.PHONY: help demo test check docs faults bench lock clean gone
 
 help:
 	@echo 'make demo    the whole loop on this machine: push, train, judge, merge, serve, prove'
 	@echo 'make test    every test'
 	@echo 'make check   lint, format, types and import contracts'
+	@echo 'make docs    write the parts of docs/reference that the code knows'
 	@echo 'make faults  kill, cut and starve every part, all cases; prints a table, ends with an error on a breach'
 	@echo 'make bench   measure everything against its baseline, and write docs/reference/benchmarks.md'
 	@echo 'make lock    resolve the locks again; ARGS=--upgrade takes newer versions'
@@ -59,6 +60,9 @@ check: $(DEV)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(DEV)
+	@$(BIN)/python -m tests.reference
 
 lock: $(BIN)/uv
 	@$(COMPILE) pyproject.toml -o requirements.lock

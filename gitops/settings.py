@@ -27,57 +27,69 @@ _MEMORY_PERCENT = 80  # of the machine's, so that a training that eats memory en
 class Settings(BaseSettings):
     """One installation's settings.
 
+    The reference is made of these lines (`make docs`); a word in brackets is a link there.
+
     Args:
-        instance: names this installation in its audit log, once.
         home: folder of state: database, mirrors, environments, models, logs.
-        database_url: SQLAlchemy's form, without a password; empty for SQLite in `home`.
-        database_password_file: file with the password of the database's user, where the server wants one.
-        redis_url_file: file with the broker's URL, password included.
-        base_url: where people reach the dashboard.
-        forge_api: base of GitHub's REST API, `https://api.github.com` for example.
-        forge_token_file: file with the forge's token.
+        instance: names this installation in its audit log; read once, when the database is made.
+        database_url: the database, SQLite in the home folder where not set: `sqlite:////absolute/file` or
+            `postgresql://user@host:port/name`, without a password. `launchpin up` remembers it; see [Use PostgreSQL].
+        database_password_file: the password of the database's user, where the server wants one; read again for each
+            connection.
+        redis_url_file: the broker's URL, password included.
+        base_url: where people reach the dashboard; the web process answers to this host alone.
+        forge_api: base of the forge's REST API.
+        forge_token_file: the forge's token.
         forge_login: our own login there.
-        hook_secret_files: files with the webhook secrets, the newest first; two are valid while one is replaced.
+        hook_secret_files: the webhook secrets, the newest first; two are valid while one replaces the other. Web and
+            workers do not start without.
         hook_path: the unguessable part of the webhook's path.
-        hook_base: where the forge reaches us, `base_url` when empty.
-        tracking_uri: of the MLflow server.
-        tracking_uris: further tracking servers that pins may name.
+        hook_base: where the forge reaches us, `LAUNCHPIN_BASE_URL` where not set.
+        tracking_uri: the MLflow server.
+        tracking_uris: further MLflow servers that pins may name.
         endpoint_host: base URL of the endpoint host.
-        endpoint_token_file: file with its management token.
-        oidc_issuer: an OpenID Connect provider that people may sign in at, exactly as its tokens name it.
-        oidc_client_id: what it calls us.
-        oidc_client_secret_file: file with the secret that it gave us.
+        endpoint_token_file: its management token.
+        audit_key_file: the audit log's signing key, made where it is missing; read by the relay alone.
+        oidc_issuer: an OpenID Connect provider that [people may sign in at], exactly as its tokens name it.
+        oidc_client_id: what it calls this installation.
+        oidc_client_secret_file: the secret that it gave.
         oidc_scopes: what is asked for, with spaces between.
-        oidc_label: what people call it, its host when empty.
-        github_oauth_client_id: what GitHub calls our OAuth app, where people may sign in there.
-        github_oauth_client_secret_file: file with that app's secret.
+        oidc_label: what people call it, its host where not set.
+        github_oauth_client_id: the id of an OAuth app at GitHub, where people may sign in there.
+        github_oauth_client_secret_file: that app's secret.
         github_oauth_url: GitHub, or an Enterprise Server.
-        secrets_dir: folder with one file for each secret that may be granted to trainings.
-        notify_file: who is told of what, and where: a notify.yaml; nobody is told of anything where there is none.
+        secrets_dir: one file for each secret that may be granted to trainings; the file's name is the variable's.
+        notify_file: a [notify.yaml], which says who is told of what; read anew for each message. In the embedded stack
+            that of its folder, where there is one when it starts.
         forge_writes_minute: how many writes a process may send to the forge in a minute; GitHub allows 80.
         forge_writes_hour: likewise in an hour; GitHub allows 500.
-        poll: how often refs of model repositories are looked at without a webhook.
+        poll: how often branches of model repositories are looked at without a webhook.
         compare: how often pins and endpoints are compared.
         anchor: how often a new audit head is written to the deploy repositories.
         checkpoint: how often a new audit head is signed when there are new entries.
-        log: the form of the logs: `json`, one record a line, or `text` for a person at a terminal.
-        metrics_token_file: file with the token that `/metrics` wants; without it nobody gets an answer there.
-        metrics_port: where workers and the relay serve theirs, 0 for nowhere; the web process has it on its own port.
+        log: the form of the [logs]: `json`, one record a line, or `text` for a person at a terminal.
+        metrics_token_file: the token that `/metrics` wants; without it nobody gets [metrics].
+        metrics_port: where a worker or the relay serves its metrics, 0 for nowhere; the web process has them on its own
+            port. `launchpin up` counts on from it for each part.
         metrics_host: the address of that port.
-        lease: how long a job stays with a worker that is not heard of any more.
-        drain: how long the steps under way may go on when a worker is asked to stop.
-        gc: how often what nobody needs is removed.
-        keep_bodies: how long the raw body of a delivery is kept after it was handled.
+        lease: how long a job stays with a worker that is not heard of any more; a worker says that it is there six
+            times as often.
+        drain: how long the steps under way may go on when a worker is asked to stop; the process is gone 5 s later at
+            the latest.
+        gc: how often what nobody needs is removed; [what goes, and what never does].
+        keep_bodies: how long the raw body of a delivery is kept after it was handled; its row, digest and outcome stay.
         keep_rows: how long jobs and effects are kept after they are over.
         keep_logs: how long a training's log is kept.
         keep_environments: how long a Python environment that nobody needs is kept since it was last used.
-        keep_environments_size: bytes of all of them together above which the longest unused go, 0 for no limit.
-        keep_models: how long files of a version that nobody needs are kept on this machine.
+        keep_environments_size: bytes of all environments above which those unused longest go, 0 for no limit.
+        keep_models: how long files of a version that nobody needs are kept on this machine; the registry keeps its own.
         keep_mirrors: how long the mirror of a repository that is not connected is kept.
         keep_configurations: how many of an endpoint's configurations that served last are kept in any case.
         keep_configurations_age: how long the others are kept since they last served.
-        least_free: bytes of the disk that must be free before a training or a download begins.
-        training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of this machine's where not set.
+        least_free: bytes of the disk that must be free before a training, an environment or a download begins, 0 for
+            none.
+        training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of the machine's memory where
+            not set.
         training_tasks: processes and threads of a training, 0 for no limit.
     """
 

@@ -59,12 +59,16 @@ class SnapshotCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give every family."""
-        yield _family("launchpin_info", "This release", {(__version__,): 1}, "version")
-        yield _single("launchpin_database_up", "Whether the database answered this scrape", self._snapshot is not None)
+        yield _family("launchpin_info", "This release: always 1", {(__version__,): 1}, "version")
+        yield _single(
+            "launchpin_database_up",
+            "1 when the database answered this scrape; when 0, its counts are left out",
+            self._snapshot is not None,
+        )
         yield from self._disk()
         if self._snapshot is not None:
             tallies = self._snapshot.tallies
-            yield _single("launchpin_database_read_seconds", "What reading took", self._snapshot.seconds)
+            yield _single("launchpin_database_read_seconds", "How long reading its counts took", self._snapshot.seconds)
             yield from _queues(tallies.jobs)
             yield from _jobs(tallies.jobs)
             yield from _stories(tallies)
@@ -90,10 +94,15 @@ def _queues(jobs: Iterable[JobTally]) -> Iterator[Metric]:
         if job.state == _LEASED:
             (expired if job.is_due else held)[job.queue] += job.count
     yield _family("launchpin_queue_ready", "Jobs that may be claimed now", _keyed(ready), "queue")
-    yield _family("launchpin_queue_oldest_seconds", "How long the first of them waits", _keyed(oldest), "queue")
+    yield _family(
+        "launchpin_queue_oldest_seconds", "How long the first of them has been ready", _keyed(oldest), "queue"
+    )
     yield _family("launchpin_leases_held", "Jobs that a worker holds", _keyed(held), "queue")
     yield _family(
-        "launchpin_leases_expired", "Jobs whose worker was lost, not yet taken again", _keyed(expired), "queue"
+        "launchpin_leases_expired",
+        "Jobs whose worker was lost and that nobody has taken again",
+        _keyed(expired),
+        "queue",
     )
 
 
@@ -108,8 +117,10 @@ def _jobs(jobs: Iterable[JobTally]) -> Iterator[Metric]:
             is_known = len({reason for _, _, reason in waits} | {job.reason}) <= _MOST_REASONS
             waits[job.kind, job.state, job.reason if is_known else _OTHER] += job.count
     yield _family("launchpin_jobs", "Jobs that are not over", counts, "kind", "state")
-    yield _family("launchpin_job_tries", "The most tries in vain behind an open job", tries, "kind")
-    yield _family("launchpin_waits", "Jobs that wait, by what for", waits, "kind", "state", "reason")
+    yield _family("launchpin_job_tries", "The most tries in vain behind one open job", tries, "kind")
+    yield _family(
+        "launchpin_waits", "Jobs that wait, stall or are tried again, by cause", waits, "kind", "state", "reason"
+    )
 
 
 def _stories(tallies: Tallies) -> Iterator[Metric]:
@@ -117,7 +128,13 @@ def _stories(tallies: Tallies) -> Iterator[Metric]:
     begun: Values = {(kind, phase.value): 0 for kind, phase in phases if not phase.is_final}
     ended: Values = {(kind, phase.value): 0 for kind, phase in phases if phase.is_final}
     outcomes = dict.fromkeys(_OUTCOMES, 0)
-    yield _family("launchpin_stories_open", "Stories under way", begun | dict(tallies.open_stories), "kind", "phase")
+    yield _family(
+        "launchpin_stories_open",
+        "Trainings, promotions and rollouts under way",
+        begun | dict(tallies.open_stories),
+        "kind",
+        "phase",
+    )
     for name, text, found in (
         ("day", "Stories that ended within 24 hours", tallies.ended_stories),
         ("recent", "Stories that ended within 15 minutes", tallies.just_ended),
@@ -137,17 +154,27 @@ def _audit(tallies: Tallies) -> Iterator[Metric]:
     yield _single("launchpin_audit_signed_entries", "Entries that the newest signed head covers", tallies.signed)
     if tallies.head_age is not None:
         yield _single("launchpin_audit_head_age_seconds", "Since the newest head was signed", tallies.head_age)
-    yield _single("launchpin_anchors_unacknowledged", "Signed heads that a deploy repository lacks", tallies.unanchored)
-    yield _single("launchpin_anchor_oldest_seconds", "Since the oldest of them was signed", tallies.unanchored_age)
+    yield _single(
+        "launchpin_anchors_unacknowledged", "Signed heads that at least one deploy repository lacks", tallies.unanchored
+    )
+    yield _single(
+        "launchpin_anchor_oldest_seconds", "Since the oldest of them was signed, 0 without one", tallies.unanchored_age
+    )
     if tallies.lead is not None:
-        yield _single("launchpin_relay_lead_seconds", "What is left of the relay's lead", tallies.lead)
+        yield _single(
+            "launchpin_relay_lead_seconds", "What is left of the relay's lead; below 0 when nobody leads", tallies.lead
+        )
 
 
 def _messages(tallies: Tallies) -> Iterator[Metric]:
     settled = _keyed({**dict.fromkeys(_SETTLED, 0), **tallies.letters_settled})
     yield _single("launchpin_hooks_lost", "Repositories whose pushes no delivery tells of", tallies.hooks_lost)
-    yield _single("launchpin_messages_waiting", "Messages not taken by their channel yet", tallies.letters_waiting)
-    yield _single("launchpin_messages_oldest_seconds", "How long the oldest of them waits", tallies.letter_age)
+    yield _single(
+        "launchpin_messages_waiting", "Messages that their channel has not taken yet", tallies.letters_waiting
+    )
+    yield _single(
+        "launchpin_messages_oldest_seconds", "Since the oldest of them was written, 0 without one", tallies.letter_age
+    )
     yield _family("launchpin_messages_settled_day", "Messages that ended within 24 hours", settled, "state")
 
 

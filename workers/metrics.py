@@ -33,7 +33,7 @@ class PrometheusMeters:
         self._messages = self._counter("relay_messages", "Messages that the relay published", "queue")
         self._seconds = Histogram(
             "launchpin_step_seconds",
-            "How long steps took",
+            "How long steps took, with the write of their end",
             ("kind", "step"),
             buckets=_BUCKETS,
             registry=self.registry,

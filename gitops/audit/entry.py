@@ -74,7 +74,21 @@ class Subject(_Record, frozen=True, kw_only=True, gc=False):
     """What it happened to; each entry fills what it is about.
 
     Args:
+        repo_id: the forge's numeric id of the repository.
+        repo: its name at that time.
+        ref: the branch, `refs/heads/main` for example.
+        sha: the commit.
+        config_sha256: hex digest of the launchpin.yaml that was followed.
+        training_id: the training.
+        attempt: which try of the training.
+        model: the registered model.
+        version: its version.
         env: the environment's name.
+        endpoint: the endpoint's name.
+        pr: the pull request's number.
+        rollout_id: the rollout.
+        promotion_id: the promotion.
+        command_id: what was asked for.
         revision: how many audited state changes the record has had, this one included: joins states to entries.
         name: of what has no field here: a hold, a grant, a token.
     """
@@ -99,7 +113,13 @@ class Subject(_Record, frozen=True, kw_only=True, gc=False):
 
 
 class Service(_Record, frozen=True, kw_only=True, gc=False):
-    """Which Launchpin wrote it."""
+    """Which Launchpin wrote it.
+
+    Args:
+        version: its release.
+        commit: its commit, where it is known.
+        host_id: the machine.
+    """
 
     version: Named
     commit: str = ""
@@ -118,9 +138,10 @@ class Event(_Record, frozen=True, kw_only=True, gc=False):
         actor: who.
         cause: which delivery or request; empty for a timer.
         subject: what it is about.
-        from_: the state before, written as `from`.
-        to: the state after.
-        evidence: strings, integers, booleans, lists and objects; metrics are decimal strings.
+        from_: the state before.
+        to: the state after, `Running judge` for example.
+        evidence: what the step learned: digests, metrics, gates, commits, request ids; above 64 KiB its digest.
+            Strings, integers, booleans, lists and objects; metrics are decimal strings.
     """
 
     kind: Kind
@@ -138,7 +159,7 @@ class Entry(Event, frozen=True, kw_only=True, gc=False):
     Args:
         v: the version of this schema.
         log_id: the origin of the log, as in its checkpoints: an entry cannot move to another log.
-        ts: the database's clock, UTC with microseconds; `format_time` writes it.
+        ts: the database's clock, UTC, six digits of microseconds, `Z`.
         service: which Launchpin wrote it.
     """
 

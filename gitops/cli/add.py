@@ -32,8 +32,12 @@ class Advice:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--as", "name", default="", metavar="OWNER/NAME", help=f"Its name; {OWNER}/<folder> by default.")
-@click.option("--secret", "secrets", multiple=True, metavar="NAME", help="A secret its trainings may use.")
+@click.option(
+    "--as", "name", default="", metavar="OWNER/NAME", help=f"Its name; the one it had before, or {OWNER}/FOLDER."
+)
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME", help="A secret its trainings may use, of `secrets/granted`."
+)
 @timeout_option
 @stack_dir_option
 @json_option

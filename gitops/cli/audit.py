@@ -142,7 +142,12 @@ class _OwnUsageCode(click.Command):
 @audit.command(cls=_OwnUsageCode)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--key", "key_file", type=click.Path(path_type=Path), help="A file with the verifier key to trust.")
-@click.option("--anchors", "anchors_file", type=click.Path(path_type=Path), help="A checkpoints.txt kept elsewhere.")
+@click.option(
+    "--anchors",
+    "anchors_file",
+    type=click.Path(path_type=Path),
+    help="A checkpoints.txt kept elsewhere, to agree with.",
+)
 @json_option
 def verify(folder: Path, *, key_file: Path | None, anchors_file: Path | None, as_json: bool) -> int:
     """Verify an exported bundle, with no server and no network.
@@ -174,7 +179,7 @@ def _show_verification(found: dict[str, object], code: Code, *, as_json: bool) -
 @audit.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--endpoint", required=True, shell_complete=offers(endpoints), help="The endpoint's name.")
-@click.option("--time", "moment", required=True, help="With its zone: 2026-01-31T12:00:00Z; or `now`.")
+@click.option("--time", "moment", required=True, help="With its zone: `2026-01-31T12:00:00Z`; or `now`.")
 @stack_dir_option
 @json_option
 def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_json: bool) -> int:

@@ -55,8 +55,13 @@ class Said(TypedDict):
 @click.command()
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--model", default="", help="The registered model's name; the folder's name by default.")
-@click.option("--deploy", default="", metavar="OWNER/NAME", help="The deploy repository of a model.")
+@click.option("--model", default="", help="The registered model; the folder's name without `-deploy` by default.")
+@click.option(
+    "--deploy",
+    default="",
+    metavar="OWNER/NAME",
+    help="The deploy repository of a model; `local/MODEL-deploy` by default.",
+)
 @click.option("--no-deploy", is_flag=True, help="With code of your own: register the model, deploy it nowhere.")
 @click.option("--script", default="", help="With code of your own: the script that trains.")
 @click.option(

@@ -27,7 +27,7 @@ _LONGEST_LINE = 64 * 1024
 
 @click.command()
 @click.argument("name", metavar="[TRAINING|PART]", required=False, default="", shell_complete=offers(trainings, parts))
-@click.option("-f", "--follow", is_flag=True, help="Go on until the training is over, or Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the training is over, over further attempts too.")
 @stack_dir_option
 @json_option
 def logs(name: str, *, follow: bool, stack_dir: Path, as_json: bool) -> int:

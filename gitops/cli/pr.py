@@ -42,7 +42,9 @@ def pr() -> None:
 
 @pr.command("list")
 @_repo_option
-@click.option("--state", default="open", show_default=True, type=click.Choice(["open", "closed", "all"]))
+@click.option(
+    "--state", default="open", show_default=True, type=click.Choice(["open", "closed", "all"]), help="Which ones."
+)
 @stack_dir_option
 @json_option
 def list_pulls(repository: str, *, state: str, stack_dir: Path, as_json: bool) -> None:

@@ -36,7 +36,7 @@ def token() -> None:
     multiple=True,
     metavar="OWNER/NAME",
     shell_complete=offers(repositories),
-    help="Keep it to this one; again.",
+    help="Keep it to this one.",
 )
 @click.option("--days", type=click.IntRange(1, LONGEST_DAYS), default=30, show_default=True, help="Until it ends.")
 @click.option(

@@ -39,7 +39,9 @@ TYPES: Mapping[News | None, str] = {
 }
 """The type of each event; None is the test of a channel."""
 
-_UPGRADED = "dev.cdevents.service.upgraded.0.3.0"
+UPGRADED = "dev.cdevents.service.upgraded.0.3.0"
+"""The type of `Deployed` where another version served before."""
+
 _OUTCOMES = {
     News.TRAINING_SUCCEEDED: "success",
     News.TRAINING_REFUSED: "failure",
@@ -84,7 +86,7 @@ def to_cloudevent(message: Message, *, tracking_uri: str) -> bytes:
 
 def _type(message: Message) -> str:
     is_upgrade = message.news is News.DEPLOYED and bool(text_of(message.entry, "previous"))
-    return _UPGRADED if is_upgrade else TYPES[message.news]
+    return UPGRADED if is_upgrade else TYPES[message.news]
 
 
 def _subject_id(message: Message) -> str:

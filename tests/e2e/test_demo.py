@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gitops.steps import Phase
 from tests.faults.tally import SLICES, Tally, choose, is_full, is_turn
 
 _LONGEST = 600
+_FIRST = 2  # the first step that a picture shows, after the start and the repositories
 _GOOD = (
     "start",
     "Write and connect a model and a deploy repository",
@@ -41,8 +43,9 @@ _GOOD = (
 
 def play(folder: Path, act: str, *options: str) -> dict[str, Any]:
     """Run the demo to its end in a folder, and return its report."""
-    report = folder / f"{act}.json"
-    arguments = ("demo", "--dir", str(folder / "stack"), "--no-wait", "--report", str(report), "--act", act, *options)
+    report, picture = folder / f"{act}.json", folder / f"{act}.svg"
+    files = ("--report", str(report), "--picture", str(picture))
+    arguments = ("demo", "--dir", str(folder / "stack"), "--no-wait", *files, "--act", act, *options)
     done = subprocess.run(
         (sys.executable, "-P", "-m", "gitops.cli", *arguments),
         cwd=folder,
@@ -54,7 +57,15 @@ def play(folder: Path, act: str, *options: str) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     document: dict[str, Any] = json.loads(report.read_text())
+    assert all(step["name"] in drawn_steps(picture) for step in document["steps"][_FIRST:])
     return document
+
+
+def drawn_steps(picture: Path) -> str:
+    """Return what a picture says to who does not see it."""
+    found = ET.parse(picture).getroot().findtext("{http://www.w3.org/2000/svg}desc")  # noqa: S314 - our own file
+    assert found
+    return found
 
 
 def left_running(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_DEFINITION = re.compile(r"^\[([^\]]+)\]: (\S+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 
@@ -71,7 +72,12 @@ def words_in_code(text: str) -> set[str]:
 
 def links(page: Path) -> set[str]:
     """Return where a page links to."""
-    return set(_LINK.findall(prose(page.read_text(encoding="utf-8"))))
+    return set(_LINK.findall(prose(page.read_text(encoding="utf-8")))) | set(definitions(page).values())
+
+
+def definitions(page: Path) -> dict[str, str]:
+    """Return the links that a page defines at its end, by their words."""
+    return dict(_DEFINITION.findall(prose(page.read_text(encoding="utf-8"))))
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,5 +1,6 @@
 """An incident from the audit trail: where it begins, what belongs to it, and the Markdown for a post-mortem."""
 
+import ast
 import re
 from datetime import timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from gitops.explaining import (
 )
 from gitops.explaining.phrases import phrase
 from gitops.explaining.postmortem import span
-from tests.support import docs
+from tests.support import docs, reasons
 from tests.support.audit_log import ORIGIN, START
 from tests.unit.test_audit_history import entry
 
@@ -107,12 +108,8 @@ def whats(entries: list[Entry], scope: Scope = HERE) -> list[str]:
 
 def test_every_kind_of_entry_has_a_phrase_and_no_other_kind() -> None:
     page = docs.read_page("reference/audit.md").partition("## Kinds")[2].partition("## Heads")[0]
-    rows = {
-        noun: re.findall(r"`(\w+)`", verbs)
-        for noun, verbs in re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
-    }
-    told = {f"{noun}.{verb}" for noun, verbs in rows.items() for verb in verbs}
-    ends = re.findall(r"`(\w+)`", next(line for line in page.splitlines() if line.startswith("| every story")))
+    told = set(re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE))
+    ends = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     told |= {f"{noun}.{end}" for noun in ("training", "promotion", "rollout", "command") for end in ends}
     assert told - PHRASES.keys() == set()
     assert PHRASES.keys() - told == set()
@@ -122,6 +119,17 @@ def test_every_kind_of_entry_has_a_phrase_and_no_other_kind() -> None:
         for step in stories()[kind].steps[:-1]
     }
     assert steps - PHRASES.keys() == set()
+
+
+def test_every_kind_that_the_store_writes_by_name_has_a_phrase() -> None:
+    nodes = (
+        node for path, tree in reasons.trees().items() if path.startswith("gitops/store/") for node in ast.walk(tree)
+    )
+    written = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    nouns = {kind.partition(".")[0] for kind in PHRASES}
+    kinds = {text for text in written if re.fullmatch(r"[a-z]+\.[a-z_]+", text) and text.partition(".")[0] in nouns}
+    assert len(kinds) > 10
+    assert kinds - PHRASES.keys() == set()
 
 
 @pytest.mark.parametrize("kind", sorted(PHRASES))

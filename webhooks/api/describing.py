@@ -1,5 +1,6 @@
 """The API's description in OpenAPI 3.1: what the routes say of themselves, and every way in which each says no."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -41,6 +42,7 @@ _NO = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "A part of the request cannot be taken; `field` names it.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or too much is asked for at once.",
 }
+_OF_A_FIELD = re.compile(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 _ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -49,7 +51,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     text = get_openapi(title="Launchpin", version=__version__, description=_DESCRIPTION, routes=app.routes)
     parts = text.setdefault("components", {})
     schemas = {name: one for name, one in parts.get("schemas", {}).items() if "ValidationError" not in name}
-    parts["schemas"] = {**schemas, "Problem": _PROBLEM}
+    parts["schemas"] = {**{name: _with_fields(one) for name, one in schemas.items()}, "Problem": _PROBLEM}
     parts["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "`launchpin token create` makes one."},
         "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": _SESSION},
@@ -73,6 +75,17 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     if len(options) != 1:
         return schema
     return {name: value for name, value in schema.items() if name != "anyOf"} | options[0]
+
+
+def _with_fields(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a form whose docstring was taken apart: what is said of a field stands with the field."""
+    text, _, said = schema.get("description", "").partition("\n\nArgs:\n")
+    if not said:
+        return schema
+    fields = dict(schema["properties"])
+    for name, words in _OF_A_FIELD.findall(said):
+        fields[name] = {**fields[name], "description": " ".join(words.split())}
+    return {**schema, "description": text, "properties": fields}
 
 
 def _answer(status: HTTPStatus) -> dict[str, Any]:

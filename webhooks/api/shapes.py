@@ -42,7 +42,13 @@ class Story(Frozen):
 
 
 class Gate(Frozen):
-    """One gate as it was judged; numbers are decimal strings."""
+    """One gate as it was judged; numbers are decimal strings.
+
+    Args:
+        baseline_version: the champion that it was compared with, empty without one.
+        baseline: the champion's number.
+        outcome: `pass`, `fail` or `inconclusive`.
+    """
 
     metric: str
     operator: str
@@ -56,7 +62,19 @@ class Gate(Frozen):
 
 
 class Training(Story):
-    """A commit on its way to a judged, registered version."""
+    """A commit on its way to a judged, registered version.
+
+    Args:
+        repository: the model repository, OWNER/NAME.
+        config_path: the launchpin.yaml that it follows.
+        attempt: which try of it this is, from 1.
+        run_id: the run in MLflow, the candidate's once there is one.
+        verdict: `pass`, `fail` or `inconclusive`.
+        metrics: decimal strings.
+        version: the registered one, null before.
+        seconds: how long the script ran.
+        log_tail: the last lines of the log.
+    """
 
     repository: str
     ref: str
@@ -75,7 +93,14 @@ class Training(Story):
 
 
 class Promotion(Story):
-    """A version on its way to a merged pin."""
+    """A version on its way to a merged pin.
+
+    Args:
+        repository: the deploy repository, OWNER/NAME.
+        path: the environment's directory there.
+        merge: `auto` where Launchpin merges, `review` where a person does.
+        plan_digest: SHA-256 of the plan that the pull request shows.
+    """
 
     repository: str
     environment: str
@@ -92,7 +117,19 @@ class Promotion(Story):
 
 
 class Rollout(Story):
-    """A pin on its way to an endpoint in service, or a rollback on its way to Git."""
+    """A pin on its way to an endpoint in service, or a rollback on its way to Git.
+
+    Args:
+        repository: the deploy repository, OWNER/NAME.
+        path: the environment's directory there.
+        target: where it runs, `local` for example.
+        direction: `forward` or `rollback`.
+        from_version: what a rollback goes back from.
+        previous_version: what served before.
+        serving: the version that has the traffic at the end.
+        failure: the reason, where the version failed.
+        write_back_url: the pull request that sets the pin back, where Git could not be written.
+    """
 
     repository: str
     environment: str
@@ -116,6 +153,10 @@ class Endpoint(Frozen):
 
     Args:
         id: `REPOSITORY:PATH`, which every verb takes where it takes an endpoint's name.
+        is_champion: serving here makes a version the champion.
+        pinned: the version that Git pins.
+        sync: `Synced`, `OutOfSync` or `Unpinned`.
+        health: `Healthy`, `Progressing`, `Degraded` or `Unknown`.
         holds: ids of the open holds that keep it, a pause among them.
     """
 
@@ -140,7 +181,13 @@ class Endpoint(Frozen):
 
 
 class Version(Frozen):
-    """A registered version with our verdict."""
+    """A registered version with our verdict.
+
+    Args:
+        repository: the one that it was trained from.
+        manifest_sha256: digest of the list of its files.
+        quarantined: it failed in service, and is not proposed again by itself.
+    """
 
     model: str
     version: str
@@ -157,7 +204,13 @@ class Version(Frozen):
 
 
 class Hold(Frozen):
-    """Automation proposes there, but neither merges nor rolls out."""
+    """Automation proposes there, but neither merges nor rolls out.
+
+    Args:
+        repository_id: 0 for a pause, which holds everything.
+        author: who set it.
+        rollout_id: the rollout whose failure set it, empty where a person did.
+    """
 
     id: str
     repository_id: int
@@ -184,7 +237,13 @@ class Repository(Frozen):
 
 
 class Delivery(Frozen):
-    """What became of a delivery; `outcome` is empty until a worker has read it."""
+    """What became of a delivery; `outcome` is empty until a worker has read it.
+
+    Args:
+        id: as the forge gave it.
+        outcome: `woke`, `ignored` or `rejected`.
+        woke: the jobs that it woke.
+    """
 
     id: str
     event: str
@@ -198,7 +257,12 @@ class Delivery(Frozen):
 
 
 class Command(Story):
-    """Something that was asked for."""
+    """Something that was asked for.
+
+    Args:
+        verb: what was asked for.
+        result: what came of it, by verb.
+    """
 
     verb: str
     arguments: dict[str, str]
@@ -224,7 +288,13 @@ class Grant(Frozen):
 
 
 class Me(Frozen):
-    """Who asks, as far as the API knows them."""
+    """Who asks, as far as the API knows them.
+
+    Args:
+        provider: who vouches for them, `local` for the owner of the stack.
+        method: how they are known, `token` or `session`.
+        most: the highest role that they hold anywhere.
+    """
 
     login: str
     name: str
@@ -255,7 +325,12 @@ class NewToken(Token):
 
 
 class Serving(Frozen):
-    """What served on an endpoint at a time, as the audit trail proves it."""
+    """What served on an endpoint at a time, as the audit trail proves it.
+
+    Args:
+        known: false where the log does not say; `message` says why.
+        approved_by: who merged the pin.
+    """
 
     known: bool
     message: str

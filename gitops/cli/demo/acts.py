@@ -104,6 +104,7 @@ def _break(stage: Stage, answers: int, what: str, reason: str) -> None:
             doing=lambda: scenes.describe_rollout(stage, scenes.STAGING),
             log="endpoints",
         )
+        facts["version"] = f"{stage.example.model} {version}"
         facts["reason"] = f"{rollout.reason}: {rollout.facts.failure_message or ''}"[:160]
         if (rollout.phase, rollout.reason, rollout.facts.serving) != (Phase.ROLLED_BACK, reason, before):
             raise SceneError(f"version {version} ended {rollout.phase} ({rollout.reason}): {rollout.message}")

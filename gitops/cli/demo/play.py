@@ -15,6 +15,7 @@ from gitops.cli.demo import acts, scenes
 from gitops.cli.demo.acts import Act
 from gitops.cli.demo.examples import EXAMPLES, Example
 from gitops.cli.demo.kills import PARTS
+from gitops.cli.demo.picture import draw
 from gitops.cli.demo.report import Report
 from gitops.cli.demo.stage import SceneError, Stage
 from gitops.cli.exits import ExitCode
@@ -31,11 +32,22 @@ _START_TIME = 240.0
 @click.command()
 @stack_dir_option
 @json_option
-@click.option("--example", type=click.Choice(list(EXAMPLES)), default="iris", help="The model; iris by default.")
-@click.option("--act", type=click.Choice(sorted(acts.ACTS)), help="What to play after the good push.")
+@click.option("--example", type=click.Choice(list(EXAMPLES)), default="iris", help="The model to play with.")
+@click.option("--act", type=click.Choice(list(acts.ACTS)), help="What to play after the good push.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="With --act kill: this part alone.")
 @click.option("--no-wait", is_flag=True, help="Merge without asking, and stop at the end.")
-@click.option("--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON there.")
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write steps, URLs and audit head there, as JSON.",
+)
+@click.option(
+    "--picture",
+    "picture_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw what was played there, as SVG, when it came to its end.",
+)
 def demo(
     stack_dir: Path,
     *,
@@ -45,6 +57,7 @@ def demo(
     parts: tuple[str, ...],
     no_wait: bool,
     report_file: Path | None,
+    picture_file: Path | None,
 ) -> int:
     """Play the whole loop: push, train, judge, merge, roll out, predict, prove."""
     if parts and act != "kill":
@@ -62,6 +75,8 @@ def demo(
     finally:
         if report_file is not None:
             report.write(report_file)
+        if picture_file is not None and report.ok:
+            picture_file.write_text(draw(report), encoding="utf-8")
         if as_json:
             print_json(report.document())
 

@@ -44,6 +44,9 @@ _SIGN_IN = (
     *("github_oauth_client_id", "github_oauth_client_secret_file", "github_oauth_url"),
 )
 _DATABASE = ("database_url", "database_password_file")
+PASSED_ON = (*_DATABASE, *_TUNABLE, *_SIGN_IN, "metrics_port")
+"""The settings that `launchpin up` takes from its own environment; it makes up the others."""
+
 _NEEDS = {
     "database": ("home", *_DATABASE, "audit_key_file"),
     "web": (
