@@ -1,0 +1,176 @@
+"""Projects that others wrote, as they are, from `launchpin init model .` to a prediction.
+
+`python -m tests.strangers FOLDER[=REQUEST.json]...` starts a stack of its own, copies each folder, types what Launchpin
+says comes next, and prints a table of how far each one came. docs/how-to/adopt-existing-models.md has an example.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from gitops.records import Environment, Promotion, Training
+from tests.support.live import Live, final, git, running
+
+_NEXT = re.compile(r"^Next:\n((?:  .*\n?)+)", re.MULTILINE)
+_LONGEST = 400
+_PATIENCE = 600.0
+
+
+@dataclass
+class Stranger:
+    """A project on its way.
+
+    Args:
+        folder: our copy of it.
+        request: what is asked of its endpoint; empty where the model's own example is.
+        steps: how far it came, a sentence each.
+    """
+
+    live: Live
+    folder: Path
+    request: bytes = b""
+    steps: list[str] = field(default_factory=list)
+
+    def go(self) -> bool:
+        """Take the whole way; returns whether the endpoint answered a prediction."""
+        git(self.folder, "init", "-q", "-b", "main")
+        git(self.folder, "add", ".")
+        git(self.folder, "commit", "-q", "-m", "As it was found")
+        if not self._type("launchpin init model ."):
+            return False
+        training = self.live.wait("the training", self._trained)
+        self._say(f"training {training.phase} {training.reason}: {training.message}")
+        version = training.facts.version
+        if training.phase != "Succeeded" or version is None:
+            return False
+        for name in ("staging", "production"):
+            if name == "production":
+                number = self.live.wait("the pull request", lambda: self._proposed(training.model, version))
+                self._type(f"launchpin pr merge {number} --repo {self._deploy}")
+            environment = self.live.wait(name, lambda name=name: self._settled(name, version))
+            said = self._last_rollout(environment)
+            self._say(f"{name}: {environment.serving or 'nothing'} serves, {environment.sync}; {said}")
+            if environment.serving != version:
+                return False
+        return self._predict(environment, training.model, version)
+
+    def _type(self, command: str, seen: set[str] | None = None) -> bool:
+        """Run a command and then what it says comes next, as a newcomer does."""
+        seen = {*(seen or ()), command}
+        done = subprocess.run(command, shell=True, cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S602
+        _print(f"    $ {command}")
+        _print("".join(f"    | {line}\n" for line in (done.stdout + done.stderr).splitlines()).rstrip())
+        if done.returncode:
+            self._say(f"`{command}` ended with {done.returncode}: {done.stderr.strip()[-_LONGEST:]}")
+            return False
+        for following in _next(done.stdout):
+            if following not in seen and not following.startswith("launchpin status"):
+                seen.add(following)
+                if not self._type(following, seen):
+                    return False
+        return True
+
+    @property
+    def _deploy(self) -> str:
+        deploys = [one.full_name for one in self.live.store.repositories() if one.role == "deploy"]
+        return deploys[-1] if deploys else ""
+
+    def _trained(self) -> Training | None:
+        commit = git(self.folder, "rev-parse", "HEAD").strip()
+        found = [one for one in self.live.store.recent("training", limit=20) if isinstance(one, Training)]
+        return final(next((one for one in found if one.commit == commit), None)) or self._stalled(found, commit)
+
+    def _stalled(self, found: Sequence[Training], commit: str) -> Training | None:
+        """Return a training that waits for a person: nobody comes here."""
+        return next((one for one in found if one.commit == commit and one.reason in _WAITS), None)
+
+    def _proposed(self, model: str, version: str) -> int | None:
+        for one in self.live.store.recent("promotion", limit=20):
+            if not isinstance(one, Promotion) or (one.model, one.version) != (model, version):
+                continue
+            if one.environment == "production" and one.facts.number:
+                return one.facts.number
+        return None
+
+    def _settled(self, name: str, version: str) -> Environment | None:
+        """Return an environment whose rollout of the version is over."""
+        for known in self.live.store.environments():
+            if (known.repository, known.path) == (self._deploy, name):
+                rollout = self.live.store.newest_rollout(known.repository_id, known.path)
+                if rollout and rollout.phase.is_final and version in {rollout.version, rollout.from_version}:
+                    return known
+        return None
+
+    def _last_rollout(self, known: Environment) -> str:
+        rollout = self.live.store.newest_rollout(known.repository_id, known.path)
+        return f"{rollout.phase} {rollout.message}" if rollout else "no rollout"
+
+    def _predict(self, environment: Environment, model: str, version: str) -> bool:
+        body = self.request
+        record = self.live.store.version(model, version)
+        example = self.live.layout.dir / "models" / (record.manifest_sha256 if record else "") / _EXAMPLE
+        if not body and example.is_file():
+            body = example.read_bytes()
+        if not body:
+            self._say("the model has no example and no request was given, so nothing was asked")
+            return False
+        url = f"{self.live.layout.url('endpoints')}/endpoints/{environment.endpoint}/invocations"
+        headers = {"content-type": "application/json"}
+        answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
+        self._say(f"prediction {answer.status_code}: {answer.text[:_LONGEST]}")
+        return answer.is_success
+
+    def _say(self, sentence: str) -> None:
+        self.steps.append(sentence[:_LONGEST])
+        _print(f"  {sentence}")
+
+
+_EXAMPLE = "serving_input_example.json"
+_WAITS = {"NoInterpreter", "DiskLow"}
+
+
+def _next(output: str) -> Iterator[str]:
+    for block in _NEXT.findall(output):
+        yield from (line.strip() for line in block.splitlines())
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try each project; returns how many of them answered no prediction."""
+    parser = argparse.ArgumentParser(prog="python -m tests.strangers", description=__doc__)
+    parser.add_argument("projects", nargs="+", metavar="FOLDER[=REQUEST]", help="a folder with an MLproject")
+    parser.add_argument("--work", type=Path, help="where the copies and the stack go; a temporary folder by default")
+    asked = parser.parse_args(arguments)
+    work = asked.work or Path(tempfile.mkdtemp(prefix="strangers-"))
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ |= {"LAUNCHPIN_DIR": str(work / "stack"), "EMAIL": "ada@localhost", "GIT_TERMINAL_PROMPT": "0"}
+    lost = 0
+    with running(work / "stack", patience=_PATIENCE, poll="10s", compare="5s") as live:
+        for given in asked.projects:
+            path, _, request = given.partition("=")
+            folder = work / Path(path).resolve().name
+            shutil.copytree(path, folder, ignore=shutil.ignore_patterns(".git"))
+            _print(f"{folder.name}:")
+            begun = time.monotonic()
+            has_answered = Stranger(live, folder, Path(request).read_bytes() if request else b"").go()
+            lost += not has_answered
+            _print(f"  {'ANSWERED' if has_answered else 'NO ANSWER'} after {time.monotonic() - begun:.0f} s\n")
+    return lost
+
+
+if __name__ == "__main__":
+    sys.exit(main())
