@@ -216,9 +216,9 @@ def _start(folder: Path, *, is_new: bool) -> tuple[str, ...]:
 def _commit_next(folder: Path, paths: Sequence[str], *, branch: str) -> tuple[str, ...]:
     if not paths:
         return ()
-    begin = () if top_of(folder) else (f"git -C {_shown(folder)} init -b {shlex.quote(branch)}",)
+    git = "git" if _shown(folder) == "." else f"git -C {_shown(folder)}"
+    begin = () if top_of(folder) else (f"{git} init -b {shlex.quote(branch)}",)
     added = "." if begin else " ".join(map(shlex.quote, paths))
-    git = f"git -C {_shown(folder)}"
     return (*begin, f'{git} add {added} && {git} commit -m "Train with Launchpin"')
 
 

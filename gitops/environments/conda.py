@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from gitops.environments.requirements import UNRESOLVABLE
 from gitops.errors import RefusedError
 
-_SPEC = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9._-]+)\s*(.*)")
+_SPEC = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9._-]+)([\s=<>!~].*)?")
 # Part of every Python environment, whoever makes it.
 _OWN = frozenset({"python", "pip", "setuptools", "wheel"})
 _SAME_NAMES = """
@@ -83,7 +83,7 @@ def _split(item: str, *, file: str) -> tuple[str, str]:
     if match is None or "[" in item:
         message = f"{file}: {item!r} is no package; write name, name=1.2 or name>=1.2 for example"
         raise RefusedError(UNRESOLVABLE, message)
-    return match[1].lower(), match[2].strip()
+    return match[1].lower(), (match[2] or "").strip()
 
 
 def _specifier(item: str, version: str, *, file: str) -> str:
