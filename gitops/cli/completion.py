@@ -50,6 +50,9 @@ def warn(found: Found, files: Mapping[str, bytes], names: Names) -> tuple[str, .
         warnings.append(f"{listed}: no single value or no default that can be read; put it into MLproject by hand")
     if found.script and not found.reading.uses_mlflow:
         warnings.append(f"{found.script} does not import mlflow: log metrics and the model, or nothing is registered")
+    if len(found.reading.experiments) > 1:
+        listed = ", ".join(map(_quoted, found.reading.experiments))
+        warnings.append(f"the script sets several experiments, {listed}: set one, which launchpin.yaml names")
     if others := [name for name in found.reading.registers if name != names.model]:
         listed = ", ".join(map(_quoted, others))
         warnings.append(f"the script registers its model as {listed} too, beside {names.model}: leave that out")
@@ -112,6 +115,8 @@ def _write_launchpin(found: Found, names: Names, *, branch: str, has_deploy: boo
         "# that file, for your editor: launchpin schema launchpin > launchpin.v1.json",
         "version: 1",
         f"model: {_quoted(names.model)}",
+        # A script that sets another one than its run's ends as ExperimentMismatch.
+        *[f"experiment: {_quoted(name)}    # as the script sets it" for name in found.reading.experiments[:1]],
         "",
         "on:",
         f"  push: {{branches: [{_quoted(branch)}]}}",

@@ -44,6 +44,7 @@ class Script:
         packages: what it imports from outside the standard library and its own folder.
         is_main: it has `if __name__ == "__main__"`.
         registers: names under which it registers its model itself.
+        experiments: names of the MLflow experiments that it sets.
         uses_autolog: MLflow names its metrics, so that none stands here.
     """
 
@@ -53,6 +54,7 @@ class Script:
     packages: tuple[str, ...] = ()
     is_main: bool = False
     registers: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
     uses_autolog: bool = False
 
     @property
@@ -88,6 +90,7 @@ def read_script(text: bytes, *, file: str, siblings: Iterable[str] = ()) -> Scri
         packages=tuple(sorted(set(_find_packages(tree, {"__future__", *siblings})))),
         is_main=any(_is_main(node) for node in tree.body),
         registers=tuple(dict.fromkeys(_find_registered(tree))),
+        experiments=tuple(dict.fromkeys(_find_experiments(tree))),
         uses_autolog=any(_called(call) == "autolog" for call in _calls(tree)),
     )
 
@@ -202,7 +205,16 @@ def _find_positions(tree: ast.Module) -> Iterator[str]:
 def _find_registered(tree: ast.Module) -> Iterator[str]:
     for call in _calls(tree):
         keywords = {one.arg: one.value for one in call.keywords if one.arg}
-        name = _literal(keywords.get("registered_model_name"))
+        named = call.args[1] if _called(call) == "register_model" and len(call.args) > 1 else None
+        name = _literal(named or keywords.get("registered_model_name"))
+        if isinstance(name, str) and name:
+            yield name
+
+
+def _find_experiments(tree: ast.Module) -> Iterator[str]:
+    for call in _calls(tree):
+        named = [*call.args, *(one.value for one in call.keywords if one.arg == "experiment_name")][:1]
+        name = _literal(named[0]) if named and _called(call) == "set_experiment" else None
         if isinstance(name, str) and name:
             yield name
 

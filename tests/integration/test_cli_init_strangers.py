@@ -28,6 +28,7 @@ FIT = """
 import sys
 import mlflow
 mlflow.sklearn.autolog()
+mlflow.set_experiment("Old vines")
 mlflow.log_metrics({"r2": 0.5, "rmse": 1.0})
 mlflow.sklearn.log_model(object(), "model", registered_model_name="Vintage")
 print(sys.argv[1])
@@ -52,6 +53,7 @@ def test_what_an_mlproject_says_is_written_down_when_it_is_somebody_elses(here: 
     text = (here / "launchpin.yaml").read_text()
     file = parse_launchpin(text.encode(), file="launchpin.yaml")
     assert (file.model, file.train.entry_point, file.train.parameters) == ("Vintage", "main", {})
+    assert file.experiment == "Old vines"
     assert file.deploy is not None
     assert file.deploy.repository == "local/Vintage-deploy"
     assert 'logged by the script: "r2", "rmse"' in text
