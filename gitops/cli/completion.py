@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gitops.cli.discovery import Found
 from gitops.cli.scaffold import Names, check_file
@@ -50,13 +50,16 @@ def warn(found: Found, files: Mapping[str, bytes], names: Names) -> tuple[str, .
         warnings.append(f"{listed}: no single value or no default that can be read; put it into MLproject by hand")
     if found.script and not found.reading.uses_mlflow:
         warnings.append(f"{found.script} does not import mlflow: log metrics and the model, or nothing is registered")
+    return (*warnings, *(_warn_of_names(found, names) if "launchpin.yaml" in files else ()))
+
+
+def _warn_of_names(found: Found, names: Names) -> Iterator[str]:
+    """Give what the script names otherwise than the new launchpin.yaml does."""
     if len(found.reading.experiments) > 1:
         listed = ", ".join(map(_quoted, found.reading.experiments))
-        warnings.append(f"the script sets several experiments, {listed}: set one, which launchpin.yaml names")
+        yield f"the script sets several experiments, {listed}: set one, which launchpin.yaml names"
     if others := [name for name in found.reading.registers if name != names.model]:
-        listed = ", ".join(map(_quoted, others))
-        warnings.append(f"the script registers its model as {listed} too, beside {names.model}: leave that out")
-    return tuple(warnings)
+        yield f"the script registers its model as {', '.join(map(_quoted, others))} too, beside {names.model}: leave it out"
 
 
 def _ask_for_environment(found: Found) -> str:
