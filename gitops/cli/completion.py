@@ -59,7 +59,8 @@ def _warn_of_names(found: Found, names: Names) -> Iterator[str]:
         listed = ", ".join(map(_quoted, found.reading.experiments))
         yield f"the script sets several experiments, {listed}: set one, which launchpin.yaml names"
     if others := [name for name in found.reading.registers if name != names.model]:
-        yield f"the script registers its model as {', '.join(map(_quoted, others))} too, beside {names.model}: leave it out"
+        listed = ", ".join(map(_quoted, others))
+        yield f"the script registers its model as {listed} too, beside {names.model}: leave that out"
 
 
 def _ask_for_environment(found: Found) -> str:
