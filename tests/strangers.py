@@ -1,7 +1,6 @@
-"""Projects that others wrote, as they are, from `launchpin init model .` to a prediction.
+"""`make strangers`: projects that others wrote, as they are, from `launchpin init model .` to a prediction.
 
-`python -m tests.strangers FOLDER[=REQUEST.json]...` starts a stack of its own, copies each folder, types what Launchpin
-says comes next, and prints a table of how far each one came. docs/how-to/adopt-existing-models.md has an example.
+Starts a stack of its own, copies each folder, types what Launchpin says comes next, and prints how far each one came.
 """
 
 import argparse
@@ -24,6 +23,8 @@ from tests.support.live import Live, final, git, running
 _NEXT = re.compile(r"^Next:\n((?:  .*\n?)+)", re.MULTILINE)
 _LONGEST = 400
 _PATIENCE = 600.0
+_EXAMPLE = "serving_input_example.json"
+_WAITS = {"NoInterpreter", "DiskLow"}
 
 
 @dataclass
@@ -33,13 +34,13 @@ class Stranger:
     Args:
         folder: our copy of it.
         request: what is asked of its endpoint; empty where the model's own example is.
-        steps: how far it came, a sentence each.
+        typed: the commands that were typed.
     """
 
     live: Live
     folder: Path
     request: bytes = b""
-    steps: list[str] = field(default_factory=list)
+    typed: set[str] = field(default_factory=set)
 
     def go(self) -> bool:
         """Take the whole way; returns whether the endpoint answered a prediction."""
@@ -64,21 +65,16 @@ class Stranger:
                 return False
         return self._predict(environment, training.model, version)
 
-    def _type(self, command: str, seen: set[str] | None = None) -> bool:
-        """Run a command and then what it says comes next, as a newcomer does."""
-        seen = {*(seen or ()), command}
+    def _type(self, command: str) -> bool:
+        """Run a command and then what it says comes next, as a newcomer does; nothing twice."""
+        self.typed.add(command)
         done = subprocess.run(command, shell=True, cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S602
         _print(f"    $ {command}")
         _print("".join(f"    | {line}\n" for line in (done.stdout + done.stderr).splitlines()).rstrip())
         if done.returncode:
             self._say(f"`{command}` ended with {done.returncode}: {done.stderr.strip()[-_LONGEST:]}")
             return False
-        for following in _next(done.stdout):
-            if following not in seen and not following.startswith("launchpin status"):
-                seen.add(following)
-                if not self._type(following, seen):
-                    return False
-        return True
+        return all(following in self.typed or self._type(following) for following in _next(done.stdout))
 
     @property
     def _deploy(self) -> str:
@@ -131,12 +127,7 @@ class Stranger:
         return answer.is_success
 
     def _say(self, sentence: str) -> None:
-        self.steps.append(sentence[:_LONGEST])
-        _print(f"  {sentence}")
-
-
-_EXAMPLE = "serving_input_example.json"
-_WAITS = {"NoInterpreter", "DiskLow"}
+        _print(f"  {sentence[:_LONGEST]}")
 
 
 def _next(output: str) -> Iterator[str]:
@@ -151,7 +142,7 @@ def _print(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try each project; returns how many of them answered no prediction."""
-    parser = argparse.ArgumentParser(prog="python -m tests.strangers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make strangers", description=__doc__)
     parser.add_argument("projects", nargs="+", metavar="FOLDER[=REQUEST]", help="a folder with an MLproject")
     parser.add_argument("--work", type=Path, help="where the copies and the stack go; a temporary folder by default")
     asked = parser.parse_args(arguments)
@@ -166,7 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shutil.copytree(path, folder, ignore=shutil.ignore_patterns(".git"))
             _print(f"{folder.name}:")
             begun = time.monotonic()
-            has_answered = Stranger(live, folder, Path(request).read_bytes() if request else b"").go()
+            stranger = Stranger(live, folder, Path(request).read_bytes() if request else b"")
+            try:
+                has_answered = stranger.go()
+            except TimeoutError as error:
+                _print(f"  {error}")
+                has_answered = False
             lost += not has_answered
             _print(f"  {'ANSWERED' if has_answered else 'NO ANSWER'} after {time.monotonic() - begun:.0f} s\n")
     return lost
