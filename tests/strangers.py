@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from gitops.config.launchpin import parse_launchpin
 from gitops.records import Environment, Promotion, Training
 from tests.support.live import Live, final, git, running
 
@@ -51,19 +52,23 @@ class Stranger:
             return False
         training = self.live.wait("the training", self._trained)
         self._say(f"training {training.phase} {training.reason}: {training.message}")
-        version = training.facts.version
-        if training.phase != "Succeeded" or version is None:
+        version = training.facts.version or ""
+        if training.phase != "Succeeded" or not self._serves("staging", version):
             return False
-        for name in ("staging", "production"):
-            if name == "production":
-                number = self.live.wait("the pull request", lambda: self._proposed(training.model, version))
-                self._type(f"launchpin pr merge {number} --repo {self._deploy}")
-            environment = self.live.wait(name, lambda name=name: self._settled(name, version))
-            said = self._last_rollout(environment)
-            self._say(f"{name}: {environment.serving or 'nothing'} serves, {environment.sync}; {said}")
-            if environment.serving != version:
-                return False
-        return self._predict(environment, training.model, version)
+        number = self.live.wait("the pull request", lambda: self._proposed(training.model, version))
+        return (
+            self._type(f"launchpin pr merge {number} --repo {self._deploy}")
+            and self._serves("production", version)
+            and self._predict(training.model, version)
+        )
+
+    def _serves(self, name: str, version: str) -> bool:
+        """Wait until the rollout of a version is over; returns whether it serves."""
+        known = self.live.wait(name, lambda: self._settled(name, version))
+        rollout = self.live.store.newest_rollout(known.repository_id, known.path)
+        said = f"{rollout.phase} {rollout.message}" if rollout else "no rollout"
+        self._say(f"{name}: {known.serving or 'nothing'} serves, {known.sync}; {said}")
+        return known.serving == version
 
     def _type(self, command: str) -> bool:
         """Run a command and then what it says comes next, as a newcomer does; nothing twice."""
@@ -78,8 +83,9 @@ class Stranger:
 
     @property
     def _deploy(self) -> str:
-        deploys = [one.full_name for one in self.live.store.repositories() if one.role == "deploy"]
-        return deploys[-1] if deploys else ""
+        """The deploy repository that the new launchpin.yaml names."""
+        deploy = parse_launchpin((self.folder / "launchpin.yaml").read_bytes(), file="launchpin.yaml").deploy
+        return deploy.repository if deploy else ""
 
     def _trained(self) -> Training | None:
         commit = git(self.folder, "rev-parse", "HEAD").strip()
@@ -98,20 +104,18 @@ class Stranger:
                 return one.facts.number
         return None
 
+    def _environments(self) -> list[Environment]:
+        return [one for one in self.live.store.environments() if one.repository == self._deploy]
+
     def _settled(self, name: str, version: str) -> Environment | None:
         """Return an environment whose rollout of the version is over."""
-        for known in self.live.store.environments():
-            if (known.repository, known.path) == (self._deploy, name):
-                rollout = self.live.store.newest_rollout(known.repository_id, known.path)
-                if rollout and rollout.phase.is_final and version in {rollout.version, rollout.from_version}:
-                    return known
+        for known in self._environments():
+            rollout = self.live.store.newest_rollout(known.repository_id, known.path)
+            if known.path == name and rollout and rollout.phase.is_final and version == rollout.version:
+                return known
         return None
 
-    def _last_rollout(self, known: Environment) -> str:
-        rollout = self.live.store.newest_rollout(known.repository_id, known.path)
-        return f"{rollout.phase} {rollout.message}" if rollout else "no rollout"
-
-    def _predict(self, environment: Environment, model: str, version: str) -> bool:
+    def _predict(self, model: str, version: str) -> bool:
         body = self.request
         record = self.live.store.version(model, version)
         example = self.live.layout.dir / "models" / (record.manifest_sha256 if record else "") / _EXAMPLE
@@ -120,7 +124,8 @@ class Stranger:
         if not body:
             self._say("the model has no example and no request was given, so nothing was asked")
             return False
-        url = f"{self.live.layout.url('endpoints')}/endpoints/{environment.endpoint}/invocations"
+        (endpoint,) = (one.endpoint for one in self._environments() if one.path == "production")
+        url = f"{self.live.layout.url('endpoints')}/endpoints/{endpoint}/invocations"
         headers = {"content-type": "application/json"}
         answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
         self._say(f"prediction {answer.status_code}: {answer.text[:_LONGEST]}")
