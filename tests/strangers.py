@@ -23,7 +23,6 @@ from tests.support.live import Live, final, git, running
 
 _NEXT = re.compile(r"^Next:\n((?:  .*\n?)+)", re.MULTILINE)
 _LONGEST = 400
-_PATIENCE = 600.0
 _EXAMPLE = "serving_input_example.json"
 _WAITS = {"NoInterpreter", "DiskLow"}
 
@@ -155,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     os.environ |= {"LAUNCHPIN_DIR": str(work / "stack"), "EMAIL": "ada@localhost", "GIT_TERMINAL_PROMPT": "0"}
     lost = 0
-    with running(work / "stack", patience=_PATIENCE, poll="10s", compare="5s") as live:
+    with running(work / "stack", poll="10s", compare="5s") as live:
         for given in asked.projects:
             path, _, request = given.partition("=")
             folder = work / Path(path).resolve().name

@@ -228,11 +228,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, patience: float = 180, **settings: str) -> Iterator[Live]:
+def running(folder: Path, **settings: str) -> Iterator[Live]:
     """Run a whole stack.
 
     Args:
-        patience: seconds until every part must be ready.
         settings: `LAUNCHPIN_*` variables without their prefix, for every part.
     """
     variables = {f"LAUNCHPIN_{name.upper()}": value for name, value in settings.items()}
@@ -244,7 +243,7 @@ def running(folder: Path, *, patience: float = 180, **settings: str) -> Iterator
     supervisor = Supervisor(layout, report=lambda _: None)
     try:
         supervisor.start()
-        supervisor.wait_ready(patience)
+        supervisor.wait_ready(PATIENCE)
         store = for_command(settings_for(supervisor.layout))
         yield Live(supervisor.layout, store)
         store.close()
