@@ -26,7 +26,7 @@ CERTIFICATES = $$(test ! -e .venv/.system-certs || echo UV_SYSTEM_CERTS=true)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header $(ARGS)
 
-.PHONY: help demo test check docs faults bench lock clean gone
+.PHONY: help demo test check docs faults bench strangers lock clean gone
 
 help:
 	@echo 'make demo    the whole loop on this machine: push, train, judge, merge, serve, prove'
@@ -35,6 +35,7 @@ help:
 	@echo 'make docs    write the parts of docs/reference that the code knows'
 	@echo 'make faults  kill, cut and starve every part, all cases; prints a table, ends with an error on a breach'
 	@echo 'make bench   measure everything against its baseline, and write docs/reference/benchmarks.md'
+	@echo 'make strangers ARGS="FOLDER..."  take projects that others wrote from init to a prediction'
 	@echo 'make lock    resolve the locks again; ARGS=--upgrade takes newer versions'
 	@echo 'make clean   remove .venv and caches; no data'
 	@echo
@@ -54,6 +55,9 @@ faults: $(DEV)
 
 bench: $(DEV)
 	@env $(CERTIFICATES) $(BIN)/python -m tests.benchmarks $(ARGS)
+
+strangers: $(DEV)
+	@env $(CERTIFICATES) $(BIN)/python -m tests.strangers $(ARGS)
 
 check: $(DEV)
 	@$(BIN)/ruff check .

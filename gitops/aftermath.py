@@ -21,6 +21,7 @@ from gitops.identifiers import new_id
 from gitops.plans import slug
 from gitops.ports import Commit, Deps, Endpoint, Pull
 from gitops.records import Cause, Direction, Environment, Health, Hold, Repository, Rollout, Sync
+from gitops.smoke import NO_EXAMPLE, NOT_ASKED
 from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
 from gitops.succession import next_promotions
 from gitops.texts import plain
@@ -326,6 +327,7 @@ def finish(deps: Deps, rollout: Rollout) -> Outcome:
     if rollout.direction is Direction.FORWARD and not rollout.facts.unchanged and serving:
         writes += _follow(deps, rollout, environment)
     ended = "is serving already" if rollout.facts.unchanged else "serves"
+    ended += f"; {NO_EXAMPLE}" if rollout.facts.smoke == NOT_ASKED else ""
     return Done(facts=facts, writes=writes, message=f"version {serving or 'none'} {ended}")
 
 

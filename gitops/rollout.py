@@ -24,7 +24,7 @@ from gitops.models import (
 from gitops.plans import configuration_name, plan_digest
 from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout
-from gitops.smoke import run_smoke
+from gitops.smoke import NOT_ASKED, Smoked, run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
 from gitops.writes import Wake
 
@@ -166,6 +166,7 @@ def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
     if not requirements.is_file():
         raise RefusedError("pin_refused", f"{rollout.model} {rollout.version} has no requirements.txt to serve it by")
     lock = deps.environments.lock_requirements(requirements.read_text(encoding="utf-8"), python="")
+    deps.environments.build(lock)
     facts: Facts = {
         "manifest_sha256": found.digest,
         "environment_key": lock.key,
@@ -208,10 +209,10 @@ def _start(deps: Deps, rollout: Rollout) -> Outcome:
     if rollout.direction is Direction.ROLLBACK:
         # It answered the questions when it first served; the file that asks them may be what is broken now.
         return Done(facts=facts, message=f"version {rollout.version} is ready")
-    failure = _ask(deps, rollout, configuration.name)
-    if failure:
-        return _failed(facts, "SmokeFailed", failure)
-    return Done(facts={**facts, "smoke": "pass"}, message="the smoke test passed")
+    smoked = _ask(deps, rollout, configuration.name)
+    if smoked.failure:
+        return _failed(facts, "SmokeFailed", smoked.failure)
+    return Done(facts={**facts, "smoke": smoked.noted}, message=smoked.words)
 
 
 def _compare(deps: Deps, rollout: Rollout, facts: Facts) -> Wait:
@@ -231,8 +232,8 @@ def _starting(rollout: Rollout, facts: Facts, *, after: timedelta = timedelta(0)
     return Wait(after, "Starting", f"version {rollout.version} is starting", facts=facts)
 
 
-def _ask(deps: Deps, rollout: Rollout, configuration: str) -> str:
-    """Ask the smoke questions; returns what went wrong."""
+def _ask(deps: Deps, rollout: Rollout, configuration: str) -> Smoked:
+    """Ask the smoke questions."""
     return run_smoke(
         deps,
         target=rollout.target,
@@ -340,7 +341,7 @@ def bake(deps: Deps, rollout: Rollout) -> Outcome:
     trouble = _trouble(deps, rollout, endpoint)
     if trouble is not None or endpoint is None:
         return trouble or Done()
-    if rollout.direction is Direction.FORWARD and facts.smoke != _TWICE:
+    if rollout.direction is Direction.FORWARD and facts.smoke not in {_TWICE, NOT_ASKED}:
         return _smoke_again(deps, rollout)
     if endpoint.status is not EndpointStatus.IN_SERVICE:
         message = f"{endpoint.requests} requests, {endpoint.errors} errors, {endpoint.seconds_left:.0f} s to go"
@@ -368,7 +369,7 @@ def _trouble(deps: Deps, rollout: Rollout, endpoint: Endpoint | None) -> Done | 
 def _smoke_again(deps: Deps, rollout: Rollout) -> Outcome:
     """Ask the smoke questions once more now that the version has traffic; then watch."""
     try:
-        failure = _ask(deps, rollout, rollout.facts.configuration or "")
+        failure = _ask(deps, rollout, rollout.facts.configuration or "").failure
     except (InputError, NotFoundError, RefusedError) as error:
         failure = str(error)
     if failure:

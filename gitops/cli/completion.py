@@ -2,11 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gitops.cli.discovery import Found
 from gitops.cli.scaffold import Names, check_file
-from gitops.cli.scripts import Option
+from gitops.cli.scripts import Option, Script
 from gitops.config.mlproject import compute_command, parse_mlproject
 from gitops.config.schema import SchemaKind, editor_hint
 
@@ -35,23 +35,32 @@ def complete(found: Found, names: Names, *, branch: str, has_deploy: bool) -> Ma
     return files
 
 
-def warn(found: Found, files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return what a person must still do before the first training, a sentence each."""
+def warn(found: Found, files: Mapping[str, bytes], names: Names) -> tuple[str, ...]:
+    """Return what a person should know before the first training, a sentence each."""
     warnings = []
     if not found.environment and not (found.project and (found.project.python_env or found.project.conda_env)):
         warnings.append(_ask_for_environment(found))
-    missing = [option.name for option in found.reading.options if option.default is None]
-    if missing and "launchpin.yaml" in files:
-        listed = ", ".join(missing)
-        warnings.append(f"{listed}: no default in the script; give a value under train.parameters in launchpin.yaml")
+    if found.trouble:
+        warnings.append(found.trouble)
+    if found.missing and "launchpin.yaml" in files:
+        listed, where = ", ".join(found.missing), "MLproject" if found.point else "the script"
+        warnings.append(f"{listed}: no default in {where}; give a value under train.parameters in launchpin.yaml")
     if found.reading.left_out and "MLproject" in files:
         listed = ", ".join(found.reading.left_out)
         warnings.append(f"{listed}: no single value or no default that can be read; put it into MLproject by hand")
     if found.script and not found.reading.uses_mlflow:
         warnings.append(f"{found.script} does not import mlflow: log metrics and the model, or nothing is registered")
-    if found.project and "main" not in {point.name for point in found.project.entry_points}:
-        warnings.append("MLproject has no entry point main: name yours under train.entry_point in launchpin.yaml")
-    return tuple(warnings)
+    return (*warnings, *(_warn_of_names(found, names) if "launchpin.yaml" in files else ()))
+
+
+def _warn_of_names(found: Found, names: Names) -> Iterator[str]:
+    """Give what the script names otherwise than the new launchpin.yaml does."""
+    if len(found.reading.experiments) > 1:
+        listed = ", ".join(map(_quoted, found.reading.experiments))
+        yield f"the script sets several experiments, {listed}: set one, which launchpin.yaml names"
+    if others := [name for name in found.reading.registers if name != names.model]:
+        listed = ", ".join(map(_quoted, others))
+        yield f"the script registers its model as {listed} too, beside {names.model}: leave that out"
 
 
 def _ask_for_environment(found: Found) -> str:
@@ -105,12 +114,13 @@ def _check_command(text: str, found: Found) -> None:
 
 
 def _write_launchpin(found: Found, names: Names, *, branch: str, has_deploy: bool) -> str:
-    missing = [option.name for option in found.reading.options if option.default is None]
     lines = [
         editor_hint(SchemaKind.LAUNCHPIN),
         "# that file, for your editor: launchpin schema launchpin > launchpin.v1.json",
         "version: 1",
         f"model: {_quoted(names.model)}",
+        # A script that sets another one than its run's ends as ExperimentMismatch.
+        *[f"experiment: {_quoted(name)}    # as the script sets it" for name in found.reading.experiments[:1]],
         "",
         "on:",
         f"  push: {{branches: [{_quoted(branch)}]}}",
@@ -118,11 +128,11 @@ def _write_launchpin(found: Found, names: Names, *, branch: str, has_deploy: boo
         "train:",
         "  project: .",
         f"  entry_point: {_quoted(_entry_point(found))}",
-        *(["  # parameters: {" + ", ".join(f"{name}: ..." for name in missing) + "}"] if missing else []),
+        *_parameters(found),
         "  timeout: 30m",
         "",
         "register:",
-        *_gates(found.reading.metrics),
+        *_gates(found.reading),
     ]
     if has_deploy:
         lines += [
@@ -136,14 +146,24 @@ def _write_launchpin(found: Found, names: Names, *, branch: str, has_deploy: boo
     return "\n".join(lines) + "\n"
 
 
+def _parameters(found: Found) -> list[str]:
+    """Return what the entry point takes, for a person to change; without a default a value must be given."""
+    known = {one.name: one.default for one in found.point.parameters} if found.point else dict.fromkeys(found.missing)
+    says = "a value must be given" if found.missing else "as MLproject has them; write those here that differ"
+    lines = [f"  #   {name}: {'...' if default is None else _quoted(default)}" for name, default in known.items()]
+    return [f"  # parameters:                   # {says}", *lines] if lines else []
+
+
 def _entry_point(found: Found) -> str:
-    """Return `main`, or the only entry point that an MLproject has."""
-    points = [point.name for point in found.project.entry_points] if found.project else []
-    return points[0] if len(points) == 1 else "main"
+    """Return what trains: a script by its name where an MLproject has no entry point."""
+    if found.point:
+        return found.point.name
+    return found.script if found.project else "main"
 
 
-def _gates(metrics: tuple[str, ...]) -> list[str]:
+def _gates(reading: Script) -> list[str]:
     """Return an empty list of gates and an example: which number is good enough, no code can tell."""
+    metrics = reading.metrics
     name = metrics[0] if metrics else "accuracy"
     is_loss = any(word in name.lower() for word in _LOSSES)
     example, limit, gain = json.dumps(name), "below: 0.1" if is_loss else "above: 0.9", "min_gain: 0"
@@ -153,4 +173,5 @@ def _gates(metrics: tuple[str, ...]) -> list[str]:
         "  gates: []                       # every model is taken; a condition is better:",
         f"  #   - {{metric: {example}, {limit}}}    # {said}",
         f"  #   - {{metric: {example}, versus: champion, {gain}}}",
+        *(["  # autolog names more of them: see `launchpin runs` after a training"] if reading.uses_autolog else []),
     ]

@@ -48,6 +48,7 @@ class Said(TypedDict):
     deploy: str
     no_deploy: bool
     script: str
+    entry_point: str
     template: str | None
     tracking_uri: str
 
@@ -55,7 +56,7 @@ class Said(TypedDict):
 @click.command()
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--model", default="", help="The registered model; the folder's name without `-deploy` by default.")
+@click.option("--model", default="", help="The registered model's name; found in the code, or the folder's name.")
 @click.option(
     "--deploy",
     default="",
@@ -64,6 +65,7 @@ class Said(TypedDict):
 )
 @click.option("--no-deploy", is_flag=True, help="With code of your own: register the model, deploy it nowhere.")
 @click.option("--script", default="", help="With code of your own: the script that trains.")
+@click.option("--entry-point", default="", help="With an MLproject of your own: its entry point that trains.")
 @click.option(
     "--template",
     type=click.Choice([template.value for template in Template]),
@@ -78,8 +80,10 @@ def init(kind: str, folder: Path, *, stack_dir: Path, as_json: bool, **said: Unp
     Nothing is overwritten, and no code of yours is run.
     """
     if kind == Kind.DEPLOY:
-        if said["script"] or said["deploy"] or said["no_deploy"] or said["template"]:
-            raise click.UsageError("--script, --deploy, --no-deploy and --template go with `init model`")
+        given = [said["script"], said["entry_point"], said["deploy"], said["no_deploy"], said["template"]]
+        if any(given):
+            names = "--script, --entry-point, --deploy, --no-deploy and --template"
+            raise click.UsageError(f"{names} go with `init model`")
         tracking_uri = said["tracking_uri"] or _tracking_uri(stack_dir)
         result = init_deploy(folder, model=said["model"], tracking_uri=tracking_uri)
     else:
@@ -89,6 +93,7 @@ def init(kind: str, folder: Path, *, stack_dir: Path, as_json: bool, **said: Unp
             deploy=said["deploy"],
             has_deploy=not said["no_deploy"],
             script=said["script"],
+            entry_point=said["entry_point"],
             template=Template(said["template"]) if said["template"] else None,
         )
     _show(result, folder, as_json=as_json)
@@ -101,15 +106,17 @@ def init_model(
     deploy: str,
     has_deploy: bool = True,
     script: str = "",
+    entry_point: str = "",
     template: Template | None = None,
 ) -> Result:
     """Write a model repository, or what a folder with code lacks.
 
     Args:
-        model: the registered model, named after the folder when empty.
+        model: the registered model; when empty the name by which the code registers it, else the folder's.
         deploy: the deploy repository, `local/<model>-deploy` when empty.
         has_deploy: False when the model is only registered.
         script: the script that trains, found when empty.
+        entry_point: the entry point of an MLproject that trains, found when empty.
         template: what a folder without code begins as, iris when it is not said.
 
     Raises:
@@ -117,11 +124,11 @@ def init_model(
         RefusedError: `NoScript` or `ScriptUnclear`; `NotEmpty` when a template is named where code is.
     """
     _check_folder(folder)
-    names = Names(model or model_name(folder), "local/x")
-    names = Names(names.model, deploy or f"local/{names.model}-deploy")
     if not _has_code(folder):
-        if script:
-            raise InputError("no_script", f"there is no code in {folder}", field="--script")
+        if script or entry_point:
+            field = "--script" if script else "--entry-point"
+            raise InputError("no_script", f"there is no code in {folder}", field=field)
+        names = _name(folder, model, deploy)
         files = fill_template(Kind.MODEL, names, template=template or Template.IRIS)
         is_new, written = _write(folder, files, message=f"Begin the model {names.model}")
         following = (*_start(folder, is_new=is_new), *_deploy_next(folder, names), f"launchpin add {_shown(folder)}")
@@ -129,7 +136,8 @@ def init_model(
     if template:
         message = f"{folder} holds code, and a template is mixed with none: name a new folder, or leave --template out"
         raise RefusedError("NotEmpty", message)
-    found = look_into(folder, script=script)
+    found = look_into(folder, script=script, entry_point=entry_point)
+    names = _name(folder, model or found.registers, deploy)
     branch = current_branch(folder) or "main"
     files = complete(found, names, branch=branch, has_deploy=has_deploy)
     written = write_missing(folder, files)
@@ -140,7 +148,12 @@ def init_model(
         *(_deploy_next(folder, names) if has_deploy and "launchpin.yaml" in written else ()),
         f"launchpin add {_shown(folder)}",
     )
-    return Result(written, kept, diff, warn(found, files), following)
+    return Result(written, kept, diff, warn(found, files, names), following)
+
+
+def _name(folder: Path, model: str, deploy: str) -> Names:
+    name = model or model_name(folder)
+    return Names(name, deploy or f"local/{name}-deploy")
 
 
 def init_deploy(folder: Path, *, model: str, tracking_uri: str) -> Result:
@@ -208,9 +221,9 @@ def _start(folder: Path, *, is_new: bool) -> tuple[str, ...]:
 def _commit_next(folder: Path, paths: Sequence[str], *, branch: str) -> tuple[str, ...]:
     if not paths:
         return ()
-    begin = () if top_of(folder) else (f"git -C {_shown(folder)} init -b {shlex.quote(branch)}",)
+    git = "git" if _shown(folder) == "." else f"git -C {_shown(folder)}"
+    begin = () if top_of(folder) else (f"{git} init -b {shlex.quote(branch)}",)
     added = "." if begin else " ".join(map(shlex.quote, paths))
-    git = f"git -C {_shown(folder)}"
     return (*begin, f'{git} add {added} && {git} commit -m "Train with Launchpin"')
 
 
@@ -254,7 +267,7 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     if not result.written:
         click.echo("Nothing was missing.")
     for warning in result.warnings:
-        click.echo(f"Missing: {warning}")
+        click.echo(f"Note: {warning}")
     click.echo("Next:")
     for command in result.following:
         click.echo(f"  {command}")

@@ -17,7 +17,7 @@ from gitops.config.notify import parse_notify
 from gitops.config.text import show
 from gitops.errors import InputError
 
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+PLAIN_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNFIT = re.compile(r"[^A-Za-z0-9]+")
 _URI = re.compile(r"https?://[\w.:@%/-]+")
 # SageMaker's 63 characters, less what the template appends.
@@ -63,7 +63,7 @@ class Names:
             check_repository(self.deploy)
         except BadNameError as error:
             raise InputError(error.reason, str(error)) from None
-        if not _MODEL.fullmatch(self.model):
+        if not PLAIN_MODEL.fullmatch(self.model):
             message = f"{show(self.model)}: use letters, digits, `.`, `_` and `-`; name another with --model"
             raise InputError("name_invalid", message, field="--model")
         if self.tracking_uri and not _URI.fullmatch(self.tracking_uri):

@@ -43,6 +43,9 @@ class Script:
         metrics: names it logs.
         packages: what it imports from outside the standard library and its own folder.
         is_main: it has `if __name__ == "__main__"`.
+        registers: names under which it registers its model itself.
+        experiments: names of the MLflow experiments that it sets.
+        uses_autolog: MLflow names its metrics, so that none stands here.
     """
 
     options: tuple[Option, ...] = ()
@@ -50,6 +53,9 @@ class Script:
     metrics: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     is_main: bool = False
+    registers: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    uses_autolog: bool = False
 
     @property
     def uses_mlflow(self) -> bool:
@@ -79,10 +85,13 @@ def read_script(text: bytes, *, file: str, siblings: Iterable[str] = ()) -> Scri
     options = {one.name: one for one in found if isinstance(one, Option)}
     return Script(
         options=tuple(options.values()),
-        left_out=tuple(one for one in found if isinstance(one, str)),
+        left_out=tuple(dict.fromkeys([*(one for one in found if isinstance(one, str)), *_find_positions(tree)])),
         metrics=tuple(dict.fromkeys(_find_metrics(tree))),
         packages=tuple(sorted(set(_find_packages(tree, {"__future__", *siblings})))),
         is_main=any(_is_main(node) for node in tree.body),
+        registers=tuple(dict.fromkeys(_find_registered(tree))),
+        experiments=tuple(dict.fromkeys(_find_experiments(tree))),
+        uses_autolog=any(_called(call) == "autolog" for call in _calls(tree)),
     )
 
 
@@ -181,6 +190,33 @@ def _find_metrics(tree: ast.Module) -> Iterator[str]:
                 yield metric
             case name, ast.Dict(keys=keys) if name in _LOGGED_MANY:
                 yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def _find_positions(tree: ast.Module) -> Iterator[str]:
+    """Give `sys.argv[1]` and its like: arguments without a name, which only a person can name."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(
+                value=ast.Attribute(value=ast.Name(id="sys"), attr="argv"), slice=ast.Constant(value=int() as place)
+            ) if place > 0:
+                yield f"sys.argv[{place}]"
+
+
+def _find_registered(tree: ast.Module) -> Iterator[str]:
+    for call in _calls(tree):
+        keywords = {one.arg: one.value for one in call.keywords if one.arg}
+        named = call.args[1] if _called(call) == "register_model" and len(call.args) > 1 else None
+        name = _literal(named or keywords.get("registered_model_name"))
+        if isinstance(name, str) and name:
+            yield name
+
+
+def _find_experiments(tree: ast.Module) -> Iterator[str]:
+    for call in _calls(tree):
+        named = [*call.args, *(one.value for one in call.keywords if one.arg == "experiment_name")][:1]
+        name = _literal(named[0]) if named and _called(call) == "set_experiment" else None
+        if isinstance(name, str) and name:
+            yield name
 
 
 def _find_packages(tree: ast.Module, known: set[str]) -> Iterator[str]:

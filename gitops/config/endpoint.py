@@ -32,6 +32,13 @@ class SmokeInput(StrEnum):
     EXAMPLE = "example"
 
 
+class Missing(StrEnum):
+    """What to do with a version that brings nothing to send."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
 class RollbackWrite(StrEnum):
     """How the previous pin is written back to Git."""
 
@@ -66,10 +73,18 @@ class Smoke:
     Args:
         input: what is sent.
         max_latency: the longest time the answer may take, None for no limit of its own.
+        missing: what to do with a version that was logged without an example.
     """
 
     input: SmokeInput = SmokeInput.EXAMPLE
     max_latency: timedelta | None = None
+    missing: Missing = Missing.REFUSE
+
+    def to_facts(self) -> dict[str, str | int]:
+        """Return what a plan's digest covers; a key that came later only where it says something else than before."""
+        facts: dict[str, str | int] = {"input": self.input.value}
+        facts["max_latency_ms"] = (self.max_latency or timedelta(0)) // _MILLISECOND
+        return facts if self.missing is Missing.REFUSE else {**facts, "missing": self.missing.value}
 
 
 @dataclass(frozen=True)
@@ -101,10 +116,7 @@ class EndpointFile:
             "target": self.target.value,
             "strategy": self.strategy.type.value,
             "bake_ms": self.strategy.bake // _MILLISECOND,
-            "smoke": [
-                {"input": one.input.value, "max_latency_ms": (one.max_latency or timedelta(0)) // _MILLISECOND}
-                for one in self.smoke
-            ],
+            "smoke": [one.to_facts() for one in self.smoke],
             "rollback": self.rollback.value,
             "unjudged": self.unjudged.value,
         }
@@ -143,4 +155,8 @@ def _read_strategy(strategy: Section) -> Strategy:
 def _read_smoke(smoke: Section) -> Smoke:
     latency = smoke.at("max_latency")
     limit = latency.duration(LONGEST_LATENCY, least=_MILLISECOND, most=LONGEST_LATENCY) if latency else None
-    return Smoke(SmokeInput(smoke.at("input").text(SmokeInput.EXAMPLE.value)), limit)
+    return Smoke(
+        SmokeInput(smoke.at("input").text(SmokeInput.EXAMPLE.value)),
+        limit,
+        Missing(smoke.at("missing").text(Missing.REFUSE.value)),
+    )

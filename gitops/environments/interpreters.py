@@ -60,11 +60,12 @@ class Interpreters:
         self._candidates = candidates
         self._known: dict[str, Interpreter | None] = {}
 
-    def choose(self, asked: str) -> Interpreter:
+    def choose(self, asked: str, *, file: str = "") -> Interpreter:
         """Return an installed interpreter of the asked minor version, our own where it fits.
 
         Args:
             asked: `3.11`, `3.11.7` (its patch is not asked for), a specifier such as `>=3.10`, or empty for any.
+            file: where that is written, for the way out.
 
         Raises:
             StalledError: `NoInterpreter`, naming those found.
@@ -80,9 +81,10 @@ class Interpreters:
                 return interpreter
             found.append(interpreter)
         versions = ", ".join(sorted({interpreter.version for interpreter in found})) or "none"
-        raise StalledError(
-            "NoInterpreter", f"Python {asked} is not installed here (found: {versions}): install it on this machine"
-        )
+        version = asked.strip().lstrip("=").strip()
+        change = f", or ask for another in {file}" if file else ""
+        message = f"Python {version} is not installed here (found: {versions}): install it on this machine{change}"
+        raise StalledError("NoInterpreter", message)
 
     def _ask(self, candidate: Path) -> Interpreter | None:
         """Return who a program is; None when it does not answer, as a version manager's stub may not."""

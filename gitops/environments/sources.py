@@ -1,10 +1,9 @@
 """Which file of a project says what its environment is, and what it says.
 
-In order: `uv.lock`, `requirements.txt`, `python_env.yaml`, the pip part of `conda.yaml`; or the file that the MLproject
-names. Files are read as data: nothing of the project is run, and nothing outside it is read.
+In order: `uv.lock`, `requirements.txt`, `python_env.yaml`, `conda.yaml`; or the file that the MLproject names. All are
+read as data: nothing of the project is run, and nothing outside it is read.
 """
 
-import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from gitops.environments.conda import read_conda_packages
 from gitops.environments.requirements import UNRESOLVABLE, Requirements, read_requirements
 from gitops.errors import RefusedError
 
@@ -22,9 +22,6 @@ _LARGEST_YAML = 256 * 1024
 _ORDER = ("uv.lock", "requirements.txt", "python_env.yaml", "python_env.yml", "conda.yaml", "conda.yml")
 # The public index, which uv asks anyway: its host, label by label.
 _PUBLIC = ("pypi", "org")
-_CONDA_NAME = re.compile(r"(?:[^:\s]+::)?([A-Za-z0-9._-]+)\s*(.*)")
-# Part of every Python environment, whoever makes it.
-_CONDA_OWN = frozenset({"python", "pip", "setuptools", "wheel"})
 
 
 @dataclass(frozen=True)
@@ -109,24 +106,10 @@ def _read_conda(project: Path, name: str, content: dict[str, object]) -> Asked:
     items = content.get("dependencies") or []
     if not isinstance(items, list):
         raise RefusedError(UNRESOLVABLE, f"{name}: dependencies must be a list")
-    named = dict(_conda_package(item, name=name) for item in items if isinstance(item, str))
-    if foreign := sorted(set(named) - _CONDA_OWN):
-        raise RefusedError(
-            UNRESOLVABLE,
-            f"{name}: {', '.join(foreign)} would come from conda, which is not used here: "
-            "move them to the list under pip, or into a requirements.txt",
-        )
+    asked = read_conda_packages([item for item in items if isinstance(item, str)], file=name)
     lines = [line for item in items if isinstance(item, dict) for line in _texts(item, "pip", name=name)]
-    return Asked(
-        file=name, python=named.get("python", ""), packages=_requirements(project, name, text="\n".join(lines))
-    )
-
-
-def _conda_package(text: str, *, name: str) -> tuple[str, str]:
-    match = _CONDA_NAME.fullmatch(text.strip())
-    if match is None:
-        raise RefusedError(UNRESOLVABLE, f"{name}: {text!r} is no package")
-    return match[1].lower(), match[2].strip()
+    text = "\n".join([*asked.lines, *lines])
+    return Asked(file=name, python=asked.python, packages=_requirements(project, name, text=text))
 
 
 def _texts(content: dict[str, object], key: str, *, name: str) -> Iterable[str]:

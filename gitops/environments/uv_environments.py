@@ -73,7 +73,7 @@ class UvEnvironments:
             RetryError: `IndexUnavailable` when the package index does not answer.
         """
         asked = read_project(project, declared=declared)
-        interpreter = self._interpreters.choose(asked.python)
+        interpreter = self._interpreters.choose(asked.python, file=asked.file)
         if isinstance(asked.packages, UvLock):
             return _lock(self._export(asked.packages, interpreter), interpreter)
         return _lock(self._resolve(asked.packages, interpreter), interpreter)

@@ -10,6 +10,7 @@ import pytest
 
 from gitops.records import Training
 from tests.e2e.conftest import SECRET
+from tests.support.cli import call
 from tests.support.live import Live, Pair, git, make_pair
 
 pytestmark = pytest.mark.takes_turns(which=1, of=5, by_pairs=True)
@@ -184,6 +185,78 @@ def test_a_granted_secret_reaches_the_training_and_not_its_log_and_another_one_l
     assert "ROOT_TOKEN is not granted to acme/shapes" in refused.message
     assert (refused.facts.run_id, refused.facts.exit_code) == (None, None)
     (shapes.model / "launchpin.yaml").write_text(before)
+
+
+_THEIRS = {
+    "MLproject": """
+        name: tutorial
+        conda_env: conda.yaml
+        entry_points:
+          prepare:
+            command: "python prepare.py"
+          main:
+            parameters:
+              alpha: {type: float, default: 0.50}
+              table: {type: path, default: sour.csv}
+            command: |
+              python fit.py \\
+                {alpha} {table}
+        """,
+    "fit.py": """
+        import sys
+
+        import mlflow
+        import pandas
+        from sklearn.linear_model import Ridge
+
+        if __name__ == "__main__":
+            alpha = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+            table = pandas.read_csv(sys.argv[2])
+            x, y = table[["acid"]], table["quality"]
+            mlflow.sklearn.autolog(log_models=False)
+            with mlflow.start_run():
+                model = Ridge(alpha=alpha).fit(x, y)
+                mlflow.log_metric("r2", model.score(x, y))
+                mlflow.sklearn.log_model(model, "model", registered_model_name="vintage")
+        """,
+    "sour.csv": "acid,quality\n1,9\n2,7\n3,6\n4,3\n",
+}
+
+
+def write_theirs(folder: Path) -> None:
+    """Write a project as a stranger has it in place of the template's, with the same packages in conda's words."""
+    packages = (folder / "requirements.txt").read_text().split()
+    for file in folder.iterdir():
+        if file.is_file():
+            file.unlink()
+    for name, text in _THEIRS.items():
+        (folder / name).write_text(dedent(text).lstrip())
+    ours = [one for one in packages if one.startswith("scikit-learn")]
+    pip = [one for one in packages if one not in ours]
+    (folder / "conda.yaml").write_text(f"channels: [defaults]\ndependencies: [pip, {ours[0]}, {{pip: {pip}}}]\n")
+
+
+def test_a_strangers_project_goes_from_push_to_prediction_by_init_alone(live: Live, clones: Path) -> None:
+    pair = make_pair(live, clones, "vintage")
+    write_theirs(pair.model)
+    made = call("init", "model", pair.model, "--deploy", pair.deploy_repository, "--json")
+    assert (made.json["written"], made.json["warnings"]) == (["launchpin.yaml"], []), made.both
+
+    training = pair.trained(pair.push())
+    assert_one_version(live, training)
+    assert training.facts.parameters["alpha"] == "0.5"
+    assert 0.9 < float(training.facts.metrics["r2"]) < 1
+    pair.serving("staging", "1")
+    pair.merge(pair.proposed("production", "1"))
+    serving = pair.serving("production", "1")
+    rolled_out = pair.rollout("production")
+    assert rolled_out is not None
+    assert rolled_out.message == "version 1 serves; it has no input example, so it was asked nothing"
+    asked = {"dataframe_split": {"columns": ["acid"], "data": [[0], [100]]}}
+    address = f"{live.layout.url('endpoints')}/endpoints/{serving.endpoint}/invocations"
+    answer = httpx.post(address, json=asked, trust_env=False, timeout=60)
+    low, high = answer.json()["predictions"]
+    assert low > 9 > high
 
 
 _HOSTILE = ("$(touch${IFS}x)", "`touch${IFS}x`", "a;touch${IFS}x", "a|b", "a&&b", "-x", "--upload-pack=x", "q'q",

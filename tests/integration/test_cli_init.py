@@ -8,41 +8,15 @@ import pytest
 from gitops.buildspec import read_pin
 from gitops.config.launchpin import Merge, Operator, parse_launchpin
 from gitops.config.mlproject import compute_command, parse_mlproject
+from tests.integration.init_rig import SCRIPT, here, snapshot
 from tests.support.cli import call, make_stack
 
-SCRIPT = """
-import argparse
-import mlflow
-
-mark = open("was-run", "w")
-parser = argparse.ArgumentParser()
-parser.add_argument("--alpha", type=float, default=1e-5)
-parser.add_argument("--label", default='it\\'s "x" {y} $(z)')
-parser.add_argument("--verbose", action="store_true")
-options = parser.parse_args()
-mlflow.log_metric("rmse", 1.0)
-"""
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder where git knows nobody and nothing of the machine's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+__all__ = ["here"]
 
 
 def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
 
 
 def test_model_repository_is_written_and_committed_when_the_folder_is_new(here: Path) -> None:

@@ -1,5 +1,6 @@
 """The tutorial's files, written as its reader would write them, come to what the tutorial shows."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,20 @@ def test_init_writes_the_launchpin_file_that_the_tutorial_shows_but_its_gates(wi
     written = parse_launchpin((wine / "launchpin.yaml").read_bytes(), file="launchpin.yaml")
     tutorial = parse_launchpin(shown("launchpin.yaml").encode(), file="launchpin.yaml")
     assert set(result.written) == {"MLproject", "launchpin.yaml"}
+    assert result.kept == ()
     assert result.warnings == ()
     assert written.register.gates == ()
     assert replace(written, register=tutorial.register) == tutorial
+
+
+def test_commands_that_init_says_come_next_are_those_that_the_tutorial_types(
+    wine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(wine)
+    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main"], check=True)
+    result = init_model(Path(), model="", deploy="")
+    typed = next(block.text for block in docs.blocks(language="sh") if "\nlaunchpin init deploy" in block.text)
+    assert list(result.following) == typed.splitlines()
 
 
 def test_parameter_that_the_tutorial_sets_reaches_the_script(wine: Path) -> None:

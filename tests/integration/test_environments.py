@@ -148,7 +148,7 @@ def test_environment_is_empty_when_the_requirements_are(environments: Environmen
         ({REQUIREMENTS: "-r none.txt"}, "none.txt does not exist"),
         ({REQUIREMENTS: "--index-url https://me:secret@example.com/simple\nx"}, "holds a password"),
         ({REQUIREMENTS: "--find-links ./wheels\nx"}, "folder of the checkout"),
-        ({CONDA: "dependencies: [conda-forge::numpy, cudatoolkit>=11, {pip: [x]}]"}, "cudatoolkit, numpy .* under pip"),
+        ({CONDA: "dependencies: [conda-forge::numpy, cudatoolkit>=11, {pip: [x]}]"}, "yaml: cudatoolkit .* under pip"),
         ({CONDA: "[]"}, "mapping"),
         ({PYTHON_ENV: "dependencies: !!python/object/apply:os.system [touch canary]\npython: 3"}, "no package by name"),
         ({PYTHON_ENV: "python: three"}, "no Python version"),

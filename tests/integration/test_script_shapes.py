@@ -15,6 +15,7 @@ from gitops.errors import RefusedError
 from gitops.ports import Run, RunEnd, RunRef
 from gitops.registry.child import child_variables
 from gitops.registry.mlflow import MlflowRegistry
+from tests.support import docs
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +102,27 @@ def test_everything_lands_in_our_run_when_a_script_starts_one(bench: Bench, tmp_
     made = attempt.registry.create_version(name, source=model, run_id=run.run_id, training_id="t", description="d")
     fetched = attempt.registry.fetch(name, made.version, tmp_path / "fetched")
     assert {"MLmodel", "requirements.txt", "input_example.json"} <= {file.path for file in fetched.files}
+
+
+def test_a_version_of_another_server_is_one_of_ours_when_it_is_copied_as_the_how_to_says(
+    bench: Bench, tmp_path: Path
+) -> None:
+    name = f"churn-{uuid4().hex[:8]}"
+    page = "docs/how-to/adopt-existing-models.md"
+    copy = next(block.text for block in docs.blocks(language="python") if block.page == page)
+    for shown, real in (
+        ("https://mlflow.example.com", bench.tracking_uri),
+        ("http://127.0.0.1:5000", bench.tracking_uri),
+        ("churn/3", f"{name}/1"),
+        ('"churn"', f'"{name}-copy"'),
+    ):
+        assert shown in copy
+        copy = copy.replace(shown, real)
+    made = f'mlflow.sklearn.log_model(model, name="model", registered_model_name="{name}", **quick)\nmlflow.end_run()\n'
+    attempt = bench.run(made + copy)
+    assert attempt.exit_code == 0, attempt.output
+    fetched = attempt.registry.fetch(f"{name}-copy", "1", tmp_path / "fetched")
+    assert {"MLmodel", "requirements.txt", "serving_input_example.json"} <= {file.path for file in fetched.files}
 
 
 def test_each_run_of_a_loop_is_found_when_a_script_starts_several(bench: Bench) -> None:

@@ -53,12 +53,13 @@ class MemoryRegistry:
     is_away: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
 
-    def add(self, model: str, version: str) -> Manifest:
-        """Make a version with an input example."""
+    def add(self, model: str, version: str, *, has_example: bool = True) -> Manifest:
+        """Make a version."""
         place = self.folder / model / version
         place.mkdir(parents=True)
         (place / "model.txt").write_text(f"{model} {version}")
-        (place / "serving_input_example.json").write_text(json.dumps({"inputs": [1]}))
+        if has_example:
+            (place / "serving_input_example.json").write_text(json.dumps({"inputs": [1]}))
         return hash_folder(place)
 
     def version(self, model: str, version: str) -> RegisteredVersion | None:
@@ -104,9 +105,9 @@ class Deployment:
     registry: MemoryRegistry
     deps: Deps
 
-    def add_version(self, version: str, *, model: str = "iris") -> None:
+    def add_version(self, version: str, *, model: str = "iris", has_example: bool = True) -> None:
         """Register a version that passed its gates."""
-        manifest = self.registry.add(model, version)
+        manifest = self.registry.add(model, version, has_example=has_example)
         text = manifest_text(manifest)
         known = make_version(model=model, version=version, manifest_sha256=manifest.digest, manifest=text)
         write(self.store, SaveVersion(known.model_copy(update={"environment_key": "e" * 64})))

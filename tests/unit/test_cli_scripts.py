@@ -81,6 +81,23 @@ def test_metrics_and_packages_are_found_when_they_are_written_out() -> None:
     assert script.uses_mlflow
 
 
+def test_names_that_it_gives_in_mlflow_are_found_when_they_are_written_out() -> None:
+    script = read(
+        "import mlflow\n"
+        "mlflow.set_experiment('wines')\n"
+        "mlflow.set_experiment(experiment_name='wines')\n"
+        "mlflow.set_experiment(experiment_id='7')\n"
+        "mlflow.set_experiment(name)\n"
+        "mlflow.sklearn.log_model(m, 'model', registered_model_name='red')\n"
+        "mlflow.sklearn.log_model(m, 'model', registered_model_name=name)\n"
+        "mlflow.register_model(uri, 'white')\n"
+    )
+
+    assert script.experiments == ("wines",)
+    assert script.registers == ("red", "white")
+    assert not script.uses_autolog
+
+
 @pytest.mark.parametrize("text", [b"def (:\n", b"print 'two'\n", b"\x00", b"(" * 5000])
 def test_script_is_refused_by_name_when_it_is_no_python(text: bytes) -> None:
     with pytest.raises(InputError) as caught:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops.config.endpoint import EndpointFile, RollbackWrite, Smoke, SmokeInput, Unjudged, parse_endpoint
+from gitops.config.endpoint import EndpointFile, Missing, RollbackWrite, Smoke, SmokeInput, Unjudged, parse_endpoint
 from gitops.errors import InputError
 
 MINIMAL = "version: 1\nendpoint: iris-staging\n"
@@ -42,6 +42,13 @@ def test_fills_defaults_when_only_endpoint_is_written() -> None:
     assert read.strategy.bake == timedelta(seconds=30)
     assert read.smoke == (Smoke(),)
     assert (read.rollback, read.unjudged) == (RollbackWrite.COMMIT, Unjudged.REFUSE)
+
+
+def test_plan_covers_what_happens_without_an_example_only_where_it_is_not_refused() -> None:
+    refuse, warn = (parse(MINIMAL + f"smoke: [{{missing: {what}}}]") for what in ("refuse", "warn"))
+    assert (refuse.smoke, warn.smoke) == ((Smoke(),), (Smoke(missing=Missing.WARN),))
+    assert refuse.to_facts() == parse(MINIMAL).to_facts()
+    assert warn.to_facts()["smoke"] == [{"input": "example", "max_latency_ms": 0, "missing": "warn"}]
 
 
 def test_has_no_smoke_when_list_is_empty() -> None:
