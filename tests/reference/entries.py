@@ -72,14 +72,14 @@ def _told(kind: str) -> str:
             subject=_OF_COMMANDS if kind.startswith("command.") else _SUBJECT,
             from_=_FROM.get(kind, ""),
             to=_TO.get(kind, ""),
-            evidence=_LEARNED | _OF_KIND.get(kind, {}),
+            evidence={**_LEARNED, **_OF_KIND.get(kind, {})},
         )
     )
 
 
 def _fields() -> Iterator[tuple[str, str]]:
     """Give each field of an entry with its meaning, and below it those that it holds."""
-    held = {"actor": Actor, "cause": Cause, "subject": Subject, "service": Service}
+    held: dict[str, type[msgspec.Struct]] = {"actor": Actor, "cause": Cause, "subject": Subject, "service": Service}
     for name, meaning in _of(Entry):
         yield code(name), meaning
         if name in held:

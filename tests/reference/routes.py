@@ -134,7 +134,7 @@ def _answer(operation: Document) -> str:
         if status.startswith("2"):
             kinds = list(answer.get("content", {}).items())
             if not kinds:
-                return status
+                return str(status)
             kind, content = kinds[0]
             said = _type(content["schema"]) if kind == "application/json" else code(kind)
             return said if status == "200" else f"{status}: {said}"
@@ -192,8 +192,10 @@ def _is_shape(name: str, schema: Document) -> bool:
 def _base_of(name: str) -> type[BaseModel] | None:
     """Return the form that a form of an answer extends."""
     model = getattr(shapes, name, None)
-    base = model.__mro__[1] if isinstance(model, type) and issubclass(model, BaseModel) else None
-    return base if base is not None and base.__module__ == shapes.__name__ and base.model_fields else None
+    base = model.__mro__[1] if isinstance(model, type) else None
+    if isinstance(base, type) and issubclass(base, BaseModel) and base.__module__ == shapes.__name__:
+        return base
+    return None
 
 
 def _shape(name: str, schema: Document) -> str:
