@@ -67,8 +67,9 @@ maxmemory-policy noeviction
 END
 printf 'postgres:5432:mlflow:mlflow:%s\n' "$tracking" | keep $mlflow mlflow_pgpass
 printf '[default]\naws_access_key_id = mlflow\naws_secret_access_key = %s\n' "$store" | keep $mlflow mlflow_s3
+# The store is MLflow's alone; who may do everything there need not make the bucket before.
 printf '{"identities": [{"name": "mlflow", "credentials": [{"accessKey": "mlflow", "secretKey": "%s"}], "actions": %s}]}\n' \
-  "$store" '["Read:mlflow", "Write:mlflow", "List:mlflow", "Tagging:mlflow"]' | keep $s3 s3_identities
+  "$store" '["Admin"]' | keep $s3 s3_identities
 
 # The unguessable part of the webhook's path is no secret file: compose reads it from here.
 if ! grep -q '^LAUNCHPIN_HOOK_PATH=' "$here/../.env" 2>/dev/null; then

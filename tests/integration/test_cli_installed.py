@@ -65,6 +65,6 @@ def test_without_a_stack_or_a_service_there_is_nothing(tmp_path: Path, monkeypat
 
 
 def test_endpoints_are_shown_as_they_are_and_not_as_those_of_a_stack_that_sleeps(store: SqlStore) -> None:
-    write(store, SaveEnvironment(make_environment(url="http://endpoints:8090/endpoints/iris")))
+    write(store, SaveEnvironment(make_environment(url="http://endpoints:8090/endpoints/iris"), ()))
     (shown,) = call("endpoints", "--json").json["endpoints"]
     assert shown["url"] == "http://endpoints:8090/endpoints/iris"

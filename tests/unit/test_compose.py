@@ -145,7 +145,13 @@ def test_only_what_speaks_with_the_world_is_on_a_network_that_leads_there() -> N
     inner = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     outside = {name for name, service in SERVICES.items() if set(service["networks"]) - inner}
     assert outside == {"web", "control", "training"}
-    assert {name for name, service in SERVICES.items() if "objects" in service["networks"]} == {"mlflow", "s3"}
+    users = {name for name, service in SERVICES.items() if "objects" in service["networks"]}
+    assert users == {"mlflow", "s3", "training"}
+
+
+def test_the_inner_parts_of_the_store_are_on_loopback() -> None:
+    command = SERVICES["s3"]["command"]
+    assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0", "-s3.config=/run/secrets/s3_identities"} <= set(command)
 
 
 def test_what_a_service_waits_for_is_there() -> None:
