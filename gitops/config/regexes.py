@@ -4,14 +4,17 @@ Python's engine backtracks, so an expression is taken only where the ways that i
 beforehand, and are few. What repeats is a single character, and lines are cut.
 """
 
+import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from re import _parser  # type: ignore[attr-defined]  # the tree that `re` itself compiles; another reading could differ
 from typing import Any
 
 from gitops.config.names import BadNameError
+
+# The tree that `re` itself compiles: another reading could differ. The stubs do not know it.
+_parser: Any = importlib.import_module("re._parser")
 
 MAX_REGEX = 200
 """Characters of an expression."""

@@ -44,7 +44,7 @@ def part() -> Iterator[Part]:
 
 
 def check(port: int, path: str, **variables: str) -> int:
-    command = [sys.executable, "-I", PROGRAM, str(port), path]
+    command = (sys.executable, "-I", PROGRAM, str(port), path)
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
     assert done.stderr == ""
     return done.returncode
