@@ -64,11 +64,13 @@ def running_dashboard(
     *,
     base_url: str = ORIGIN,
     settings: Mapping[str, Any] | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Dashboard]:
     """Serve a dashboard over a store that `fill` has written to.
 
     Args:
         settings: more of them, by name.
+        is_stopping: whether the process was asked to end.
     """
     home.mkdir(exist_ok=True)
     store, clock = open_fleet(home)
@@ -78,6 +80,7 @@ def running_dashboard(
     secret.write_text("a secret for tests")
     secret.chmod(0o600)
     known = {"home": home, "base_url": base_url, "hook_secret_files": (secret,), "hook_path": "f00d"}
-    with serving(create_app(Settings.model_validate({**known, **(settings or {})}))) as port:
+    read = Settings.model_validate({**known, **(settings or {})})
+    with serving(create_app(read, is_stopping=is_stopping)) as port:
         yield Dashboard(home, port, store)
     store.close()
