@@ -55,8 +55,22 @@ class Gate(Frozen):
     message: str
 
 
+class Tier(Frozen):
+    """One tier as it was judged: reached where its outcome is `pass`."""
+
+    name: str
+    outcome: str
+    message: str
+    gates: tuple[Gate, ...]
+
+
 class Training(Story):
-    """A commit on its way to a judged, registered version."""
+    """A commit on its way to a judged, registered version.
+
+    Args:
+        tier: the one that it reached, empty for none; null where none is declared, or the gates did not pass.
+        tiers: those that are declared, the best first.
+    """
 
     repository: str
     ref: str
@@ -67,6 +81,8 @@ class Training(Story):
     run_id: str | None
     verdict: str | None
     gates: tuple[Gate, ...]
+    tier: str | None
+    tiers: tuple[Tier, ...]
     metrics: dict[str, str]
     parameters: dict[str, str]
     version: str | None
@@ -75,7 +91,7 @@ class Training(Story):
 
 
 class Promotion(Story):
-    """A version on its way to a merged pin."""
+    """A version on its way to a merged pin; `min_tier` is null where any tier will do."""
 
     repository: str
     environment: str
@@ -87,6 +103,8 @@ class Promotion(Story):
     pull_number: int | None
     pull_url: str | None
     plan_digest: str | None
+    tier: str | None
+    min_tier: str | None
     merged_by: str | None
     merge_commit: str | None
 
@@ -130,6 +148,7 @@ class Endpoint(Frozen):
     pinned: str
     pin_commit: str
     serving: str
+    tier: str
     serving_since: datetime | None
     url: str
     sync: str
@@ -140,11 +159,13 @@ class Endpoint(Frozen):
 
 
 class Version(Frozen):
-    """A registered version with our verdict."""
+    """A registered version with our verdict; `tier` is empty for none."""
 
     model: str
     version: str
     verdict: str
+    tier: str
+    tiers: tuple[Tier, ...]
     metrics: dict[str, str]
     gates: tuple[Gate, ...]
     repository: str

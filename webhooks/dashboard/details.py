@@ -17,7 +17,18 @@ from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
 
 _SHOWN_ELSEWHERE = {
-    *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
+    *(
+        "log_tail",
+        "metrics",
+        "parameters",
+        "gates",
+        "tier",
+        "tiers",
+        "min_tiers",
+        "champion_metrics",
+        "promotions",
+        "sentence",
+    ),
     *("failure", "failure_message", "url", "number", "plan_digest"),
 }
 
