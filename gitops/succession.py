@@ -43,7 +43,10 @@ def _admit(deps: Deps, promotion: Promotion) -> Proposed:
     """Return the promotion to open, or to refuse where the version's tier is known to be too low there."""
     version = deps.store.version(promotion.model, promotion.version)
     repository = deps.store.repository(promotion.repository_id)
-    if version is None or repository is None:
+    here = (promotion.repository_id, promotion.environment, promotion.model, promotion.version)
+    known = deps.store.promotion_of(*here)
+    is_open = known is not None and not known.phase.is_final  # it is woken, and says itself what keeps it
+    if version is None or repository is None or is_open:
         return OpenPromotion(promotion)
     endpoint, place = read_endpoint(deps, repository, promotion.path), f"{promotion.repository}:{promotion.path}"
     try:

@@ -108,23 +108,27 @@ def as_last_seen(environments: Sequence[Environment]) -> Sequence[Environment]:
 
 def read_overview(store: Store) -> Overview:
     """Read what is known of everything but the parts."""
+    environments = store.environments()
     return Overview(
         now=store.now(),
         repositories=store.repositories(),
         models=[_read_model(store, name) for name in model_names(store)],
-        environments=store.environments(),
+        environments=environments,
         holds=store.holds(),
         moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
-        kept_out=_read_kept_out(store),
+        kept_out=_read_kept_out(store, environments),
     )
 
 
-def _read_kept_out(store: Store) -> Sequence[Promotion]:
+def _read_kept_out(store: Store, environments: Sequence[Environment]) -> Sequence[Promotion]:
+    """Return the newest promotion of each place where its tier is too low, and nobody pinned it all the same."""
     newest: dict[tuple[int, str], Promotion] = {}
     for one in store.recent("promotion", limit=_FAR):
         if isinstance(one, Promotion):
             newest.setdefault((one.repository_id, one.path), one)
-    return [one for one in newest.values() if one.phase.is_final and one.reason == "TierTooLow"]
+    pinned = {(one.repository_id, one.path, one.pinned) for one in environments}
+    refused = [one for one in newest.values() if one.phase.is_final and one.reason == "TierTooLow"]
+    return [one for one in refused if (one.repository_id, one.path, one.version) not in pinned]
 
 
 def model_names(store: Store) -> Sequence[str]:
@@ -134,10 +138,14 @@ def model_names(store: Store) -> Sequence[str]:
 
 
 def _read_model(store: Store, name: str) -> Model:
-    champion = store.champion(name)
-    newest = store.versions(name, limit=1)
-    best, last = (champion.version, champion.tier) if champion else ("", ""), newest[0] if newest else None
-    return Model(name, best[0], last.version if last else "", best[1], last.tier if last else "")
+    champion, newest = store.champion(name), next(iter(store.versions(name, limit=1)), None)
+    return Model(
+        name=name,
+        champion=champion.version if champion else "",
+        newest=newest.version if newest else "",
+        champion_tier=champion.tier if champion else "",
+        newest_tier=newest.tier if newest else "",
+    )
 
 
 def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> str:

@@ -74,18 +74,7 @@ def _serving(one: Version, environments: Sequence[Environment]) -> Sequence[Envi
 
 
 def _to_json(one: Version, environments: Sequence[Environment]) -> dict[str, object]:
-    names = (
-        "version",
-        "verdict",
-        "tier",
-        "tiers",
-        "quarantined",
-        "metrics",
-        "commit",
-        "repository",
-        "training_id",
-        "run_id",
-    )
-    row = one.model_dump(mode="json", include={*names, "manifest_sha256", "gates", "created_at"})
+    names = ("version", "verdict", "quarantined", "metrics", "commit", "repository", "training_id", "run_id")
+    row = one.model_dump(mode="json", include={*names, "manifest_sha256", "gates", "tier", "tiers", "created_at"})
     serves = [{"endpoint": place.endpoint, "environment": place.name} for place in _serving(one, environments)]
     return {**row, "serves": serves}

@@ -85,8 +85,10 @@ class Place:
 
     @property
     def kept_out(self) -> Promotion | None:
-        """The newest promotion, where its version's tier is too low here."""
-        return next((one for one in self.promotions[:1] if one.reason == "TierTooLow"), None)
+        """The newest promotion, where its version's tier is too low here and nobody pinned it all the same."""
+        newest = next((one for one in self.promotions[:1] if one.reason == "TierTooLow"), None)
+        is_there = newest is not None and newest.version in {self.environment.pinned, self.serving}
+        return None if is_there else newest
 
     @property
     def serving(self) -> str:

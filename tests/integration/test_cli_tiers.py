@@ -89,6 +89,14 @@ def test_endpoint_is_explained_with_its_tier_and_with_what_is_kept_out(stack: St
     ]
 
 
+def test_what_a_person_pinned_all_the_same_is_not_told_as_kept_out(stack: Stack) -> None:
+    known = stack.store.environment(2, "production")
+    assert known is not None
+    write(stack.store, SaveEnvironment(known.model_copy(update={"pinned": "3", "serving": "3"}), ("pinned", "serving")))
+    assert not stack.launchpin("status", "--json").json["kept_out"]
+    assert "not proposed" not in stack.launchpin("explain", "iris-production").out
+
+
 def test_nothing_needs_anybody_where_a_tier_keeps_something_out(stack: Stack) -> None:
     assert not stack.launchpin("explain", "--json").json["attention"]
 

@@ -115,6 +115,19 @@ def test_a_version_below_the_stricter_tier_gets_no_pull_request_and_what_is_open
     assert entry.subject.promotion_id == refused.id
 
 
+def test_a_version_that_is_proposed_already_is_left_to_its_own_promotion(world: World) -> None:
+    """A second promotion of it would hide the plan that its pull request announced."""
+    record(world, "1", "silver", min_tier="gold")
+    early = make_promotion(
+        repository_id=world.deploy.id, repository=world.deploy.full_name, training_id=world.training.id
+    )
+    write(world.store, OpenPromotion(early))
+    outcome = hand(world, "1")
+    assert not [one for one in outcome.writes if isinstance(one, RefusePromotion)]
+    assert of_version(world, "1").id == early.id
+    assert (of_version(world, "1").phase, of_version(world, "1").reason) == (Phase.REFUSED, "TierTooLow")
+
+
 def test_the_commit_is_told_neutrally_that_its_tier_is_too_low(world: World) -> None:
     record(world, "1", "silver", min_tier="gold")
     hand(world, "1")

@@ -17,18 +17,8 @@ from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
 
 _SHOWN_ELSEWHERE = {
-    *(
-        "log_tail",
-        "metrics",
-        "parameters",
-        "gates",
-        "tier",
-        "tiers",
-        "min_tiers",
-        "champion_metrics",
-        "promotions",
-        "sentence",
-    ),
+    *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
+    *("tiers", "min_tiers"),
     *("failure", "failure_message", "url", "number", "plan_digest"),
 }
 
