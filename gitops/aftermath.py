@@ -25,7 +25,7 @@ from gitops.smoke import NO_EXAMPLE, NOT_ASKED
 from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
 from gitops.succession import next_promotions
 from gitops.texts import plain
-from gitops.writes import OpenPromotion, SaveEnvironment, SetHold, Wake, Write
+from gitops.writes import SaveEnvironment, SetHold, Wake, Write
 
 _log = logging.getLogger(__name__)
 _SHOWN = 200
@@ -36,16 +36,8 @@ BY_HAND = "RolledBack"
 """The failure of a rollout whose bake a person ended; the rollback that waits for it writes Git and sets the hold."""
 
 _SERVED = (
-    "serving",
-    "configuration",
-    "url",
-    "serving_since",
-    "earlier",
-    "sync",
-    "sync_reason",
-    "health",
-    "message",
-)
+    "serving", "tier", "configuration", "url", "serving_since", "earlier", "sync", "sync_reason", "health", "message",
+)  # fmt: skip
 
 
 def is_going_back(rollout: Rollout) -> bool:
@@ -96,7 +88,9 @@ def _give_up(deps: Deps, rollout: Rollout, why: str) -> Outcome:
     writes: tuple[Write, ...] = (SetHold(_new_hold(rollout, "RollbackFailed", message)),)
     known = deps.store.environment(rollout.repository_id, rollout.path)
     if known is not None:
-        update = {"serving": serving, "configuration": live.live if live else "", "health": Health.DEGRADED}
+        tier = _tier(deps, rollout.model, serving)
+        now = {"serving": serving, "tier": tier, "configuration": live.live if live else ""}
+        update = {**now, "health": Health.DEGRADED}
         fields = (*update, "message")
         writes += (SaveEnvironment(known.model_copy(update={**update, "message": message}), fields),)
     writes += (Wake("compare", str(rollout.repository_id)),)
@@ -343,6 +337,7 @@ def _served(deps: Deps, rollout: Rollout, known: Environment, serving: str) -> E
     return known.model_copy(
         update={
             "serving": serving,
+            "tier": _tier(deps, rollout.model, serving),
             "configuration": live.live if live else "",
             "url": live.url if live and live.live else "",
             "serving_since": deps.store.now() if is_new else known.serving_since,
@@ -353,6 +348,11 @@ def _served(deps: Deps, rollout: Rollout, known: Environment, serving: str) -> E
             "message": "",
         }
     )
+
+
+def _tier(deps: Deps, model: str, serving: str) -> str:
+    version = deps.store.version(model, serving) if serving else None
+    return version.tier if version is not None else ""
 
 
 def _name(deps: Deps, environment: Environment) -> bool:
@@ -382,12 +382,11 @@ def _follow(deps: Deps, rollout: Rollout, environment: Environment) -> tuple[Wri
         return ()
     file = read_launchpin(deps, training)
     try:
-        promotions = next_promotions(deps, training, file, after=environment.name)
+        return next_promotions(deps, training, file, after=environment.name)
     except StalledError as error:
         # This endpoint serves; what keeps the next one from it is no reason to hold this one.
         _log.warning("rollout %s: nothing follows: %s", rollout.id, error)
         return ()
-    return tuple(OpenPromotion(promotion) for promotion in promotions)
 
 
 def _load(deps: Deps, subject: str) -> Environment | None:

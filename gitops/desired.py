@@ -11,6 +11,7 @@ from gitops.errors import InputError, LaunchpinError, NotFoundError, RefusedErro
 from gitops.plans import plan_digest
 from gitops.ports import Deps
 from gitops.records import Environment, Repository, Version
+from gitops.tiers import check_tier, served_there
 
 _BUILDSPECS = ("buildspec.yml", "buildspec.yaml")
 _ENDPOINTS = ("endpoint.yaml", "endpoint.yml")
@@ -22,18 +23,25 @@ class Desired:
 
     Args:
         repository_id: of the deploy repository.
+        repository: its name.
         path: the environment's directory.
         buildspec: the path of the file that holds the pin.
         text: that file's bytes.
     """
 
     repository_id: int
+    repository: str
     path: str
     commit: str
     pin: Pin
     endpoint: EndpointFile
     buildspec: str
     text: bytes
+
+    @property
+    def place(self) -> str:
+        """The environment as people write it: `OWNER/NAME:PATH`."""
+        return f"{self.repository}:{self.path}"
 
 
 @lru_cache(maxsize=64)
@@ -71,6 +79,7 @@ def read_desired(deps: Deps, repository: Repository, *, commit: str, path: str) 
     endpoint = parse_endpoint(endpoint_text, file=endpoint_path)
     return Desired(
         repository_id=repository.id,
+        repository=repository.full_name,
         path=path,
         commit=commit,
         pin=pin,
@@ -178,7 +187,7 @@ def check_pin(deps: Deps, desired: Desired, *, known: Environment | None = None)
         Our verdict on the version; None for an empty pin, or for a version without one where that is allowed.
 
     Raises:
-        RefusedError: `pin_refused`, with what is wrong with it, or `endpoint_taken`.
+        RefusedError: `pin_refused`, with what is wrong with it, `endpoint_taken`, `TierTooLow` or `TierUnknown`.
     """
     check_place(deps, desired, known, claims=read_claims(deps))
     pin = desired.pin
@@ -188,14 +197,14 @@ def check_pin(deps: Deps, desired: Desired, *, known: Environment | None = None)
     if deps.registry.version(pin.model_name, pin.model_version) is None:
         raise RefusedError("pin_refused", f"{name} does not exist in the registry")
     version = deps.store.version(pin.model_name, pin.model_version)
-    if version is None:
-        if desired.endpoint.unjudged is Unjudged.WARN:
-            return None
+    if version is None and desired.endpoint.unjudged is Unjudged.REFUSE:
         raise RefusedError("pin_refused", f"{name} has no verdict of Launchpin's, and unjudged is refuse")
-    if version.quarantined:
+    if version is not None and version.quarantined:
         raise RefusedError("pin_refused", f"{name} is quarantined")
-    if version.verdict != "pass":
+    if version is not None and version.verdict != "pass":
         raise RefusedError("pin_refused", f"{name} did not pass its gates")
+    if not served_there(known, pin.model_name, pin.model_version):
+        check_tier(name, version, desired.place, desired.endpoint)
     return version
 
 

@@ -1,4 +1,4 @@
-"""Gates and verdicts: whether a model is good enough, said with a reason for each gate. Pure.
+"""Gates, tiers and verdicts: how good a model is, said with a reason for each gate. Pure.
 
 Metrics become decimals by their shortest representation. What cannot be compared is inconclusive, and only a pass
 moves on. The comparison is exact, so a tie is a tie.
@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import assert_never
 
-from gitops.config.launchpin import Gate, Goal
+from gitops.config.launchpin import Gate, Goal, Tier
 from gitops.config.launchpin import Operator as GateOperator
 
 __all__ = [
@@ -24,10 +24,13 @@ __all__ = [
     "Metric",
     "Outcome",
     "Reason",
+    "Tier",
+    "TierResult",
     "Verdict",
     "format_number",
     "judge",
     "show_number",
+    "strictest",
 ]
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
@@ -113,6 +116,23 @@ class GateResult:
 
 
 @dataclass(frozen=True)
+class TierResult:
+    """What the gates of one tier came to: fail beats inconclusive beats pass.
+
+    Args:
+        name: the tier's.
+        outcome: the tier is reached by a `pass` alone.
+        gates: one result for each gate, in the order written.
+        sentence: the clauses that decided.
+    """
+
+    name: str
+    outcome: Outcome
+    gates: tuple[GateResult, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What all gates together came to: fail beats inconclusive beats pass.
 
@@ -121,12 +141,21 @@ class Verdict:
         gates: one result for each gate, in the order written.
         reason: the first cause of the outcome.
         sentence: one line for a commit's check.
+        tiers: one result for each tier, the best first.
     """
 
     outcome: Outcome
     gates: tuple[GateResult, ...]
     reason: Reason
     sentence: str
+    tiers: tuple[TierResult, ...] = ()
+
+    @property
+    def tier(self) -> str:
+        """The best tier all of whose gates pass; empty for none, and for a model that does not move on."""
+        if self.outcome is not Outcome.PASS:
+            return ""
+        return next((tier.name for tier in self.tiers if tier.outcome is Outcome.PASS), "")
 
     def to_evidence(self) -> dict[str, str | list[dict[str, str]]]:
         """Return the verdict as an audit entry records it."""
@@ -143,19 +172,32 @@ class _Reading:
     complaint: str = ""
 
 
-def judge(gates: Sequence[Gate], metrics: Mapping[str, Metric], *, champion: Champion | None) -> Verdict:
-    """Judge a candidate's metrics by all gates.
+def judge(
+    gates: Sequence[Gate], metrics: Mapping[str, Metric], *, champion: Champion | None, tiers: Sequence[Tier] = ()
+) -> Verdict:
+    """Judge a candidate's metrics by all gates, and by those of every tier.
 
     Args:
         gates: all must hold; none at all passes with the reason NoGates.
         metrics: the candidate's numbers, or their text.
         champion: the version to beat, frozen by the caller when the judging began; None when there is none.
+        tiers: the best first; they decide nothing but the tier.
     """
     results = tuple(_judge_gate(gate, metrics, champion) for gate in gates)
     outcome = _combine(result.outcome for result in results)
     causes = [result for result in results if result.outcome is outcome]
     reason = causes[0].reason if causes else Reason.NO_GATES
-    return Verdict(outcome, results, reason, _write_sentence(causes))
+    reached = tuple(_judge_tier(tier, metrics, champion) for tier in tiers)
+    return Verdict(outcome, results, reason, _write_sentence(causes), reached)
+
+
+def strictest(tiers: Sequence[str], asked: Iterable[str]) -> str:
+    """Return the best of the tiers that are asked for, empty where none is.
+
+    Args:
+        tiers: names, the best first; all that is asked for is among them, or empty.
+    """
+    return min((name for name in asked if name), key=tiers.index, default="")
 
 
 def format_number(value: Decimal) -> str:
@@ -181,6 +223,13 @@ def _combine(outcomes: Iterable[Outcome]) -> Outcome:
         if outcome in seen:
             return outcome
     return Outcome.PASS
+
+
+def _judge_tier(tier: Tier, metrics: Mapping[str, Metric], champion: Champion | None) -> TierResult:
+    verdict = judge(tier.gates, metrics, champion=champion)
+    # A tier without gates would be everybody's; launchpin.yaml is refused with one, and none is reached here.
+    outcome = verdict.outcome if tier.gates else Outcome.INCONCLUSIVE
+    return TierResult(tier.name, outcome, verdict.gates, verdict.sentence)
 
 
 def _judge_gate(gate: Gate, metrics: Mapping[str, Metric], champion: Champion | None) -> GateResult:

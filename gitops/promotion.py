@@ -15,7 +15,8 @@ from gitops.plans import promotion_branch
 from gitops.ports import Check, CheckState, Commit, Deps, Pull
 from gitops.records import MergeMode, Promotion, Repository, Version
 from gitops.steps import Done, Ended, Outcome, Phase, Refused, Step, Story, Wait
-from gitops.texts import PullText, pull_text
+from gitops.texts import PullText, code, pull_text, short
+from gitops.tiers import TIER_UNKNOWN, tier_facts
 from gitops.writes import DeclineVersion, Wake
 
 _LOOK = timedelta(seconds=30)
@@ -35,15 +36,26 @@ def plan(deps: Deps, promotion: Promotion) -> Outcome:
             "base_sha": base,
             "previous_version": now.pin.model_version,
             "plan_digest": digest,
+            **tier_facts(_version(deps, promotion), now.place, now.endpoint),
         },
         message=f"{promotion.environment}: {now.pin.model_version or 'nothing'} -> {promotion.version}",
     )
 
 
 def _plan_digest(deps: Deps, promotion: Promotion, now: Desired) -> str:
-    """Return the digest of what the environment would ask for with this version, once that is allowed."""
+    """Return the digest of what the environment would ask for with this version, once that is allowed.
+
+    Raises:
+        RefusedError: as `check_pin`.
+        StalledError: `TierUnknown`: who mends the file lets it go on.
+    """
     wanted = replace(now, pin=set_pin(now.text, version=promotion.version).new)
-    check_pin(deps, wanted)
+    try:
+        check_pin(deps, wanted)
+    except RefusedError as error:
+        if error.reason == TIER_UNKNOWN:
+            raise StalledError(error.reason, error.message) from error
+        raise
     host = deps.targets[now.endpoint.target].host()
     return digest_of(wanted, environment=promotion.environment, host=host, version=_version(deps, promotion))
 
@@ -227,12 +239,16 @@ def _open(deps: Deps, repository: Repository, branch: str, text: PullText) -> Pu
 
 def _report_plan(deps: Deps, promotion: Promotion, repository: Repository, sha: str, *, url: str) -> None:
     check = Check(
-        f"launchpin/plan ({promotion.environment})",
+        _plan_title(promotion),
         CheckState.SUCCESS,
         f"{promotion.facts.previous_version or 'nothing'} -> {promotion.version}, plan {promotion.facts.plan_digest}",
         url=url,
     )
     deps.forge.report_check(repository.full_name, sha, check)
+
+
+def _plan_title(promotion: Promotion) -> str:
+    return f"launchpin/plan ({promotion.environment})"
 
 
 def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
@@ -263,9 +279,18 @@ def _plan_again(deps: Deps, promotion: Promotion, pull: Pull) -> Wait | None:
     repository, base, now = _read_base(deps, promotion)
     if base == promotion.facts.base_sha or now.pin.model_version == promotion.version:
         return None
-    changes = {"plan_digest": _plan_digest(deps, promotion, now), "previous_version": now.pin.model_version}
-    facts = {"base_sha": base, **changes}
-    if changes["plan_digest"] != promotion.facts.plan_digest:
+    try:
+        digest = _plan_digest(deps, promotion, now)
+    except (RefusedError, StalledError) as error:
+        # Its merge would be refused now: whoever merges by hand must see so on the pull request.
+        no = Check(
+            _plan_title(promotion), CheckState.FAILURE, short(f"{error.reason}: {error}"), code(str(error), limit=1000)
+        )
+        deps.forge.report_check(repository.full_name, pull.head_sha, no)
+        raise
+    changes = {"plan_digest": digest, "previous_version": now.pin.model_version}
+    facts = {"base_sha": base, **changes, **tier_facts(_version(deps, promotion), now.place, now.endpoint)}
+    if digest != promotion.facts.plan_digest or promotion.reason == TIER_UNKNOWN:
         planned = promotion.model_copy(update={"facts": promotion.facts.model_copy(update=facts)})
         text = _words(deps, planned, now)
         deps.forge.update_pull(repository.full_name, pull.number, title=text.title, body=text.body)

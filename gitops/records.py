@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from gitops.steps import Phase
+from gitops.verdicts import GateOutcome, TierOutcome
 
 
 class Frozen(BaseModel):
@@ -137,26 +138,14 @@ class Delivery(Record):
     facts: DeliveryFacts = Field(default_factory=DeliveryFacts)
 
 
-class GateOutcome(Frozen):
-    """One gate's result as it was judged; numbers are decimal strings."""
-
-    metric: str
-    operator: str
-    threshold: str
-    value: str = ""
-    baseline_version: str = ""
-    baseline: str = ""
-    outcome: str
-    reason: str = ""
-    message: str
-
-
 class TrainingFacts(Frozen):
     """What a training has learned so far.
 
     Args:
         seconds: how long the training's own process ran.
         printed: metrics that were found in its log, as they stand there.
+        tier: the tier that was reached, empty for none; None where none is declared, or the gates did not pass.
+        min_tiers: what launchpin.yaml asks of a version, by place (`OWNER/NAME:PATH`).
     """
 
     project: str | None = None
@@ -181,6 +170,9 @@ class TrainingFacts(Frozen):
     verdict: str | None = None
     sentence: str | None = None
     gates: tuple[GateOutcome, ...] = ()
+    tier: str | None = None
+    tiers: tuple[TierOutcome, ...] = ()
+    min_tiers: dict[str, str] = Field(default_factory=dict)
     champion_version: str | None = None
     champion_metrics: dict[str, str] = Field(default_factory=dict)
     version: str | None = None
@@ -229,6 +221,8 @@ class PromotionFacts(Frozen):
     head_sha: str | None = None
     plan_digest: str | None = None
     previous_version: str | None = None
+    tier: str | None = None
+    min_tier: str | None = None
     number: int | None = None
     url: str | None = None
     merge_sha: str | None = None
@@ -257,6 +251,8 @@ class RolloutFacts(Frozen):
     manifest_sha256: str | None = None
     environment_key: str | None = None
     plan_digest: str | None = None
+    tier: str | None = None
+    min_tier: str | None = None
     compared: bool | None = None
     configuration: str | None = None
     bake_seconds: float | None = None
@@ -323,6 +319,7 @@ class Environment(Frozen):
         pinned: the pin at the base branch's head, empty when unpinned.
         settings_sha256: digest of endpoint.yaml as parsed.
         serving: the version that answers now, empty when none does.
+        tier: of what serves, empty for none.
         configuration: the target's name for what answers now.
         earlier: versions that finished their bake here before, newest first.
     """
@@ -344,6 +341,7 @@ class Environment(Frozen):
     configuration: str = ""
     url: str = ""
     serving_since: datetime | None = None
+    tier: str = ""
     earlier: tuple[str, ...] = ()
     sync: Sync = Sync.UNPINNED
     sync_reason: str = ""
@@ -352,7 +350,7 @@ class Environment(Frozen):
 
 
 class Version(Frozen):
-    """A registered version with our verdict: the only thing decisions read about it."""
+    """A registered version with our verdict: the only thing decisions read about it; its tiers, the best first."""
 
     model: str
     version: str
@@ -365,6 +363,9 @@ class Version(Frozen):
     verdict: str
     metrics: dict[str, str] = Field(default_factory=dict)
     gates: tuple[GateOutcome, ...] = ()
+    tier: str = ""
+    tiers: tuple[TierOutcome, ...] = ()
+    min_tiers: dict[str, str] = Field(default_factory=dict)
     environment_key: str = ""
     lock_sha256: str = ""
     quarantined: bool = False

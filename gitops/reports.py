@@ -10,6 +10,7 @@ from gitops.ports import Check, CheckState, Deps
 from gitops.records import Promotion, Record, Rollout, Training
 from gitops.steps import Done, Outcome, Phase, Step, Story
 from gitops.texts import code, fenced, short, training_summary
+from gitops.tiers import TIER_TOO_LOW
 
 _STATES = {
     Phase.SUCCEEDED: CheckState.SUCCESS,
@@ -81,8 +82,8 @@ def _promotion_check(deps: Deps, promotion: Promotion) -> Check:
 
 
 def _promotion_state(promotion: Promotion) -> CheckState:
-    """Fail where a person must mend something; that a person closed the pull request is no failure."""
-    if promotion.reason == "PullRequestClosed":
+    """Fail where a person must mend something; what a person or a tier keeps out is no failure."""
+    if promotion.reason in {"PullRequestClosed", TIER_TOO_LOW}:
         return CheckState.NEUTRAL
     if not promotion.phase.is_final and promotion.reason not in _GOES_ON:
         return CheckState.FAILURE

@@ -26,6 +26,7 @@ from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, Endpoi
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout
 from gitops.smoke import NOT_ASKED, Smoked, run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
+from gitops.tiers import tier_facts
 from gitops.writes import Wake
 
 _TWICE = "pass twice"
@@ -145,6 +146,7 @@ def verify(deps: Deps, rollout: Rollout) -> Outcome:
         "environment_key": version.environment_key,
         "plan_digest": digest_of(desired, environment=name, host=rollout.host, version=version),
         "compared": not is_here,
+        **tier_facts(version, desired.place, desired.endpoint),
     }
     return Done(facts=facts, message=f"version {rollout.version} is what was judged")
 

@@ -1,17 +1,25 @@
-"""Where a version goes next: the promotions that a launchpin.yaml asks for."""
+"""Where a version goes next: the promotions that a launchpin.yaml asks for, and those that its tier is too low for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from gitops.config.endpoint import EndpointFile
 from gitops.config.launchpin import Environment as Wanted
 from gitops.config.launchpin import LaunchpinFile
-from gitops.errors import StalledError
+from gitops.desired import read_desired
+from gitops.errors import LaunchpinError, RefusedError, StalledError
 from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Cause, Environment, MergeMode, Promotion, Repository, Training
+from gitops.tiers import TIER_TOO_LOW, check_tier, tier_facts
+from gitops.writes import OpenPromotion, RefusePromotion
+
+Proposed = OpenPromotion | RefusePromotion
 
 
-def next_promotions(deps: Deps, training: Training, file: LaunchpinFile, *, after: str) -> tuple[Promotion, ...]:
+def next_promotions(deps: Deps, training: Training, file: LaunchpinFile, *, after: str) -> tuple[Proposed, ...]:
     """Return the promotions of a training's version to the environments that need `after`.
+
+    One that its tier is too low for is not opened: whatever is open there must not make way for it.
 
     Args:
         after: the environment that is good now; empty for those that need none.
@@ -20,7 +28,47 @@ def next_promotions(deps: Deps, training: Training, file: LaunchpinFile, *, afte
         StalledError: `DeployRepositoryMissing` when the deploy repository is not connected; `OtherModel` when a path is
             the place of another model.
     """
-    return tuple(_promotions(deps, training, file, after))
+    return tuple(_admit(deps, promotion) for promotion in _promotions(deps, training, file, after))
+
+
+def name_places(proposed: Sequence[Proposed]) -> str:
+    """Return where a version goes in words, and where it does not."""
+    opened = [one.promotion.environment for one in proposed if isinstance(one, OpenPromotion)]
+    refused = [one for one in proposed if isinstance(one, RefusePromotion)]
+    told = [f"not to {one.promotion.environment}, {one.reason}: {one.message}" for one in refused]
+    return "; ".join([", ".join(opened) or "nowhere", *told])
+
+
+def _admit(deps: Deps, promotion: Promotion) -> Proposed:
+    """Return the promotion to open, or to refuse where the version's tier is known to be too low there."""
+    version = deps.store.version(promotion.model, promotion.version)
+    repository = deps.store.repository(promotion.repository_id)
+    here = (promotion.repository_id, promotion.environment, promotion.model, promotion.version)
+    known = deps.store.promotion_of(*here)
+    is_open = known is not None and not known.phase.is_final  # it is woken, and says itself what keeps it
+    if version is None or repository is None or is_open:
+        return OpenPromotion(promotion)
+    endpoint, place = read_endpoint(deps, repository, promotion.path), f"{promotion.repository}:{promotion.path}"
+    try:
+        check_tier(f"{promotion.model} {promotion.version}", version, place, endpoint)
+    except RefusedError as error:
+        if error.reason != TIER_TOO_LOW:
+            return OpenPromotion(promotion)  # which waits for whoever mends the file
+        facts = promotion.facts.model_copy(update=dict(tier_facts(version, place, endpoint)))
+        return RefusePromotion(promotion.model_copy(update={"facts": facts}), error.reason, error.message)
+    return OpenPromotion(promotion)
+
+
+def read_endpoint(deps: Deps, repository: Repository, path: str) -> EndpointFile | None:
+    """Return an environment's endpoint.yaml at the base branch's head as far as the mirror knows; None without one.
+
+    What is wrong with the files, or away, is said by whoever needs them.
+    """
+    try:
+        head = deps.mirror.heads(repository).get(f"refs/heads/{repository.default_branch}", "")
+        return read_desired(deps, repository, commit=head, path=path).endpoint if head else None
+    except LaunchpinError:
+        return None
 
 
 def _promotions(deps: Deps, training: Training, file: LaunchpinFile, after: str) -> Iterator[Promotion]:

@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitops.records import GateOutcome, Promotion, Training, Version
+from gitops.records import Promotion, Training, Version
+from gitops.verdicts import GateOutcome, TierOutcome
 
 LONGEST_BODY = 60_000
 LONGEST_TITLE = 140
@@ -85,6 +86,25 @@ def gates_table(gates: Sequence[GateOutcome]) -> str:
     return table(("metric", "gate", "result", "why"), rows) if rows else "No gates are set: any trained model passes."
 
 
+def tiers_table(tiers: Sequence[TierOutcome]) -> str:
+    """Return the tiers with what became of each, the best first."""
+    marks = {"pass": "✓ reached", "fail": "✗ not reached"}
+    rows = [
+        (code(tier.name), marks.get(tier.outcome, "? cannot be judged"), inert(tier.message, limit=500))
+        for tier in tiers
+    ]
+    return table(("tier", "result", "why"), rows)
+
+
+def _tier(version: Version, min_tier: str) -> Iterable[str]:
+    """Return the section that tells the tier, where there is anything to tell."""
+    if not version.tiers:
+        return ()
+    asked = f", where {code(min_tier)} or better is asked for" if min_tier else ""
+    reached = f"Its tier is {code(version.tier)}" if version.tier else "It has no tier"
+    return (f"### Tier\n\n{reached}{asked}.\n\n{tiers_table(version.tiers)}",)
+
+
 def _condition(gate: GateOutcome) -> str:
     words = gate.operator.replace("_", " ")
     return f"versus champion, gain at least {gate.threshold}" if words == "versus" else f"{words} {gate.threshold}"
@@ -135,6 +155,7 @@ def pull_text(
             version.metrics, facts.champion_metrics if facts else {}, (facts.champion_version or "") if facts else ""
         ),
         "### Gates\n\n" + gates_table(version.gates),
+        *_tier(version, promotion.facts.min_tier or ""),
         "### Parameters\n\n" + _pairs(facts.parameters if facts else {}, "No parameters were logged."),
         "### Lineage\n\n" + _lineage(version, training, links),
         _plan(promotion, previous, digest),
@@ -199,6 +220,8 @@ def training_summary(training: Training) -> str:
         parts.append(metrics_table(facts.metrics, facts.champion_metrics, facts.champion_version or ""))
     if facts.gates:
         parts.append(gates_table(facts.gates))
+    if facts.tiers:
+        parts.append(tiers_table(facts.tiers))
     if facts.log_tail:
         parts.append("Last lines of the log:\n\n" + fenced(facts.log_tail))
     return _capped("\n\n".join(parts)) if parts else ""

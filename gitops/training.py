@@ -12,10 +12,11 @@ from gitops.attempts import ATTEMPTS, ENDING, Attempt, end_later, end_lost_runs,
 from gitops.checkouts import Project, checked_out, read_launchpin
 from gitops.config.launchpin import LONGEST_TIMEOUT, Goal, LaunchpinFile
 from gitops.config.mlproject import compute_command
+from gitops.config.names import NO_TIER
 from gitops.config.parameters import fill
 from gitops.disk.space import DISK_LOW, disk_low, is_disk_full, require_room, speaks_of_full_disk
 from gitops.errors import InputError, LaunchpinError, RefusedError, StalledError
-from gitops.judging import NO_VERDICT, judge_candidate
+from gitops.judging import NO_VERDICT, describe_verdict, judge_candidate
 from gitops.manifest import Manifest
 from gitops.models import fetch_version, manifest_text
 from gitops.ports import Deps, End, LoggedModel, RegisteredVersion, RunEnd, RunRef, TrainingEnd, TrainingSpec
@@ -23,8 +24,8 @@ from gitops.printed import read_numbers, read_printed
 from gitops.records import Training, Version
 from gitops.selection import Objective, choose_candidate
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Stalled, Step, Story
-from gitops.succession import known_environments, next_promotions
-from gitops.writes import OpenPromotion, SaveEnvironment, SaveVersion, Wake
+from gitops.succession import known_environments, name_places, next_promotions
+from gitops.writes import SaveEnvironment, SaveVersion, Wake
 
 # For what the train step does before and after the script: checking out, and storing its log.
 _AROUND = timedelta(hours=1)
@@ -265,7 +266,7 @@ def judge(deps: Deps, training: Training) -> Outcome:
     wanted = file.register.objective
     objective = Objective(wanted.metric, wanted.goal is Goal.MAXIMIZE) if wanted else None
     candidate = choose_candidate(runs, objective=objective, model=file.register.model)
-    verdict = judge_candidate(file.register.gates, candidate.run.metrics, deps.store.champion(file.model))
+    verdict = judge_candidate(file, candidate.run.metrics, deps.store.champion(file.model))
     facts = {
         "candidate_run_id": candidate.run.run_id,
         "candidate_model": candidate.model.uri,
@@ -274,7 +275,7 @@ def judge(deps: Deps, training: Training) -> Outcome:
         **verdict.facts(),
     }
     if verdict.is_pass:
-        return Done(facts=facts, message=verdict.sentence)
+        return Done(facts=facts, message=verdict.words)
     reason = "GateRefused" if verdict.outcome == "fail" else "Inconclusive"
     return Refused(reason, verdict.sentence, facts=facts)
 
@@ -323,10 +324,9 @@ def _find_version(deps: Deps, training: Training) -> RegisteredVersion | None:
 
 
 def _words(training: Training) -> str:
-    gates = "; ".join(gate.message for gate in training.facts.gates) or "no gates were set"
     return (
         f"Trained by Launchpin from {training.repository} at {training.commit} ({training.branch}), "
-        f"training {training.id}. Gates: {gates}."
+        f"training {training.id}. {describe_verdict(training.facts)}"
     )
 
 
@@ -335,6 +335,7 @@ def _tags(training: Training, manifest: Manifest) -> dict[str, str]:
         "launchpin.training": training.id,
         "launchpin.commit": training.commit,
         "launchpin.verdict": training.facts.verdict or NO_VERDICT,
+        "launchpin.tier": training.facts.tier or NO_TIER,
         "launchpin.manifest_sha256": manifest.digest,
     }
 
@@ -353,6 +354,9 @@ def _version(training: Training, registered: RegisteredVersion, manifest: Manife
         verdict=facts.verdict or NO_VERDICT,
         metrics=facts.metrics,
         gates=facts.gates,
+        tier=facts.tier or "",
+        tiers=facts.tiers,
+        min_tiers=facts.min_tiers,
         environment_key=facts.environment_key or "",
         lock_sha256=facts.lock_sha256 or "",
     )
@@ -375,9 +379,9 @@ def hand_over(deps: Deps, training: Training) -> Outcome:
         SaveEnvironment(environment, ("name", "is_champion", "model")) for environment in known_environments(deps, file)
     )
     return Done(
-        facts={"promotions": [promotion.id for promotion in promotions]},
-        writes=(*named, *(OpenPromotion(promotion) for promotion in promotions)),
-        message=f"{training.model} {version} goes to {', '.join(p.environment for p in promotions) or 'nowhere'}",
+        facts={"promotions": [one.promotion.id for one in promotions]},
+        writes=(*named, *promotions),
+        message=f"{training.model} {version} goes to {name_places(promotions)}",
     )
 
 

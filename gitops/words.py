@@ -5,12 +5,18 @@ from decimal import Decimal, InvalidOperation
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SHORT = 8
+_TIER = 9
 
 
 def cut(text: str, width: int) -> str:
     """Return a text of at most that many characters on one line."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def tiered(version: str, tier: str) -> str:
+    """Return a version's number with its tier, where it has one: `8 gold`."""
+    return f"{version} {cut(tier, _TIER)}" if tier else version
 
 
 def short(commit: str) -> str:

@@ -44,6 +44,20 @@ class OpenPromotion:
 
 
 @dataclass(frozen=True)
+class RefusePromotion:
+    """Insert a promotion that a rule said no to before it began: nothing is done for it, and no open one makes way.
+
+    Args:
+        reason: why, from the closed set.
+        message: the same as one sentence.
+    """
+
+    promotion: Promotion
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class OpenRollout:
     """Insert a rollout and its job; a pending one of the same endpoint is superseded, a running one is waited for."""
 
@@ -193,6 +207,7 @@ Write = (
     StartTraining
     | CancelTraining
     | OpenPromotion
+    | RefusePromotion
     | OpenRollout
     | MoveRef
     | SaveRepository

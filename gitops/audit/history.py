@@ -25,6 +25,8 @@ from gitops.audit.entry import Entry
 
 _BY_HAND = "RolledBack"
 _Place = tuple[int, str]  # a deploy repository and a folder of it
+_REFUSED = frozenset({"promotion.refused", "rollout.refused"})
+_BY_TIER = frozenset({"TierTooLow", "TierUnknown"})
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,24 @@ class _Chapter:
 
     moves: list[Entry] = field(default_factory=list)
     left: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True)
+class KeptOut:
+    """A version that was not let in somewhere, since its tier is too low there.
+
+    Args:
+        time: when that was said.
+        endpoint: where it was pinned all the same; empty where it was not proposed.
+    """
+
+    env: str
+    model: str
+    version: str
+    time: datetime
+    reason: str
+    message: str
+    endpoint: str = ""
 
 
 class _Trail:
@@ -147,6 +167,40 @@ def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
     """
     found = _Trail(entries).tenures(name)
     return sorted(found, key=lambda tenure: (tenure.start, tenure.endpoint))
+
+
+def kept_out(entries: Iterable[Entry], name: str) -> list[KeptOut]:
+    """Return every time that a version was not let in for its tier, the oldest first.
+
+    Args:
+        entries: the trail in tree order, verified by the caller.
+        name: an endpoint, or a model.
+    """
+    names: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    found: list[Entry] = []
+    for entry in entries:
+        if entry.subject.endpoint:
+            names[_place(entry)].add(entry.subject.endpoint)
+        if entry.kind in _REFUSED and text_of(entry, "reason") in _BY_TIER:
+            found.append(entry)
+    return [_kept_out(one) for one in found if name == one.subject.model or name in names[_place(one)]]
+
+
+def _place(entry: Entry) -> tuple[str, str, str]:
+    """Return what an endpoint's rollouts and the promotions to it have in common."""
+    return entry.subject.repo, entry.subject.env, entry.subject.model
+
+
+def _kept_out(entry: Entry) -> KeptOut:
+    return KeptOut(
+        env=entry.subject.env,
+        model=entry.subject.model,
+        version=entry.subject.version,
+        time=entry.time,
+        reason=text_of(entry, "reason"),
+        message=text_of(entry, "message"),
+        endpoint=entry.subject.endpoint,
+    )
 
 
 def _tenure(trail: _Trail, span: Span, following: Span | None, left: tuple[datetime, str] | None) -> Tenure:

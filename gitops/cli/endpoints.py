@@ -13,7 +13,7 @@ from gitops.cli.status import as_last_seen, is_up
 from gitops.holding import is_pause
 from gitops.records import Environment, Hold
 from gitops.trainers.redaction import show_controls
-from gitops.words import age, cut
+from gitops.words import age, cut, tiered
 
 _HEAD = ("ENDPOINT", "ENVIRONMENT", "SERVING", "PINNED", "SYNC", "HEALTH", "SINCE")
 _NAME, _PLACE, _TEXT = 18, 11, 74
@@ -53,7 +53,7 @@ def _cells(one: Environment, now: datetime) -> Sequence[object]:
     return (
         cut(one.endpoint or f"{one.repository}:{one.path}", _NAME),
         cut(one.name, _PLACE),
-        one.serving or "-",
+        tiered(one.serving, one.tier) or "-",
         one.pinned or "-",
         one.sync,
         one.health,
@@ -67,5 +67,5 @@ def _held(hold: Hold) -> str:
 
 def _to_json(one: Environment, hold: Hold | None) -> dict[str, object]:
     names = {"endpoint", "repository", "path", "model", "serving", "pinned", "sync", "sync_reason", "health"}
-    row = one.model_dump(mode="json", include=names | {"message", "url", "serving_since", "is_champion"})
+    row = one.model_dump(mode="json", include=names | {"tier", "message", "url", "serving_since", "is_champion"})
     return {"environment": one.name, **row, "hold": hold.model_dump(mode="json") if hold else None}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gitops.audit.history import Tenure, known_names, tenures
+from gitops.audit.history import KeptOut, Tenure, kept_out, known_names, tenures
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import endpoints, models, offers
@@ -30,19 +30,20 @@ _NAME, _LOGIN, _TEXT = 24, 16, 74
 @stack_dir_option
 @json_option
 def history(name: str, *, limit: int, bundle: Path | None, stack_dir: Path, as_json: bool) -> None:
-    """List which version of MODEL, or on ENDPOINT, served from when to when, newest first."""
+    """List which version of MODEL, or on ENDPOINT, served from when to when, newest first, and what was kept out."""
     entries = entries_of(bundle, stack_dir)
-    found = tenures(entries, name)
-    if not found:
+    found, others = tenures(entries, name), kept_out(entries, name)
+    if not found and not others:
         known = known_names(entries)
         if name in known or not known:
             raise NotFoundError("NothingServed", "nothing has served there yet: merge a promotion's pull request")
         fail_unknown("model or endpoint", name, known)
-    newest = found[::-1][:limit]
+    newest, refused = found[::-1][:limit], others[::-1][:limit]
     if as_json:
-        print_json({"ok": True, "name": name, "times": len(found), "history": [_to_json(one) for one in newest]})
+        shown = {"history": [_to_json(one) for one in newest], "kept_out": [_refusal(one) for one in refused]}
+        print_json({"ok": True, "name": name, "times": len(found), **shown})
         return
-    click.echo(_show(newest))
+    click.echo("\n\n".join([*([_show(newest)] if newest else []), *([_show_refused(refused)] if refused else [])]))
     if len(found) > limit:
         click.echo(f"{len(found) - limit} older ones: --limit {len(found)} shows them.")
 
@@ -53,6 +54,20 @@ def _show(found: Sequence[Tenure]) -> str:
     for one, row in zip(found, rows, strict=True):
         lines += [row, *([f"    {show_controls(cut(one.ended, _TEXT))}"] if one.ended else [])]
     return "\n".join(lines)
+
+
+def _show_refused(found: Sequence[KeptOut]) -> str:
+    lines = ["Not let in for their tier:"]
+    for one in found:
+        lines.append(
+            "  " + show_controls(cut(f"{_moment(one.time)}  v{one.version} in {one.env}: {one.reason}", _TEXT))
+        )
+        lines.append("    " + show_controls(cut(one.message, _TEXT)))
+    return "\n".join(lines)
+
+
+def _refusal(one: KeptOut) -> dict[str, object]:
+    return {**dataclasses.asdict(one), "time": one.time.isoformat()}
 
 
 def _cells(one: Tenure) -> tuple[str, ...]:

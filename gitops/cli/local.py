@@ -198,7 +198,7 @@ def _try(given: _Given, known: _Known, secrets: Mapping[str, str], console: Cons
         rehearsed=rehearsed,
         champion=known.champion,
         champion_words=known.words,
-        has_versus=any(gate.operator.value == "versus" for gate in given.file.register.gates),
+        has_versus=any(gate.operator.value == "versus" for gate in given.file.register.all_gates),
         changes=changes,
         home=given.home,
         log=given.home / "logs" / show.log.name if show.log.exists() else None,

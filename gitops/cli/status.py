@@ -18,9 +18,9 @@ from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import NotFoundError
 from gitops.holding import is_pause
 from gitops.ports import JobView, Store
-from gitops.records import Environment, Health, Hold, Repository, Training
+from gitops.records import Environment, Health, Hold, Promotion, Repository, Training
 from gitops.trainers.redaction import show_controls
-from gitops.words import age, cut, until
+from gitops.words import age, cut, tiered, until
 
 _OF_PEOPLE = {"training", "promotion", "rollout", "command"}
 _NAME, _TEXT, _WIDE = 26, 72, 80
@@ -34,16 +34,24 @@ class Model:
     Args:
         champion: the version to beat, empty when there is none.
         newest: the newest version with a verdict, empty when there is none.
+        champion_tier: empty for none.
+        newest_tier: likewise.
     """
 
     name: str
     champion: str
     newest: str
+    champion_tier: str = ""
+    newest_tier: str = ""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything that `status` shows, read at one time."""
+    """Everything that `status` shows, read at one time.
+
+    Args:
+        kept_out: the newest promotion of each place where its version's tier is too low there.
+    """
 
     now: datetime
     repositories: Sequence[Repository]
@@ -51,6 +59,7 @@ class Overview:
     environments: Sequence[Environment]
     holds: Sequence[Hold]
     moving: Sequence[JobView]
+    kept_out: Sequence[Promotion] = ()
 
 
 @click.command()
@@ -100,14 +109,27 @@ def as_last_seen(environments: Sequence[Environment]) -> Sequence[Environment]:
 
 def read_overview(store: Store) -> Overview:
     """Read what is known of everything but the parts."""
+    environments = store.environments()
     return Overview(
         now=store.now(),
         repositories=store.repositories(),
         models=[_read_model(store, name) for name in model_names(store)],
-        environments=store.environments(),
+        environments=environments,
         holds=store.holds(),
         moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
+        kept_out=_read_kept_out(store, environments),
     )
+
+
+def _read_kept_out(store: Store, environments: Sequence[Environment]) -> Sequence[Promotion]:
+    """Return the newest promotion of each place where its tier is too low, and nobody pinned it all the same."""
+    newest: dict[tuple[int, str], Promotion] = {}
+    for one in store.recent("promotion", limit=_FAR):
+        if isinstance(one, Promotion):
+            newest.setdefault((one.repository_id, one.path), one)
+    pinned = {(one.repository_id, one.path, one.pinned) for one in environments}
+    refused = [one for one in newest.values() if one.phase.is_final and one.reason == "TierTooLow"]
+    return [one for one in refused if (one.repository_id, one.path, one.version) not in pinned]
 
 
 def model_names(store: Store) -> Sequence[str]:
@@ -117,9 +139,14 @@ def model_names(store: Store) -> Sequence[str]:
 
 
 def _read_model(store: Store, name: str) -> Model:
-    champion = store.champion(name)
-    newest = store.versions(name, limit=1)
-    return Model(name, champion.version if champion else "", newest[0].version if newest else "")
+    champion, newest = store.champion(name), next(iter(store.versions(name, limit=1)), None)
+    return Model(
+        name=name,
+        champion=champion.version if champion else "",
+        newest=newest.version if newest else "",
+        champion_tier=champion.tier if champion else "",
+        newest_tier=newest.tier if newest else "",
+    )
 
 
 def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> str:
@@ -150,7 +177,14 @@ def _show_overview(overview: Overview) -> Iterator[str]:
     ]
     yield table(("REPOSITORY", "ROLE", "BRANCH", "SECRETS"), rows)
     if overview.models:
-        rows = [(cut(one.name, 40), one.newest or "-", one.champion or "-") for one in overview.models]
+        rows = [
+            (
+                cut(one.name, 40),
+                tiered(one.newest, one.newest_tier) or "-",
+                tiered(one.champion, one.champion_tier) or "-",
+            )
+            for one in overview.models
+        ]
         yield table(("MODEL", "NEWEST", "CHAMPION"), rows)
     if overview.environments:
         yield _show_environments(overview)
@@ -162,7 +196,7 @@ def _show_environments(overview: Overview) -> str:
         (
             cut(one.endpoint or f"{one.repository}:{one.path}", _NAME),
             one.pinned or "-",
-            one.serving or "-",
+            tiered(one.serving, one.tier) or "-",
             one.sync,
             one.health,
             age(one.serving_since, overview.now) if one.serving else "",
@@ -174,6 +208,11 @@ def _show_environments(overview: Overview) -> str:
         why = ": ".join(part for part in (one.sync_reason, one.message) if part)
         if why:
             lines.append("  " + show_controls(cut(f"{one.endpoint or one.path}: {why}", _TEXT)))
+    for promotion in overview.kept_out:
+        endpoint = _endpoint_of(promotion, overview.environments)
+        told = f"{promotion.facts.tier or 'no tier'}, and {promotion.facts.min_tier} is asked for"
+        lines.append("  " + show_controls(cut(f"{endpoint}: {promotion.version} is kept out: {told}", _TEXT)))
+        lines.append("    " + show_controls(cut(f"{promotion.reason}: {promotion.message}", _TEXT)))
     for hold in (one for one in overview.holds if not is_pause(one)):
         endpoint = _endpoint_of(hold, overview.environments)
         lines.append("  " + show_controls(cut(f"{endpoint} is held by {hold.author}", _TEXT)))
@@ -181,9 +220,10 @@ def _show_environments(overview: Overview) -> str:
     return "\n".join(lines)
 
 
-def _endpoint_of(hold: Hold, environments: Sequence[Environment]) -> str:
-    place = (hold.repository_id, hold.path)
-    return next((one.endpoint for one in environments if (one.repository_id, one.path) == place), hold.environment)
+def _endpoint_of(about: Hold | Promotion, environments: Sequence[Environment]) -> str:
+    place = (about.repository_id, about.path)
+    known = (one.endpoint for one in environments if (one.repository_id, one.path) == place)
+    return next(known, "") or about.environment
 
 
 def _show_moving(overview: Overview) -> str:
@@ -212,5 +252,6 @@ def _to_json(overview: Overview) -> dict[str, object]:
         "repositories": [one.model_dump(mode="json") for one in overview.repositories],
         "models": [asdict(one) for one in overview.models],
         "endpoints": endpoints,
+        "kept_out": [one.model_dump(mode="json") for one in overview.kept_out],
         "moving": [{**asdict(job), "not_before": job.not_before.isoformat()} for job in overview.moving],
     }

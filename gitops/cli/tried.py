@@ -77,6 +77,8 @@ def to_json(tried: Tried) -> dict[str, object]:
         "metrics",
         "parameters",
         "gates",
+        "tier",
+        "tiers",
         "run_id",
         "experiment_id",
         "candidate_run_id",
@@ -107,6 +109,9 @@ def _lines(tried: Tried) -> Iterator[str]:
     if facts.verdict:
         yield _gates_head(tried)
         yield from (f"  {gate.outcome:<12}  {gate.message}" for gate in facts.gates)
+    if facts.tiers:
+        yield "tiers, best first:"
+        yield from (f"  {tier.name}: {tier.outcome}, {tier.message}" for tier in facts.tiers)
     if facts.metrics:
         yield f"metrics    {metrics_line(facts.metrics)}"
     if tried.log is not None:

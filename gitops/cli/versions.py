@@ -18,7 +18,7 @@ from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, short
 
 _HEAD = ("VERSION", "VERDICT", "COMMIT", "JUDGED", "SERVES")
-_TEXT, _PLACES = 74, 38
+_TEXT, _PLACES, _TIER = 74, 38, 12
 
 
 @click.command()
@@ -27,7 +27,7 @@ _TEXT, _PLACES = 74, 38
 @stack_dir_option
 @json_option
 def versions(model: str, *, limit: int, stack_dir: Path, as_json: bool) -> None:
-    """List the versions of MODEL, newest first: verdict, metrics, commit, and where each serves."""
+    """List the versions of MODEL, newest first: verdict, tier, metrics, commit, and where each serves."""
     with opened(stack_dir) as (_, store):
         found = _read(store, model, limit)
         environments = store.environments(model=model)
@@ -47,7 +47,9 @@ def _read(store: Store, model: str, limit: int) -> Sequence[Version]:
 
 
 def _show(found: Sequence[Version], environments: Sequence[Environment], now: datetime) -> str:
-    head, *rows = table(_HEAD, [_cells(one, environments, now) for one in found]).splitlines()
+    has_tiers = any(one.tiers for one in found)
+    titles = (*_HEAD[:2], "TIER", *_HEAD[2:]) if has_tiers else _HEAD
+    head, *rows = table(titles, [_cells(one, environments, now, has_tiers=has_tiers) for one in found]).splitlines()
     lines = [head]
     for one, row in zip(found, rows, strict=True):
         metrics = metrics_line(one.metrics)
@@ -55,15 +57,16 @@ def _show(found: Sequence[Version], environments: Sequence[Environment], now: da
     return "\n".join(lines)
 
 
-def _cells(one: Version, environments: Sequence[Environment], now: datetime) -> Sequence[object]:
+def _cells(one: Version, environments: Sequence[Environment], now: datetime, *, has_tiers: bool) -> tuple[object, ...]:
     places = ", ".join(place.endpoint or place.name for place in _serving(one, environments))
-    return (
+    cells = (
         one.version,
         f"{one.verdict}, quarantined" if one.quarantined else one.verdict,
         short(one.commit),
         f"{age(one.created_at, now)} ago",
-        cut(places or "-", _PLACES),
+        cut(places or "-", _PLACES - (_TIER if has_tiers else 0)),
     )
+    return (*cells[:2], cut(one.tier or "-", _TIER), *cells[2:]) if has_tiers else cells
 
 
 def _serving(one: Version, environments: Sequence[Environment]) -> Sequence[Environment]:
@@ -72,6 +75,6 @@ def _serving(one: Version, environments: Sequence[Environment]) -> Sequence[Envi
 
 def _to_json(one: Version, environments: Sequence[Environment]) -> dict[str, object]:
     names = ("version", "verdict", "quarantined", "metrics", "commit", "repository", "training_id", "run_id")
-    row = one.model_dump(mode="json", include={*names, "manifest_sha256", "gates", "created_at"})
+    row = one.model_dump(mode="json", include={*names, "manifest_sha256", "gates", "tier", "tiers", "created_at"})
     serves = [{"endpoint": place.endpoint, "environment": place.name} for place in _serving(one, environments)]
     return {**row, "serves": serves}

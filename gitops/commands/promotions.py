@@ -11,6 +11,8 @@ from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Command, Environment, MergeMode, Promotion, Version
 from gitops.steps import Done, Outcome, Phase, Refused, Wait
+from gitops.succession import read_endpoint
+from gitops.tiers import check_tier
 from gitops.writes import OpenPromotion, ReconsiderVersion
 
 _LOOK = timedelta(seconds=1)
@@ -21,6 +23,7 @@ def promote(deps: Deps, command: Command) -> Outcome:
     place = find_environment(deps, command.arguments["to"])
     version = _find_version(deps, command.arguments["model"], command.arguments["version"])
     _check_place(place, version)
+    _check_tier(deps, place, version)
     here = (place.repository_id, place.name, version.model, version.version)
     merge, note = _who_merges(deps, version, place)
     promotion = Promotion(
@@ -73,6 +76,17 @@ def _check_place(place: Environment, version: Version) -> None:
         raise RefusedError("OtherModel", f"{other}: name another environment with --to")
     if place.pinned == version.version:
         raise RefusedError("AlreadyPinned", f"{_name(place)} pins {version.model} {version.version} already")
+
+
+def _check_tier(deps: Deps, place: Environment, version: Version) -> None:
+    """Refuse a version whose tier is too low there, before it takes the place of what is proposed there now.
+
+    Raises:
+        RefusedError: `TierTooLow` or `TierUnknown`.
+    """
+    repository = deps.store.repository(place.repository_id)
+    endpoint = read_endpoint(deps, repository, place.path) if repository is not None else None
+    check_tier(f"{version.model} {version.version}", version, f"{place.repository}:{place.path}", endpoint)
 
 
 def _name(place: Environment) -> str:

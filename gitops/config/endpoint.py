@@ -99,6 +99,7 @@ class EndpointFile:
         smoke: predictions that must succeed before and after traffic moves; empty for none.
         rollback: how the previous pin is written back.
         unjudged: what to do with a version that has no verdict of ours.
+        min_tier: the least tier that a version needs to serve here, empty for any version.
     """
 
     file: str
@@ -108,6 +109,7 @@ class EndpointFile:
     smoke: tuple[Smoke, ...] = (Smoke(),)
     rollback: RollbackWrite = RollbackWrite.COMMIT
     unjudged: Unjudged = Unjudged.REFUSE
+    min_tier: str = ""
 
     def to_facts(self) -> dict[str, str | int | list[dict[str, str | int]]]:
         """Return what a plan's digest covers: everything but the path; durations in whole milliseconds."""
@@ -119,6 +121,8 @@ class EndpointFile:
             "smoke": [one.to_facts() for one in self.smoke],
             "rollback": self.rollback.value,
             "unjudged": self.unjudged.value,
+            # Only where it is set: plans that were announced before there were tiers stay what they are.
+            **({"min_tier": self.min_tier} if self.min_tier else {}),
         }
 
 
@@ -144,6 +148,7 @@ def parse_endpoint(text: bytes, *, file: str) -> EndpointFile:
         smoke=tuple(_read_smoke(one) for one in smoke.items()) if smoke else (Smoke(),),
         rollback=RollbackWrite(root.at("rollback", "write").text(RollbackWrite.COMMIT.value)),
         unjudged=Unjudged(root.at("unjudged").text(Unjudged.REFUSE.value)),
+        min_tier=root.at("require", "min_tier").text(),
     )
 
 

@@ -42,4 +42,5 @@ FORMATS: Mapping[str, Callable[[object], bool]] = {
     "pattern": _is_fine(_check_pattern),
     "repository": _is_fine(names.check_repository),
     "secret": _is_fine(names.check_secret),
+    "tier": _is_fine(names.check_tier),
 }

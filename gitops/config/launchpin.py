@@ -1,6 +1,6 @@
 """launchpin.yaml: what trains, when, how it is judged, and where it goes. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -116,6 +116,19 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """A level of quality.
+
+    Args:
+        name: what people call it.
+        gates: all must hold; at least one.
+    """
+
+    name: str
+    gates: tuple[Gate, ...]
+
+
+@dataclass(frozen=True)
 class Objective:
     """How the best of several runs is found."""
 
@@ -131,11 +144,18 @@ class Register:
         gates: all must hold; none accepts every model.
         model: the logged model to take where a run logs several, empty when not said.
         objective: how the best of several runs is found, None when not said.
+        tiers: the best first.
     """
 
     gates: tuple[Gate, ...] = ()
     model: str = ""
     objective: Objective | None = None
+    tiers: tuple[Tier, ...] = ()
+
+    @property
+    def all_gates(self) -> tuple[Gate, ...]:
+        """Every gate, those of tiers among them."""
+        return self.gates + tuple(gate for tier in self.tiers for gate in tier.gates)
 
 
 @dataclass(frozen=True)
@@ -148,6 +168,7 @@ class Environment:
         needs: the environment that must serve a version first, empty for none.
         merge: who merges the pull request.
         is_champion: whether the file says that its version is the one to beat.
+        min_tier: the least tier that a version needs to go there, empty for any version.
     """
 
     name: str
@@ -155,6 +176,7 @@ class Environment:
     needs: str = ""
     merge: Merge = Merge.REVIEW
     is_champion: bool = False
+    min_tier: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,14 +247,15 @@ def parse_launchpin(text: bytes, *, file: str) -> LaunchpinFile:
     if deploy and not root.at("register", "gates"):
         message = "deploy needs gates to judge by; write `register: {gates: [...]}`, or `gates: []` to take every model"
         raise root.at("register", "gates").error("key_missing", message)
+    register = _read_register(root.at("register"))
     return LaunchpinFile(
         file=file,
         model=model,
         experiment=root.at("experiment").text(model),
         on=On(_read_push(root.at("on", "push"))),
         train=_read_train(root.at("train")),
-        register=_read_register(root.at("register")),
-        deploy=_read_deploy(deploy) if deploy else None,
+        register=register,
+        deploy=_read_deploy(deploy, register.tiers) if deploy else None,
     )
 
 
@@ -283,7 +306,18 @@ def _read_register(register: Section) -> Register:
         gates=tuple(_read_gate(gate) for gate in register.at("gates").items()),
         model=model.directory() if model else "",
         objective=Objective(objective.at("metric").text(), _read_goal(objective)) if objective else None,
+        tiers=_read_tiers(register.at("tiers")),
     )
+
+
+def _read_tiers(section: Section) -> tuple[Tier, ...]:
+    found: dict[str, Tier] = {}
+    for item in section.items():
+        name = item.at("name").text()
+        if name in found:
+            raise item.at("name").error("tier_twice", f"{show(name)} is a tier already; each has a name of its own")
+        found[name] = Tier(name, tuple(_read_gate(gate) for gate in item.at("gates").items()))
+    return tuple(found.values())
 
 
 def _read_gate(gate: Section) -> Gate:
@@ -296,11 +330,12 @@ def _read_goal(section: Section) -> Goal:
     return Goal(section.at("goal").text(Goal.MAXIMIZE.value))
 
 
-def _read_deploy(deploy: Section) -> Deploy:
+def _read_deploy(deploy: Section, tiers: Sequence[Tier]) -> Deploy:
     environments = deploy.at("environments")
     read = tuple(_read_environment(environments.at(name), name) for name in environments.names())
     _check_paths(environments, read)
     _check_needs(environments, read)
+    _check_tiers(environments, read, [tier.name for tier in tiers])
     marked = [one.name for one in read if one.is_champion]
     if len(marked) > 1:
         message = f"{show(marked[0])} is the champion already; mark one environment"
@@ -315,6 +350,7 @@ def _read_environment(section: Section, name: str) -> Environment:
         needs=section.at("needs").text(),
         merge=Merge(section.at("merge").text(Merge.REVIEW.value)),
         is_champion=section.at("champion").flag(),
+        min_tier=section.at("min_tier").text(),
     )
 
 
@@ -341,3 +377,12 @@ def _check_needs(section: Section, environments: tuple[Environment, ...]) -> Non
         if following:
             message = f"{show(name)} needs itself in the end; remove one `needs`"
             raise section.at(name, "needs").error("needs_cycle", message)
+
+
+def _check_tiers(section: Section, environments: tuple[Environment, ...], known: Sequence[str]) -> None:
+    for one in environments:
+        if one.min_tier and one.min_tier not in known:
+            near = did_you_mean(one.min_tier, known) or (
+                f"; known: {', '.join(known)}" if known else ": declare it in register.tiers, or remove min_tier"
+            )
+            raise section.at(one.name, "min_tier").error("tier_unknown", f"there is no tier {show(one.min_tier)}{near}")

@@ -8,6 +8,8 @@ import unicodedata
 
 MAX_NAME = 200
 MAX_PATH = 400
+NO_TIER = "none"
+"""How the registry's tag names that a version has no tier; no tier is called so."""
 
 _CONFUSING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, invisible, unassigned
 _ENVIRONMENT = re.compile(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -90,6 +92,22 @@ def check_environment(name: str) -> None:
     if name in _RESERVED or _VERSION_ALIAS.fullmatch(name):
         message = "latest, champion, challenger and v1, v2 ... are aliases with a meaning; choose another name"
         raise BadNameError("name_reserved", message)
+
+
+def check_tier(name: str) -> None:
+    """Refuse what cannot name a tier: it is written in two repositories, and into the registry's tags.
+
+    Raises:
+        BadNameError: with the way out.
+    """
+    check_canonical(name)
+    if name != twin_key(name):
+        raise BadNameError("name_not_canonical", "a tier is written in lower-case letters; `gold` for example")
+    if not _ENVIRONMENT.fullmatch(name):
+        message = "a tier has 1 to 63 characters a-z, 0-9, - and _, begins with a letter, ends with no sign"
+        raise BadNameError("name_invalid", message)
+    if name == NO_TIER:
+        raise BadNameError("name_reserved", f"{NO_TIER} says that a version has no tier; choose another name")
 
 
 def check_endpoint(name: str) -> None:

@@ -113,6 +113,8 @@ _PROMOTIONS: tuple[Row, ...] = (
     ("EnvironmentMissing FileMissing", Answer(Who.OWNER, "push what the message says is missing")),
     ("ConfigInvalid both_spellings", Answer(Who.OWNER, _FILES)),
     ("VersionUnknown", Answer(Who.OWNER, "pin a version that Launchpin has judged")),
+    ("TierTooLow", Answer(Who.AUTHOR, "push a better model, or ask for a lower min_tier")),
+    ("TierUnknown", Answer(Who.OWNER, "write a tier that the model declares into endpoint.yaml, or declare it")),
     ("AlreadyPinned", Answer(Who.NOBODY)),
     ("PullRequestClosed", Answer(Who.NOBODY, then="that version is not proposed there again; a newer one is")),
     ("Superseded NewerPin NewerRollout", Answer(Who.NOBODY, then="what is newer goes on")),
@@ -239,8 +241,9 @@ _READING: tuple[Row, ...] = (
             "yaml_merge yaml_not_finite yaml_number yaml_syntax yaml_tag yaml_too_deep yaml_too_large "
             "unknown_key key_missing wrong_type value_invalid value_unknown limit_exceeded "
             "not_in_this_release pattern_invalid name_invalid name_reserved path_invalid path_twice "
-            "champion_twice needs_cycle needs_unknown variable_unknown file_twice command_invalid "
-            "entry_point_unknown environment_twice parameter_invalid parameter_missing placeholder_unknown"
+            "champion_twice needs_cycle needs_unknown tier_twice tier_unknown variable_unknown file_twice "
+            "command_invalid entry_point_unknown environment_twice parameter_invalid parameter_missing "
+            "placeholder_unknown"
         ),
         Answer(Who.AUTHOR, _FILES),
     ),

@@ -84,6 +84,13 @@ class Place:
         return tuple(one for one in self.promotions if not one.phase.is_final)
 
     @property
+    def kept_out(self) -> Promotion | None:
+        """The newest promotion, where its version's tier is too low here and nobody pinned it all the same."""
+        newest = next((one for one in self.promotions[:1] if one.reason == "TierTooLow"), None)
+        is_there = newest is not None and newest.version in {self.environment.pinned, self.serving}
+        return None if is_there else newest
+
+    @property
     def serving(self) -> str:
         """The version that has the traffic; the environment's record is written only when a rollout ends."""
         moving = self.moving
@@ -164,7 +171,10 @@ def _coming(place: Place, reading: Reading) -> str:
         return f"; {label(waiting[0].version)} waits for a merge"
     if place.broken_training is not None:
         return f"; the newest training came to nothing ({place.broken_training.reason})"
-    return "; a training is under way" if place.open_training is not None else ""
+    if place.open_training is not None:
+        return "; a training is under way"
+    kept_out = place.kept_out
+    return f"; {label(kept_out.version)} is not proposed ({kept_out.reason})" if kept_out is not None else ""
 
 
 def _mergeable(place: Place, reading: Reading) -> list[Promotion]:
@@ -181,7 +191,8 @@ def serving_part(place: Place, reading: Reading) -> Iterator[Statement]:
         yield Statement(f"{label(moving.facts.serving)} of {moving.model} has the traffic{before}, {health}")
     elif one.serving:
         when = f", for {age(one.serving_since, reading.now)} ({moment(one.serving_since)})" if one.serving_since else ""
-        yield Statement(f"{label(one.serving)} of {one.model}, {health}{when}", since=one.serving_since)
+        tier = f", tier {one.tier}" if one.tier else ""
+        yield Statement(f"{label(one.serving)} of {one.model}{tier}, {health}{when}", since=one.serving_since)
     else:
         yield Statement(f"nothing; {health}")
     if one.message and one.health is Health.DEGRADED:
@@ -242,6 +253,9 @@ def _git_part(place: Place) -> Iterator[Statement]:
             yield Statement(promotion.facts.url or "", promotion.id)
         elif promotion.reason == "PullRequestClosed":
             yield Statement(promotion.message, promotion.id, promotion.reason)
+        elif promotion is place.kept_out:
+            text = f"{label(promotion.version)} is not proposed: {promotion.message}"
+            yield Statement(text, promotion.id, promotion.reason)
     if back := _pull_back(place):
         yield Statement(f"pull request {back} sets the pin back to what serves", reason="RollbackPending")
         yield Statement(place.rollouts[0].facts.write_back_url or "")

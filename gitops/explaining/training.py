@@ -9,6 +9,7 @@ from gitops.explaining.explanation import Explanation, Hint, Reading, Statement,
 from gitops.explaining.following import DOING, RESUME, STOPPED, doing, follows, is_stopped, waits
 from gitops.records import Environment, Promotion, Training
 from gitops.steps import Phase
+from gitops.verdicts import describe_tier
 from gitops.words import age, number, short
 
 _METRICS = 6
@@ -102,6 +103,8 @@ def _git_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
     yield Statement(f"{training.repository} at {short(training.commit)} on {training.branch}{by}{began}")
     if facts.verdict and not trained.is_broken:
         yield Statement(f"judged {facts.verdict}: {facts.sentence or ''}".rstrip(": "))
+    if facts.tier is not None and not trained.is_broken:
+        yield Statement(describe_tier(facts.tier, facts.tiers))
     if facts.metrics:
         shown = [f"{name} {number(value)}" for name, value in sorted(facts.metrics.items())[:_METRICS]]
         yield Statement(", ".join(shown))

@@ -23,7 +23,7 @@ _DEEPEST = 3
 _LONGEST_EVIDENCE = MAX_ENTRY_BYTES // 4
 _RAW_LOGS = "log_tail"
 _SUMMARY = {
-    "training": ("verdict", "gates", "manifest_sha256"),
+    "training": ("verdict", "tier", "gates", "manifest_sha256"),
     "promotion": ("merged_by", "merge_sha"),
     "rollout": ("serving", "unchanged"),
 }

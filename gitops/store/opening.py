@@ -9,7 +9,7 @@ from gitops.errors import ConflictError
 from gitops.ports import Received
 from gitops.records import Cause, Command, Delivery, Record
 from gitops.steps import Phase, Queue
-from gitops.store.entries import record_event
+from gitops.store.entries import end_evidence, record_event
 from gitops.store.jobs import end_job, new_job, wake_job
 from gitops.store.rows import (
     COMMAND,
@@ -50,6 +50,19 @@ def insert_record(
     return True
 
 
+def refuse_record(
+    tx: Transaction, kind: Kind, record: Record, *, reason: str, message: str, evidence: Mapping[str, object]
+) -> None:
+    """Insert a record that a rule said no to before it began: it has no job, and its check tells why."""
+    ended = {"phase": Phase.REFUSED, "reason": reason, "message": message}
+    new = _fresh(tx, record, revision=1).model_copy(update=ended)
+    if not insert_new(tx.connection, kind.table, to_row(new)):
+        return
+    cause = {"cause": new.cause.kind, "cause_id": new.cause.id or None}
+    tx.record(record_event(new, "refused", evidence=end_evidence(new, cause | dict(evidence))))
+    _report(tx, kind, new)
+
+
 def supersede_record(tx: Transaction, kind: Kind, record: Record, *, message: str) -> None:
     """End a record that a newer one takes the place of; whoever works on it writes nothing any more."""
     _end_record(tx, kind, supersede(record, message=message))
@@ -69,8 +82,12 @@ def _end_record(tx: Transaction, kind: Kind, change: Change) -> None:
     if change.event is not None:
         tx.record(change.event)
     end_job(tx, kind.name, change.record.id)
-    # Its check would stay pending for ever: nothing else tells the forge about it any more.
-    wake_job(tx, "report", f"{kind.name}:{change.record.id}", queue=Queue.CONTROL, after=None)
+    _report(tx, kind, change.record)
+
+
+def _report(tx: Transaction, kind: Kind, record: Record) -> None:
+    """Have the forge told of an end that no step comes to; a check would stay pending for ever."""
+    wake_job(tx, "report", f"{kind.name}:{record.id}", queue=Queue.CONTROL, after=None)
 
 
 def save_command(tx: Transaction, command: Command) -> Command:

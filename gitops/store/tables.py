@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0007"
+SCHEMA = "0009"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -173,6 +173,7 @@ environments = Table(
     Column("is_champion", Boolean, nullable=False),
     Column("serving_since", Instant),
     Column("earlier", Json, nullable=False),
+    Column("tier", Word, nullable=False, server_default=""),
 )
 
 versions = Table(
@@ -185,6 +186,9 @@ versions = Table(
     *(Column(name, Json, nullable=False) for name in ("metrics", "gates")),
     Column("quarantined", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("tier", Word, nullable=False, server_default=""),
+    Column("tiers", Json, nullable=False, server_default="[]"),
+    Column("min_tiers", Json, nullable=False, server_default="{}"),
 )
 
 holds = Table(

@@ -14,7 +14,7 @@ from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
-from gitops.store.opening import cancel_record, insert_record, supersede_record
+from gitops.store.opening import cancel_record, insert_record, refuse_record, supersede_record
 from gitops.store.outbox import route_notice, settle_letter
 from gitops.store.queries import read_training_of
 from gitops.store.rows import (
@@ -50,6 +50,7 @@ from gitops.writes import (
     OpenPromotion,
     OpenRollout,
     ReconsiderVersion,
+    RefusePromotion,
     RouteNotice,
     SaveEnvironment,
     SaveRepository,
@@ -115,6 +116,11 @@ def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
     evidence = {"merge": new.merge.value, "path": new.path, "superseded": old.id if old else None}
     newest = (*model, promotions.c.version == new.version)
     _insert_only(tx, PROMOTION, new, newest=newest, evidence=evidence)
+
+
+def _refuse_promotion(tx: Transaction, write: RefusePromotion, _: Cause) -> None:
+    facts = write.promotion.facts.model_dump()
+    refuse_record(tx, PROMOTION, write.promotion, reason=write.reason, message=write.message, evidence=facts)
 
 
 def _open_rollout(tx: Transaction, write: OpenRollout, _: Cause) -> None:
@@ -202,9 +208,8 @@ def _save_version(tx: Transaction, write: SaveVersion, cause: Cause) -> None:
     subject = Subject(
         repo=new.repository, sha=new.commit, training_id=new.training_id, model=new.model, version=new.version
     )
-    evidence = new.model_dump(
-        include={"manifest_sha256", "run_id", "verdict", "metrics", "gates", "environment_key", "lock_sha256"}
-    )
+    judged = {"verdict", "metrics", "gates"} | ({"tier", "tiers", "min_tiers"} if new.tiers else set())
+    evidence = new.model_dump(include={"manifest_sha256", "run_id", "environment_key", "lock_sha256"} | judged)
     _record(tx, "version.recorded", subject=subject, cause=cause, evidence=evidence, after=new.verdict)
 
 
@@ -333,6 +338,7 @@ _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     StartTraining: _start_training,
     CancelTraining: _cancel_training,
     OpenPromotion: _open_promotion,
+    RefusePromotion: _refuse_promotion,
     OpenRollout: _open_rollout,
     MoveRef: _move_ref,
     SaveRepository: _save_repository,

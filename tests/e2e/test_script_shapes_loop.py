@@ -106,6 +106,7 @@ def test_i14_a_version_that_the_script_registered_itself_is_adopted_and_not_doub
     tags = {tag["key"]: tag["value"] for tag in version["tags"]}
     assert tags["launchpin.training"] == training.id
     assert tags["launchpin.manifest_sha256"] == training.facts.manifest_sha256
+    assert tags["launchpin.tier"] == (training.facts.tier or "none")
 
 
 def test_the_best_run_of_a_loop_is_registered_when_an_objective_is_set(live: Live, shapes: Pair) -> None:

@@ -104,6 +104,25 @@ def test_a_candidate_has_the_parameters_that_its_script_did_not_log(world: World
     assert world.registry.ended == {"t-1/1": True}
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "tier", "told"),
+    [
+        ("0.97", "gold", "tier gold"),
+        ("0.95", "silver", "tier silver: gold is not reached, accuracy 0.95 is not at least 0.96"),
+        ("0.91", "", "no tier: silver is not reached, accuracy 0.91 is not at least 0.93"),
+    ],
+)
+def test_a_candidate_has_the_tier_that_it_reached(world: World, accuracy: str, tier: str, told: str) -> None:
+    world.registry.metrics = {"accuracy": accuracy, "f1": "0.95"}
+    facts = TrainingFacts(run_id="t-1/1", experiment_id="iris", attempt=1)
+    outcome = judge(world.deps, world.training.model_copy(update={"facts": facts}))
+    assert isinstance(outcome, Done)
+    learned = TrainingFacts.model_validate(outcome.facts)
+    assert (learned.tier, [one.name for one in learned.tiers]) == (tier, ["gold", "silver"])
+    assert learned.tiers[0].gates[0].value == accuracy
+    assert outcome.message.endswith(told)
+
+
 def test_the_run_is_ended_when_the_gates_refuse(world: World) -> None:
     world.registry.metrics = {"accuracy": "0.1", "f1": "0.1"}
     facts = TrainingFacts(run_id="t-1/1", experiment_id="iris", attempt=1)

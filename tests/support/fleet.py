@@ -6,10 +6,11 @@ from typing import Any
 
 from gitops.audit.checkpoint import Checkpoint, generate_key, sign
 from gitops.ports import Exit
-from gitops.records import Environment, GateOutcome, Health, MergeMode, Record, Role, Sync
+from gitops.records import Environment, Health, MergeMode, Record, Role, Sync
 from gitops.steps import Done, Ended, Outcome, Phase, Refused, Wait
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
+from gitops.verdicts import GateOutcome
 from gitops.writes import (
     OpenPromotion,
     OpenRollout,

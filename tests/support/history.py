@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from gitops.records import Environment, GateOutcome, Health, MergeMode, Role, Sync
+from gitops.records import Environment, Health, MergeMode, Role, Sync
 from gitops.steps import Done, Ended, Phase
 from gitops.store import SqlStore
+from gitops.verdicts import GateOutcome
 from gitops.writes import (
     OpenPromotion,
     OpenRollout,

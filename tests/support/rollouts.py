@@ -15,7 +15,7 @@ from gitops.forge.mirror import GitMirror
 from gitops.manifest import Manifest
 from gitops.models import hash_folder, manifest_text
 from gitops.ports import BuiltEnvironment, Deps, RegisteredVersion
-from gitops.records import Command, Environment, Hold, Repository, Role, Rollout
+from gitops.records import Command, Environment, Hold, Repository, Role, Rollout, Version
 from gitops.store import SqlStore
 from gitops.writes import SaveRepository, SaveVersion
 from tests.support.deps import make_deps, run_all
@@ -105,12 +105,18 @@ class Deployment:
     registry: MemoryRegistry
     deps: Deps
 
-    def add_version(self, version: str, *, model: str = "iris", has_example: bool = True) -> None:
-        """Register a version that passed its gates."""
+    def add_version(
+        self, version: str, *, model: str = "iris", judged: Version | None = None, has_example: bool = True
+    ) -> None:
+        """Register a version that passed its gates.
+
+        Args:
+            judged: how it was judged, where that matters.
+        """
         manifest = self.registry.add(model, version, has_example=has_example)
-        text = manifest_text(manifest)
-        known = make_version(model=model, version=version, manifest_sha256=manifest.digest, manifest=text)
-        write(self.store, SaveVersion(known.model_copy(update={"environment_key": "e" * 64})))
+        files = {"manifest_sha256": manifest.digest, "manifest": manifest_text(manifest), "environment_key": "e" * 64}
+        known = judged or make_version(model=model, version=version)
+        write(self.store, SaveVersion(known.model_copy(update=files)))
 
     def write(self, path: str, text: str) -> str:
         """Commit and push one file as a person; returns the commit."""

@@ -28,12 +28,12 @@ def test_reads_every_field_when_all_are_written() -> None:
     read = parse(
         MINIMAL + "target: local\nstrategy: {type: all_at_once, bake: 2m}\n"
         "smoke: [{input: example, max_latency: 500ms}, {input: example}]\nalarms: []\n"
-        "rollback: {write: pull_request}\nunjudged: warn\n"
+        "rollback: {write: pull_request}\nunjudged: warn\nrequire: {min_tier: silver}\n"
     )
     assert read.endpoint == "iris-staging"
     assert read.strategy.bake == timedelta(minutes=2)
     assert read.smoke == (Smoke(SmokeInput.EXAMPLE, timedelta(milliseconds=500)), Smoke())
-    assert (read.rollback, read.unjudged) == (RollbackWrite.PULL_REQUEST, Unjudged.WARN)
+    assert (read.rollback, read.unjudged, read.min_tier) == (RollbackWrite.PULL_REQUEST, Unjudged.WARN, "silver")
 
 
 def test_fills_defaults_when_only_endpoint_is_written() -> None:
@@ -59,6 +59,10 @@ def test_facts_are_plain_and_equal_when_spelled_differently() -> None:
     one = parse(MINIMAL + "strategy: {bake: 60s}").to_facts()
     assert one == parse(MINIMAL + "strategy: {bake: 1m}\ntarget: local").to_facts()
     assert one["bake_ms"] == 60_000
+    # A plan that was announced before there were tiers stays what it is.
+    assert "min_tier" not in one
+    assert parse(MINIMAL + "require: {min_tier: gold}").to_facts()["min_tier"] == "gold"
+    assert parse(MINIMAL + "require: {}").to_facts() == parse(MINIMAL).to_facts()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,6 @@ def test_facts_are_plain_and_equal_when_spelled_differently() -> None:
         ("strategy: {step: 10}", "strategy.step"),
         ("strategy: {every: 1m}", "strategy.every"),
         ("alarms: [HighErrors]", "alarms"),
-        ("require: {min_tier: silver}", "require"),
     ],
 )
 def test_refuses_by_name_when_not_in_this_release(text: str, field: str) -> None:
@@ -91,6 +94,10 @@ def test_refuses_by_name_when_not_in_this_release(text: str, field: str) -> None
         ("rollback: commit", "wrong_type", "rollback", "mapping"),
         ("unjudged: no", "value_unknown", "unjudged", "refuse, warn"),
         ("stratgy: {}", "unknown_key", "stratgy", 'did you mean "strategy"?'),
+        ("require: silver", "wrong_type", "require", "mapping"),
+        ("require: {tier: silver}", "unknown_key", "require.tier", "min_tier"),
+        ("require: {min_tier: Silver}", "name_not_canonical", "require.min_tier", "lower-case"),
+        ("require: {min_tier: none}", "name_reserved", "require.min_tier", "another name"),
     ],
 )
 def test_names_field_and_remedy_when_value_is_wrong(text: str, reason: str, field: str, words: str) -> None:

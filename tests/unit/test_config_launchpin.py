@@ -17,6 +17,7 @@ from gitops.config.launchpin import (
     Merge,
     Objective,
     Operator,
+    Tier,
     launchpin_files,
     parse_launchpin,
 )
@@ -141,8 +142,8 @@ def test_refuses_version_when_not_written_as_one(version: str) -> None:
     [
         ("search: {strategy: grid}", "search", 3, 1),
         ("on:\n  pull_request: {}", "on.pull_request", 4, 3),
-        ("register:\n  tiers: []", "register.tiers", 4, 3),
-        ("deploy: {repository: a/b, environments: {x: {min_tier: gold}}}", "deploy.environments.x.min_tier", 3, 46),
+        ("register:\n  unpickle: true", "register.unpickle", 4, 3),
+        ("deploy: {repository: a/b, environments: {x: {anchor: before}}}", "deploy.environments.x.anchor", 3, 46),
     ],
 )
 def test_refuses_by_name_when_key_is_not_in_this_release(text: str, field: str, line: int, column: int) -> None:
@@ -224,6 +225,82 @@ def test_refuses_environments_when_they_contradict(environments: str, reason: st
     text = head.replace("deploy: {repository: a/b, environments: {}}\n", "deploy:\n  environments:\n    ")
     error = refuse(f"{text}{environments}\n  repository: a/b\n")
     assert (error.reason, error.field, error.line) == (reason, field, line)
+
+
+_TIERED = """register:
+  gates: []
+  tiers:
+    - {name: gold, gates: [{metric: accuracy, at_least: 0.96}, {metric: f1, versus: champion}]}
+    - {name: silver, gates: [{metric: accuracy, above: 0.90}]}
+deploy: {repository: a/b, environments: {staging: {}, production: {min_tier: silver}}}
+"""
+
+
+def test_reads_tiers_in_order_when_they_are_written() -> None:
+    read = parse(MINIMAL + _TIERED)
+    gold, silver = read.register.tiers
+    assert (gold.name, silver) == ("gold", Tier("silver", (Gate("accuracy", Operator.ABOVE, Decimal("0.90")),)))
+    assert [gate.operator for gate in gold.gates] == [Operator.AT_LEAST, Operator.VERSUS]
+    assert read.deploy is not None
+    assert [one.min_tier for one in read.deploy.environments] == ["", "silver"]
+    assert parse(MINIMAL + "register: {tiers: []}").register.tiers == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason", "field", "words"),
+    [
+        (
+            "min_tier: silver",
+            "min_tier: sliver",
+            "tier_unknown",
+            "deploy.environments.production.min_tier",
+            '"silver"?',
+        ),
+        (
+            "min_tier: silver",
+            "min_tier: zzz",
+            "tier_unknown",
+            "deploy.environments.production.min_tier",
+            "gold, silver",
+        ),
+        (
+            "min_tier: silver",
+            "min_tier: Gold",
+            "name_not_canonical",
+            "deploy.environments.production.min_tier",
+            "lower",
+        ),
+        ("name: silver", "name: gold", "tier_twice", "register.tiers[1].name", "a name of its own"),
+        ("name: silver", "name: none", "name_reserved", "register.tiers[1].name", "another name"),
+        ("name: silver", "name: 2nd", "name_invalid", "register.tiers[1].name", "begins with a letter"),
+        ("name: silver", "name: 2", "wrong_type", "register.tiers[1].name", "in quotes"),
+        ("name: silver, ", "", "key_missing", "register.tiers[1].name", "what the tier is called"),
+        (", gates: [{metric: accuracy, above: 0.90}]", "", "key_missing", "register.tiers[1].gates", "at least one"),
+        ("[{metric: accuracy, above: 0.90}]", "[]", "limit_exceeded", "register.tiers[1].gates", "at least one"),
+        ("above: 0.90", "abvoe: 0.90", "unknown_key", "register.tiers[1].gates[0].abvoe", '"above"'),
+        ("- {name: silver", "- {min: 1, name: silver", "unknown_key", "register.tiers[1].min", "known here"),
+    ],
+)
+def test_names_field_and_remedy_when_a_tier_is_wrong(old: str, new: str, reason: str, field: str, words: str) -> None:
+    assert _TIERED.count(old) == 1
+    error = refuse(MINIMAL + _TIERED.replace(old, new))
+    assert (error.reason, error.field) == (reason, field)
+    assert words in error.message
+
+
+def test_asks_to_declare_tiers_when_one_is_needed_and_none_is_there() -> None:
+    text = "register: {gates: []}\ndeploy: {repository: a/b, environments: {x: {min_tier: gold}}}"
+    error = refuse(MINIMAL + text)
+    assert (error.reason, error.field) == ("tier_unknown", "deploy.environments.x.min_tier")
+    assert "declare it in register.tiers, or remove min_tier" in error.message
+
+
+def test_refuses_tiers_when_there_are_more_than_ten() -> None:
+    one = "{name: t%d, gates: [{metric: a, above: 0}]}"
+    tiers = ", ".join(one % number for number in range(11))
+    error = refuse(MINIMAL + f"register: {{tiers: [{tiers}]}}")
+    assert (error.reason, error.field) == ("limit_exceeded", "register.tiers")
+    assert "10" in error.message
 
 
 def test_asks_for_gates_when_deploy_is_written_without() -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gitops.records import GateOutcome, Training, TrainingFacts, Version
+from gitops.records import Training, TrainingFacts, Version
 from gitops.texts import (
     LONGEST_BODY,
     code,
@@ -21,6 +21,7 @@ from gitops.texts import (
     table,
     training_summary,
 )
+from gitops.verdicts import GateOutcome
 from tests.support.store import make_promotion, make_training, make_version
 
 HOSTILE = (

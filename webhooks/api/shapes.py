@@ -61,6 +61,15 @@ class Gate(Frozen):
     message: str
 
 
+class Tier(Frozen):
+    """One tier as it was judged: reached where its outcome is `pass`."""
+
+    name: str
+    outcome: str
+    message: str
+    gates: tuple[Gate, ...]
+
+
 class Training(Story):
     """A commit on its way to a judged, registered version.
 
@@ -74,6 +83,8 @@ class Training(Story):
         version: the registered one, null before.
         seconds: how long the script ran.
         log_tail: the last lines of the log.
+        tier: the one that it reached, empty for none; null where none is declared, or the gates did not pass.
+        tiers: those that are declared, the best first.
     """
 
     repository: str
@@ -85,6 +96,8 @@ class Training(Story):
     run_id: str | None
     verdict: str | None
     gates: tuple[Gate, ...]
+    tier: str | None
+    tiers: tuple[Tier, ...]
     metrics: dict[str, str]
     parameters: dict[str, str]
     version: str | None
@@ -99,6 +112,7 @@ class Promotion(Story):
         repository: the deploy repository, OWNER/NAME.
         path: the environment's directory there.
         merge: `auto` where Launchpin merges, `review` where a person does.
+        min_tier: the one that the environment asks for, null where any tier will do.
         plan_digest: SHA-256 of the plan that the pull request shows.
     """
 
@@ -112,6 +126,8 @@ class Promotion(Story):
     pull_number: int | None
     pull_url: str | None
     plan_digest: str | None
+    tier: str | None
+    min_tier: str | None
     merged_by: str | None
     merge_commit: str | None
 
@@ -171,6 +187,7 @@ class Endpoint(Frozen):
     pinned: str
     pin_commit: str
     serving: str
+    tier: str
     serving_since: datetime | None
     url: str
     sync: str
@@ -186,12 +203,15 @@ class Version(Frozen):
     Args:
         repository: the one that it was trained from.
         manifest_sha256: digest of the list of its files.
+        tier: the best tier that it reached, empty for none.
         quarantined: it failed in service, and is not proposed again by itself.
     """
 
     model: str
     version: str
     verdict: str
+    tier: str
+    tiers: tuple[Tier, ...]
     metrics: dict[str, str]
     gates: tuple[Gate, ...]
     repository: str

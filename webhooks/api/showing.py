@@ -6,6 +6,7 @@ from typing import Any
 from gitops import access, records
 from gitops.audit.at import Answer
 from gitops.holding import is_pause
+from gitops.verdicts import GateOutcome, TierOutcome
 from webhooks.api import shapes
 
 
@@ -24,8 +25,12 @@ def _story(record: records.Record) -> dict[str, Any]:
     }
 
 
-def _gates(gates: Iterable[records.GateOutcome]) -> tuple[shapes.Gate, ...]:
+def _gates(gates: Iterable[GateOutcome]) -> tuple[shapes.Gate, ...]:
     return tuple(shapes.Gate.model_validate(gate.model_dump()) for gate in gates)
+
+
+def _tiers(tiers: Iterable[TierOutcome]) -> tuple[shapes.Tier, ...]:
+    return tuple(shapes.Tier.model_validate(tier.model_dump()) for tier in tiers)
 
 
 def training(record: records.Training) -> shapes.Training:
@@ -42,6 +47,8 @@ def training(record: records.Training) -> shapes.Training:
         run_id=facts.run_id,
         verdict=facts.verdict,
         gates=_gates(facts.gates),
+        tier=facts.tier,
+        tiers=_tiers(facts.tiers),
         metrics=facts.metrics,
         parameters=facts.parameters,
         version=facts.version,
@@ -65,6 +72,8 @@ def promotion(record: records.Promotion) -> shapes.Promotion:
         pull_number=facts.number,
         pull_url=facts.url,
         plan_digest=facts.plan_digest,
+        tier=facts.tier,
+        min_tier=facts.min_tier,
         merged_by=facts.merged_by,
         merge_commit=facts.merge_sha,
     )
@@ -128,6 +137,7 @@ def endpoint(environment: records.Environment, holds: Iterable[records.Hold]) ->
         pinned=environment.pinned,
         pin_commit=environment.pin_commit,
         serving=environment.serving,
+        tier=environment.tier,
         serving_since=environment.serving_since,
         url=environment.url,
         sync=environment.sync.value,
@@ -149,6 +159,8 @@ def version(record: records.Version) -> shapes.Version:
         model=record.model,
         version=record.version,
         verdict=record.verdict,
+        tier=record.tier,
+        tiers=_tiers(record.tiers),
         metrics=record.metrics,
         gates=_gates(record.gates),
         repository=record.repository,

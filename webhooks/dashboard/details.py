@@ -18,6 +18,7 @@ from webhooks.dashboard.trail import Trail
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
+    *("tiers", "min_tiers"),
     *("failure", "failure_message", "url", "number", "plan_digest"),
 }
 
