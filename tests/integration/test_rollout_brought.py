@@ -36,8 +36,10 @@ def test_a_version_without_an_example_is_let_through_and_told_where_the_file_say
 def test_a_version_registered_by_hand_is_refused_by_default(deployment: Deployment) -> None:
     deployment.registry.add("iris", "4")
     deployment.pin("4")
-    assert "4 has no verdict of Launchpin's, and unjudged is refuse" in deployment.environment().message
-    assert deployment.rollouts() == []
+    ended = deployment.rollouts()[-1]
+    assert (ended.phase, ended.reason) == ("Refused", "pin_refused")
+    assert "4 has no verdict of Launchpin's, and unjudged is refuse" in ended.message
+    assert deployment.live() == ""
 
 
 def test_a_version_registered_by_hand_serves_in_an_environment_of_its_own_requirements_where_the_file_says_so(
