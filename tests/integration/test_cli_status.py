@@ -109,7 +109,8 @@ def test_json_has_the_same_facts_when_it_is_asked_for(stack: Stack) -> None:
     assert document["up"] is True
     assert (endpoint["pinned"], endpoint["serving"], endpoint["sync"]) == ("3", "2", "OutOfSync")
     assert endpoint["hold"]["author"] == "launchpin"
-    assert document["models"] == [{"name": "iris", "champion": "", "newest": "3"}]
+    tiers = {"champion_tier": "", "newest_tier": ""}
+    assert document["models"] == [{"name": "iris", "champion": "", "newest": "3", **tiers}]
     assert [one["role"] for one in document["repositories"]] == ["model", "deploy"]
 
 
