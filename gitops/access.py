@@ -8,10 +8,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from gitops.audit.entry import Entry
 from gitops.errors import InputError
 from gitops.records import Frozen
 from gitops.roles import AccessRole
@@ -148,6 +149,18 @@ class Access:
         if self.may(AccessRole.VIEWER):
             return None
         return frozenset(place for place in {*self.roles, *self.kept_to} - {EVERYWHERE} if self.role_on(place))
+
+
+def may_read(entry: Entry, sees: Callable[[int], bool]) -> bool:
+    """Return whether an entry of the audit log is about something that somebody may look at.
+
+    One about no repository is for who sees everything, but a pause is for everybody: it keeps all.
+
+    Args:
+        sees: whether they may look at a repository, by its numeric id.
+    """
+    is_of_pause = entry.kind.startswith("hold.") and not entry.subject.repo_id
+    return is_of_pause or sees(entry.subject.repo_id)
 
 
 def roles_of(grants: Iterable[Grant]) -> dict[int, AccessRole]:

@@ -7,9 +7,14 @@ LaunchpinError
 ├── RetryError        try again later, by itself; says when if it was told
 │   └── UnknownOutcomeError  the call may or may not have had its effect: look before trying again
 ├── NotFoundError     what was named does not exist
+│   └── UnknownNameError  nobody knows the name; says which one is near
 ├── ConflictError     it exists already, or moved meanwhile: look again
 └── StaleEpochError   somebody else holds this job: stop at once, write nothing
 """
+
+from collections.abc import Collection
+
+_MOST_NAMES = 50
 
 
 class LaunchpinError(Exception):
@@ -88,6 +93,25 @@ class UnknownOutcomeError(RetryError):
 
 class NotFoundError(LaunchpinError):
     """What was named does not exist."""
+
+
+class UnknownNameError(NotFoundError):
+    """A name that nobody knows, with the nearest one that somebody does.
+
+    Args:
+        what: the kind of name, `endpoint` for example.
+        name: as it was typed.
+        known: every right name.
+    """
+
+    def __init__(self, what: str, name: str, known: Collection[str]) -> None:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        more = ", and more" if len(known) > _MOST_NAMES else ""
+        listed = ", ".join(list(known)[:_MOST_NAMES]) or "none"
+        hint = f"did you mean {near[0]}?" if near else f"there are: {listed}{more}"
+        super().__init__("name_unknown", f"no such {what}: {name!r}; {hint}")
 
 
 class ConflictError(LaunchpinError):

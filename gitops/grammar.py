@@ -1,7 +1,7 @@
 """The one table of verbs: what each is called, what it takes, what it does, and who may use it. Data only.
 
-The command line is held to it by a test, and a worker carries out nothing that is not here. What looks at one machine
-alone (its parts, logs and folders) or only speaks to the forge or the audit log is no verb of this table.
+The command line and the API are held to it by tests, and a worker carries out nothing that is not here. What looks at
+one machine alone (its parts and folders), or only speaks to the forge, is no verb of this table.
 """
 
 import re
@@ -18,6 +18,9 @@ class Kind(StrEnum):
     REPOSITORY = "repository"  # OWNER/NAME
     TRAINING = "training"  # its id
     STORY = "story"  # a training's id, or an endpoint
+    LOGGED = "logged"  # a training, a rollout or an endpoint
+    DELIVERY = "delivery"  # its GUID
+    MOMENT = "moment"  # with its zone, or `now`
     SUBJECT = "subject"  # an endpoint, a training, or a pull request
     MODEL = "model"
     VERSION = "version"
@@ -42,6 +45,9 @@ _SHAPES: Mapping[Kind, tuple[str, str]] = {
     Kind.REPOSITORY: (_A_REPOSITORY, "OWNER/NAME"),
     Kind.TRAINING: (_A_TRAINING, "the id of a training, t- and what follows"),
     Kind.STORY: (f"{_A_TRAINING}|{_AN_ENDPOINT}", "the id of a training, or an endpoint"),
+    Kind.LOGGED: (_AN_ENDPOINT, "a training, a rollout or an endpoint"),
+    Kind.DELIVERY: ("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a delivery's GUID"),
+    Kind.MOMENT: (r"now|[0-9]{4}-[0-9T:.Z+ -]{6,34}", "a time with its zone, as 2026-01-31T12:00:00Z, or now"),
     Kind.SUBJECT: (r"[^\x00-\x1f\x7f]{1,600}", "an endpoint, a training or a pull request"),
     Kind.MODEL: (_A_MODEL, "a model's name: up to 200 characters, without / and :"),
     Kind.VERSION: (r"[1-9][0-9]{0,17}", "a version's number"),
@@ -108,6 +114,11 @@ class Verb:
     typed_as: str = ""
 
     @property
+    def route(self) -> str:
+        """Where the API has it."""
+        return f"/api/v1/{self.name.replace(' ', '/')}"
+
+    @property
     def required(self) -> tuple[Argument, ...]:
         """The arguments that must be given."""
         return tuple(one for one in self.arguments if one.is_required)
@@ -160,7 +171,12 @@ _TABLE = (
         AccessRole.VIEWER,
         (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.")),
     ),
-    Verb("endpoints", "List endpoints: what serves, what is pinned, who holds it.", AccessRole.VIEWER),
+    Verb(
+        "endpoints",
+        "List endpoints: what serves, what is pinned, who holds it.",
+        AccessRole.VIEWER,
+        (_place("model", Kind.MODEL, "Only of this model.", is_required=False),),
+    ),
     Verb(
         "history",
         "Show which version served where, from when to when.",
@@ -178,6 +194,25 @@ _TABLE = (
             _place("model", Kind.MODEL, "Only of this model.", is_required=False),
             Argument("env", Kind.TEXT, "Only of this environment."),
             Argument("days", Kind.NUMBER, "How many days back."),
+        ),
+    ),
+    Verb(
+        "logs",
+        "Show the log of a training or a rollout, or follow it.",
+        AccessRole.VIEWER,
+        (
+            _place("name", Kind.LOGGED, "A training, a rollout or an endpoint.", is_required=False),
+            Argument("follow", Kind.FLAG, "Go on until it is over."),
+            Argument("limit", Kind.NUMBER, "How many of the last lines."),
+        ),
+    ),
+    Verb(
+        "plan",
+        "Say what a version would do to an endpoint, before it is merged.",
+        AccessRole.VIEWER,
+        (
+            _ENDPOINT,
+            Argument("version", Kind.VERSION, "The version; by default the one that is proposed there."),
         ),
     ),
     Verb(
@@ -261,11 +296,42 @@ _TABLE = (
         changes=True,
     ),
     Verb(
+        "redeliver",
+        "Handle a webhook delivery once more.",
+        AccessRole.RUNNER,
+        (_place("delivery", Kind.DELIVERY, "Its GUID."),),
+        changes=True,
+    ),
+    Verb(
         "gc",
         "Remove what nobody needs any more, or show what would go.",
         AccessRole.ADMIN,
         (Argument("dry_run", Kind.FLAG, "Only show what would go."),),
         changes=True,
+    ),
+    Verb(
+        "audit at",
+        "Say what served on an endpoint at a time.",
+        AccessRole.VIEWER,
+        (
+            Argument("endpoint", Kind.ENDPOINT, "The endpoint's name.", is_required=True),
+            Argument("time", Kind.MOMENT, "With its zone: 2026-01-31T12:00:00Z; or `now`.", is_required=True),
+        ),
+    ),
+    Verb(
+        "schema",
+        "Print the JSON Schema of a file's format.",
+        AccessRole.VIEWER,
+        (
+            Argument(
+                "kind",
+                Kind.WORD,
+                "The file.",
+                is_required=True,
+                is_option=False,
+                words=("launchpin", "endpoint", "notify", "mlproject"),
+            ),
+        ),
     ),
 )
 

@@ -44,8 +44,11 @@ _SEE_ALL = Rule(AccessRole.VIEWER, everywhere=True)
 _PAGE = Rule(AccessRole.VIEWER, for_people=True)
 _PAGE_OF_ALL = Rule(AccessRole.VIEWER, everywhere=True, for_people=True)
 
-ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel")
+ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel", "redeliver")
 """The verbs that pages have forms for."""
+
+_OF_ALL = frozenset({"audit at"})
+"""Verbs that read what belongs to no repository."""
 
 MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/healthz"): OPEN,
@@ -88,7 +91,6 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/rollouts/{rollout_id}"): _SEE,
     ("GET", "/api/v1/commands/{command_id}"): _SEE,
     ("GET", "/api/v1/repositories"): _SEE,
-    ("GET", "/api/v1/endpoints"): _SEE,
     ("GET", "/api/v1/endpoints/{name:path}"): _SEE,
     ("GET", "/api/v1/models/{model}/versions"): _SEE,
     ("GET", "/api/v1/models/{model}/versions/{version}"): _SEE,
@@ -96,10 +98,10 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/events"): _SEE,
     ("GET", "/api/v1/deliveries"): _SEE_ALL,
     ("GET", "/api/v1/deliveries/{guid}"): _SEE_ALL,
-    ("GET", "/api/v1/audit/at"): _SEE_ALL,
+    ("GET", VERBS["audit at"].route): _SEE_ALL,
     ("GET", "/api/v1/audit/entries"): _SEE_ALL,
-    ("GET", "/api/v1/dora"): _SEE,
-    **{("POST", f"/api/v1/{verb.name}"): Rule(verb.who) for verb in VERBS.values() if verb.changes},
+    **{("GET", verb.route): _SEE for verb in VERBS.values() if not verb.changes and verb.name not in _OF_ALL},
+    **{("POST", verb.route): Rule(verb.who) for verb in VERBS.values() if verb.changes},
 }
 
 

@@ -6,8 +6,9 @@ first two; `serving` in their evidence names the version that serves from then o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
@@ -84,6 +85,22 @@ class Answer:
     gates: tuple[str, ...] = ()
     approved_by: str = ""
     merge_sha: str = ""
+
+
+def read_time(text: str) -> datetime:
+    """Return a moment as people write it.
+
+    Raises:
+        InputError: `audit_time` when it is none, or has no zone.
+    """
+    if text == "now":
+        return datetime.now(UTC)
+    # The first and the last hours that there are have no time in UTC.
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example", field="--time")
 
 
 def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> Answer:

@@ -26,6 +26,7 @@ from gitops.logins import this_user
 from gitops.ports import Store
 from gitops.records import Cause, Command
 from gitops.steps import Phase
+from gitops.telling.library import Reader
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PACE = 0.1
 
-LookUp = Callable[[Store], Mapping[str, str]]
+LookUp = Callable[[Reader], Mapping[str, str]]
 """Reads what a person may have meant."""
 
 
@@ -180,7 +181,7 @@ def have_done(
 def known_endpoint(argument: str, name: str) -> LookUp:
     """Return the look that refuses a name that is no endpoint's, with the nearest that is; REPOSITORY:PATH is one."""
 
-    def look_up(store: Store) -> Mapping[str, str]:
+    def look_up(store: Reader) -> Mapping[str, str]:
         if not is_endpoint(store, name):
             fail_unknown("endpoint", name, [one.endpoint for one in store.environments() if one.endpoint])
         return {argument: name}

@@ -6,7 +6,6 @@ Verifying imports no store and opens no connection.
 import dataclasses
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
 from gitops.cli.suggest import endpoints, offers
 from gitops.cli.trail import entries_of, pages
-from gitops.errors import InputError, NotFoundError, RetryError
+from gitops.errors import NotFoundError, RetryError
 from gitops.ports import AuditLog
 from gitops.trainers.redaction import show_controls
 
@@ -187,7 +186,7 @@ def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_j
 
     Reads the stack's log, or the bundle in DIR after verifying it.
     """
-    from gitops.audit.at import serving_at  # noqa: PLC0415 - for this verb alone
+    from gitops.audit.at import read_time, serving_at  # noqa: PLC0415 - for this verb alone
 
     time_asked = read_time(moment)
     entries = entries_of(folder, stack_dir)
@@ -199,26 +198,11 @@ def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_j
     return ExitCode.OK if answer.known else ExitCode.INCONCLUSIVE
 
 
-def read_time(text: str) -> datetime:
-    """Return a moment as people write it.
-
-    Raises:
-        InputError: `audit_time` when it is none, or has no zone.
-    """
-    if text == "now":
-        return datetime.now().astimezone()
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example", field="--time")
-    return moment
-
-
 def _show_answer(answer: "Answer", *, as_json: bool) -> None:
     if as_json:
-        print_json({"ok": answer.known, **dataclasses.asdict(answer)})
+        from gitops.telling.showing import serving  # noqa: PLC0415 - as above
+
+        print_json({"ok": answer.known, **serving(answer).model_dump(mode="json")})
         return
     click.echo(show_controls(answer.message))
     lines: Sequence[tuple[str, str]] = (

@@ -14,6 +14,7 @@ from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import models, offers
 from gitops.cli.trail import lines_of
+from gitops.telling.shapes import Dora
 from gitops.words import cut, lasting
 
 _HEAD = ("ENVIRONMENT", "MODEL", "DEPLOYED", "A WEEK", "LEAD TIME", "9 OF 10 IN", "FAILED", "RESTORED IN")
@@ -39,7 +40,7 @@ def dora(model: str | None, *, env: str | None, days: int, bundle: Path | None, 
     window = Window.last(days, until=end or datetime.now(UTC))
     report = measure(ledger, window, selection=Selection(model or "", env or ""))
     if as_json:
-        print_json({"ok": True, "days": days} | to_plain(report))
+        print_json({"ok": True, "days": days, **Dora.model_validate(to_plain(report)).model_dump(mode="json")})
         return
     click.echo("\n".join([f"{days} days up to {window.end:%Y-%m-%d %H:%M} UTC", "", *_show(report, model or "")]))
 

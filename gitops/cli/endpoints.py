@@ -10,8 +10,11 @@ from gitops.cli.asking import opened
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.status import as_last_seen, is_up
+from gitops.cli.suggest import models, offers
+from gitops.errors import UnknownNameError
 from gitops.holding import is_pause
 from gitops.records import Environment, Hold
+from gitops.telling.lists import tell_endpoints
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, tiered
 
@@ -22,20 +25,24 @@ Place = tuple[int, str]
 
 
 @click.command()
+@click.argument("model", required=False, default="", shell_complete=offers(models))
 @stack_dir_option
 @json_option
-def endpoints(stack_dir: Path, *, as_json: bool) -> None:
-    """List the endpoints: what serves, what Git pins, health, since when, and who holds it."""
+def endpoints(model: str, *, stack_dir: Path, as_json: bool) -> None:
+    """List the endpoints, of MODEL where given: what serves, what Git pins, health, since when, and who holds it."""
     with opened(stack_dir) as (layout, store):
-        found = store.environments() if is_up(layout) else as_last_seen(store.environments())
+        known = store.environments()
+        if model and model not in {one.model for one in known}:
+            raise UnknownNameError("model", model, sorted({one.model for one in known} - {""}))
+        found = [one for one in known if model in {"", one.model}]
+        found = found if is_up(layout) else as_last_seen(found)
         holds = store.holds()
         now = store.now()
     pause = next(filter(is_pause, holds), None)
     # The newest hold of a place is the last of them.
     own: Mapping[Place, Hold] = {(one.repository_id, one.path): one for one in holds if not is_pause(one)}
     if as_json:
-        shown = [_to_json(one, own.get((one.repository_id, one.path))) for one in found]
-        print_json({"ok": True, "paused": pause.model_dump(mode="json") if pause else None, "endpoints": shown})
+        print_json({"ok": True, **tell_endpoints(found, holds, pause).model_dump(mode="json")})
         return
     click.echo(_show(found, own, pause, now) if found else "No endpoint is known yet: push a deploy repository.")
 
@@ -63,9 +70,3 @@ def _cells(one: Environment, now: datetime) -> Sequence[object]:
 
 def _held(hold: Hold) -> str:
     return f"{'paused' if is_pause(hold) else 'held'} by {hold.author}: {hold.message}"
-
-
-def _to_json(one: Environment, hold: Hold | None) -> dict[str, object]:
-    names = {"endpoint", "repository", "path", "model", "serving", "pinned", "sync", "sync_reason", "health"}
-    row = one.model_dump(mode="json", include=names | {"tier", "message", "url", "serving_since", "is_champion"})
-    return {"environment": one.name, **row, "hold": hold.model_dump(mode="json") if hold else None}

@@ -3,19 +3,19 @@
 The answer comes from the audit trail alone, so that an auditor's bundle gives the same one as the stack.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from gitops.audit.history import KeptOut, Tenure, kept_out, known_names, tenures
-from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.audit.entry import parse
+from gitops.audit.history import KeptOut, Tenure
+from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import endpoints, models, offers
-from gitops.cli.trail import entries_of
-from gitops.errors import NotFoundError
+from gitops.cli.trail import lines_of
+from gitops.telling.lists import read_history, tell_history
 from gitops.trainers.redaction import show_controls
 from gitops.words import cut, short
 
@@ -31,18 +31,11 @@ _NAME, _LOGIN, _TEXT = 24, 16, 74
 @json_option
 def history(name: str, *, limit: int, bundle: Path | None, stack_dir: Path, as_json: bool) -> None:
     """List which version of MODEL, or on ENDPOINT, served from when to when, newest first, and what was kept out."""
-    entries = entries_of(bundle, stack_dir)
-    found, others = tenures(entries, name), kept_out(entries, name)
-    if not found and not others:
-        known = known_names(entries)
-        if name in known or not known:
-            raise NotFoundError("NothingServed", "nothing has served there yet: merge a promotion's pull request")
-        fail_unknown("model or endpoint", name, known)
-    newest, refused = found[::-1][:limit], others[::-1][:limit]
+    found, others = read_history(lambda: map(parse, lines_of(bundle, stack_dir)), name)
     if as_json:
-        shown = {"history": [_to_json(one) for one in newest], "kept_out": [_refusal(one) for one in refused]}
-        print_json({"ok": True, "name": name, "times": len(found), **shown})
+        print_json({"ok": True, **tell_history(name, found, others, limit=limit).model_dump(mode="json")})
         return
+    newest, refused = found[::-1][:limit], others[::-1][:limit]
     click.echo("\n\n".join([*([_show(newest)] if newest else []), *([_show_refused(refused)] if refused else [])]))
     if len(found) > limit:
         click.echo(f"{len(found) - limit} older ones: --limit {len(found)} shows them.")
@@ -66,10 +59,6 @@ def _show_refused(found: Sequence[KeptOut]) -> str:
     return "\n".join(lines)
 
 
-def _refusal(one: KeptOut) -> dict[str, object]:
-    return {**dataclasses.asdict(one), "time": one.time.isoformat()}
-
-
 def _cells(one: Tenure) -> tuple[str, ...]:
     merged = f"{one.approved_by} (#{one.pull})" if one.pull else one.approved_by
     return (
@@ -84,8 +73,3 @@ def _cells(one: Tenure) -> tuple[str, ...]:
 
 def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _to_json(one: Tenure) -> dict[str, object]:
-    moments = {"start": one.start.isoformat(), "end": one.end.isoformat() if one.end else None}
-    return {**dataclasses.asdict(one), **moments}

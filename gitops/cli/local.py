@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Self
 
 from gitops.cli.asking import opened
 from gitops.cli.git import ask_git, current_branch, top_of
-from gitops.cli.logs import Tail
 from gitops.cli.show import Console
 from gitops.cli.tried import Tried, show_tried
 from gitops.cli.validate import check_path
@@ -28,6 +27,7 @@ from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
 from gitops.identifiers import new_id
 from gitops.logins import this_user, write_private
 from gitops.records import Cause, Repository, Role, Training, Version
+from gitops.telling.logs import Tail
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:

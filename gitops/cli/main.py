@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from gitops.cli.exits import ExitCode, exit_code_for
 from gitops.cli.verbs import VERBS, help_text
-from gitops.errors import LaunchpinError
+from gitops.errors import LaunchpinError, UnknownNameError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -74,9 +74,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = launchpin.main(args=list(arguments), prog_name="launchpin", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        _print_error("usage", error.format_message(), arguments=arguments)
-        return ExitCode.USAGE
+        return _show_usage(error, arguments=arguments)
+    except UnknownNameError as error:
+        return _show_usage(click.UsageError(error.message), arguments=arguments)
     except LaunchpinError as error:
         return _show_error(error.reason, str(error), code=exit_code_for(error), arguments=arguments)
     except (KeyboardInterrupt, click.Abort):
@@ -96,11 +96,7 @@ def fail_unknown(what: str, name: str, known: Sequence[str] | dict[str, Any]) ->
         what: the kind of name, `verb` for example.
         known: every right name.
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
-
-    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
-    raise click.UsageError(f"no such {what}: {name!r}; {hint}")
+    raise click.UsageError(UnknownNameError(what, name, known).message)
 
 
 def stack_dir_option(command: _F) -> _F:
@@ -120,6 +116,12 @@ def stack_dir_option(command: _F) -> _F:
 def json_option(command: _F) -> _F:
     """Add `--json`, given to the command as `as_json`: one JSON document on standard output, errors included."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def _show_usage(error: click.ClickException, *, arguments: Sequence[str]) -> int:
+    error.show()
+    _print_error("usage", error.format_message(), arguments=arguments)
+    return ExitCode.USAGE
 
 
 def _show_error(reason: str, message: str, *, code: int, arguments: Sequence[str]) -> int:

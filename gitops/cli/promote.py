@@ -7,9 +7,9 @@ import click
 
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
-from gitops.cli.status import model_names
 from gitops.cli.suggest import endpoints, models, offers, versions
-from gitops.ports import Store
+from gitops.telling.library import Library, Reader
+from gitops.telling.lists import read_versions
 
 _SHOWN = 10
 
@@ -29,11 +29,9 @@ def promote(model: str, version: str, *, to: str, reason: str, timeout: float, s
     where the environment that it needs does not serve the version.
     """
 
-    def look_up(store: Store) -> Mapping[str, str]:
+    def look_up(store: Reader) -> Mapping[str, str]:
         if store.version(model, version) is None:
-            judged = [one.version for one in store.versions(model, limit=_SHOWN)]
-            if not judged and model not in (models := model_names(store)):
-                fail_unknown("model", model, models)
+            judged = [one.version for one in read_versions(Library(store), model, limit=_SHOWN)]
             fail_unknown(f"version of {model} with a verdict", version, judged)
         return known_endpoint("to", to)(store)
 

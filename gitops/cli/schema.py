@@ -2,13 +2,11 @@
 
 import click
 
-from gitops.config.schema import SchemaKind, schema_text
-
-_KINDS = {kind.value.partition(".")[0]: kind for kind in SchemaKind}
+from gitops.config.schema import KINDS, schema_of
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(list(_KINDS)))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 def schema(kind: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a file's format."""
-    click.echo(schema_text(_KINDS[kind]).rstrip("\n"))
+    click.echo(schema_of(kind).rstrip("\n"))

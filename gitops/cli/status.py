@@ -1,7 +1,7 @@
 """`launchpin status`: parts, repositories, models, endpoints, and what is moving. Reads only."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,32 +17,15 @@ from gitops.embedded.stack.record import PartState, State
 from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import NotFoundError
 from gitops.holding import is_pause
-from gitops.ports import JobView, Store
-from gitops.records import Environment, Health, Hold, Promotion, Repository, Training
+from gitops.ports import JobView
+from gitops.records import Environment, Health, Hold, Promotion, Repository
+from gitops.telling.answers import Status
+from gitops.telling.library import Library
+from gitops.telling.lists import find_kept_out, moving, tell_status
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, tiered, until
 
-_OF_PEOPLE = {"training", "promotion", "rollout", "command"}
 _NAME, _TEXT, _WIDE = 26, 72, 80
-_FAR = 500
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model as the trainings and environments tell.
-
-    Args:
-        champion: the version to beat, empty when there is none.
-        newest: the newest version with a verdict, empty when there is none.
-        champion_tier: empty for none.
-        newest_tier: likewise.
-    """
-
-    name: str
-    champion: str
-    newest: str
-    champion_tier: str = ""
-    newest_tier: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,14 +34,15 @@ class Overview:
 
     Args:
         kept_out: the newest promotion of each place where its version's tier is too low there.
+        told: the same as programs read it.
     """
 
     now: datetime
     repositories: Sequence[Repository]
-    models: Sequence[Model]
     environments: Sequence[Environment]
     holds: Sequence[Hold]
     moving: Sequence[JobView]
+    told: Status
     kept_out: Sequence[Promotion] = ()
 
 
@@ -72,11 +56,9 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     is_running = _is_any_up(parts)
     try:
         with opened(stack_dir) as (_, store):
-            overview = read_overview(store)
+            overview = _read_overview(Library(store), is_running=is_running)
     except NotFoundError:
         overview = None
-    if overview is not None and not is_running:
-        overview = replace(overview, environments=as_last_seen(overview.environments), moving=[])
     links = asdict(mint_links(layout)) if is_running else {}
     if as_json:
         shown = _to_json(overview) if overview else {}
@@ -101,52 +83,19 @@ def _is_any_up(parts: Sequence[PartState]) -> bool:
     return any(part.state is not State.STOPPED for part in parts)
 
 
-def as_last_seen(environments: Sequence[Environment]) -> Sequence[Environment]:
+def as_last_seen(environments: Iterable[Environment]) -> list[Environment]:
     """Say of endpoints whose stack is down what was known last, and that nothing of them answers now."""
     asleep = {"health": Health.UNKNOWN, "url": "", "message": "as it was last seen: nothing runs"}
     return [one.model_copy(update=asleep) for one in environments]
 
 
-def read_overview(store: Store) -> Overview:
-    """Read what is known of everything but the parts."""
-    environments = store.environments()
-    return Overview(
-        now=store.now(),
-        repositories=store.repositories(),
-        models=[_read_model(store, name) for name in model_names(store)],
-        environments=environments,
-        holds=store.holds(),
-        moving=[job for job in store.jobs() if job.kind in _OF_PEOPLE or job.tries],
-        kept_out=_read_kept_out(store, environments),
-    )
-
-
-def _read_kept_out(store: Store, environments: Sequence[Environment]) -> Sequence[Promotion]:
-    """Return the newest promotion of each place where its tier is too low, and nobody pinned it all the same."""
-    newest: dict[tuple[int, str], Promotion] = {}
-    for one in store.recent("promotion", limit=_FAR):
-        if isinstance(one, Promotion):
-            newest.setdefault((one.repository_id, one.path), one)
-    pinned = {(one.repository_id, one.path, one.pinned) for one in environments}
-    refused = [one for one in newest.values() if one.phase.is_final and one.reason == "TierTooLow"]
-    return [one for one in refused if (one.repository_id, one.path, one.version) not in pinned]
-
-
-def model_names(store: Store) -> Sequence[str]:
-    """Return the models that were trained lately, or have an environment."""
-    trained = [one.model for one in store.recent("training", limit=_FAR) if isinstance(one, Training)]
-    return sorted({*trained, *(one.model for one in store.environments())} - {""})
-
-
-def _read_model(store: Store, name: str) -> Model:
-    champion, newest = store.champion(name), next(iter(store.versions(name, limit=1)), None)
-    return Model(
-        name=name,
-        champion=champion.version if champion else "",
-        newest=newest.version if newest else "",
-        champion_tier=champion.tier if champion else "",
-        newest_tier=newest.tier if newest else "",
-    )
+def _read_overview(library: Library, *, is_running: bool) -> Overview:
+    """Read what is known of everything but the parts; where nothing runs, as it was last seen."""
+    environments = library.environments if is_running else as_last_seen(library.environments)
+    jobs = moving(library) if is_running else []
+    told = tell_status(library, environments, jobs)
+    kept_out = find_kept_out(library)
+    return Overview(told.time, library.repositories, environments, library.all_holds, jobs, told, kept_out)
 
 
 def _show_parts(parts: Sequence[PartState], layout: Layout, *, is_up: bool) -> str:
@@ -176,14 +125,14 @@ def _show_overview(overview: Overview) -> Iterator[str]:
         (cut(one.full_name, 40), one.role, one.default_branch, ", ".join(one.secrets)) for one in overview.repositories
     ]
     yield table(("REPOSITORY", "ROLE", "BRANCH", "SECRETS"), rows)
-    if overview.models:
+    if overview.told.models:
         rows = [
             (
                 cut(one.name, 40),
                 tiered(one.newest, one.newest_tier) or "-",
                 tiered(one.champion, one.champion_tier) or "-",
             )
-            for one in overview.models
+            for one in overview.told.models
         ]
         yield table(("MODEL", "NEWEST", "CHAMPION"), rows)
     if overview.environments:
@@ -240,18 +189,8 @@ def _show_moving(overview: Overview) -> str:
 
 
 def _to_json(overview: Overview) -> dict[str, object]:
-    holds = {(hold.repository_id, hold.path): hold for hold in overview.holds}
-    endpoints = []
-    for one in overview.environments:
-        hold = holds.get((one.repository_id, one.path))
-        endpoints.append({**one.model_dump(mode="json"), "hold": hold.model_dump(mode="json") if hold else None})
-    pause = next(filter(is_pause, overview.holds), None)
-    return {
-        "time": overview.now.isoformat(),
-        "paused": pause.model_dump(mode="json") if pause else None,
-        "repositories": [one.model_dump(mode="json") for one in overview.repositories],
-        "models": [asdict(one) for one in overview.models],
-        "endpoints": endpoints,
-        "kept_out": [one.model_dump(mode="json") for one in overview.kept_out],
-        "moving": [{**asdict(job), "not_before": job.not_before.isoformat()} for job in overview.moving],
-    }
+    """Return the same as programs read it, with what is for whoever owns the stack's folder alone."""
+    told = overview.told.model_dump(mode="json")
+    secrets = [{"secrets": list(one.secrets)} for one in overview.repositories]
+    known = [{**one, **more} for one, more in zip(told["repositories"], secrets, strict=True)]
+    return {**told, "repositories": known}

@@ -12,9 +12,9 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     import click
 
-    from gitops.cli.subjects import Library
     from gitops.embedded.stack.layout import Layout
     from gitops.store import SqlStore
+    from gitops.telling.library import Library
 
 Offer = tuple[str, str]
 """A name, and a word about it."""
@@ -53,7 +53,7 @@ def _one_line(word: str) -> str:
 
 def _all(ctx: "click.Context", reads: Iterable[_Read]) -> Iterator[Offer]:
     from gitops.cli.asking import opened  # noqa: PLC0415 - the database, only when a name is completed
-    from gitops.cli.subjects import Library  # noqa: PLC0415
+    from gitops.telling.library import Library  # noqa: PLC0415
 
     folder = ctx.params.get("stack_dir") or os.environ.get("LAUNCHPIN_DIR") or ".launchpin-stack"
     with opened(Path(folder)) as (layout, store):
@@ -72,6 +72,12 @@ def trainings(_: "Layout", library: "Library", __: "click.Context") -> Iterator[
     """Give the newest trainings."""
     for one in library.trainings[:_MOST]:
         yield one.id, f"{one.model} {one.phase}"
+
+
+def rollouts(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
+    """Give the newest rollouts."""
+    for one in library.rollouts[:_MOST]:
+        yield one.id, f"{one.endpoint or one.path} {one.phase}"
 
 
 def open_trainings(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
@@ -133,6 +139,12 @@ def parts(layout: "Layout", _: "Library", __: "click.Context") -> Iterator[Offer
     record = read_record(layout.stack_file)
     for part in record.parts if record is not None else ():
         yield part.name, part.state
+
+
+def deliveries(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
+    """Give the newest deliveries."""
+    for one in library.deliveries(_MOST):
+        yield one.id, f"{one.event} {one.facts.outcome}".rstrip()
 
 
 def _accounts(library: "Library") -> "SqlStore":

@@ -9,9 +9,9 @@ from click.core import ParameterSource
 from gitops.cli.asking import have_done, is_endpoint, timeout_option
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.suggest import endpoints, model_repositories, offers, open_trainings, trainings
-from gitops.cli.trainings import find_training
-from gitops.ports import Store
 from gitops.records import Role
+from gitops.telling.library import Library, Reader
+from gitops.telling.subjects import find_training
 
 
 @click.command()
@@ -58,7 +58,7 @@ def train(
     if not repository:
         raise click.UsageError("name a REPOSITORY (OWNER/NAME), or try the files of this folder with --local")
 
-    def look_up(store: Store) -> Mapping[str, str]:
+    def look_up(store: Reader) -> Mapping[str, str]:
         names = [one.full_name for one in store.repositories() if one.role is Role.MODEL]
         if repository not in names:
             fail_unknown("model repository", repository, names)
@@ -95,8 +95,8 @@ def retry(name: str, *, timeout: float, stack_dir: Path, as_json: bool) -> int:
     A training is named by its id or the beginning of it; an endpoint stands for its rollout and its proposal.
     """
 
-    def look_up(store: Store) -> Mapping[str, str]:
-        return {"name": name if is_endpoint(store, name) else find_training(store, name).id}
+    def look_up(store: Reader) -> Mapping[str, str]:
+        return {"name": name if is_endpoint(store, name) else find_training(Library(store), name).id}
 
     return have_done("retry", {}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)
 
@@ -110,7 +110,7 @@ def retry(name: str, *, timeout: float, stack_dir: Path, as_json: bool) -> int:
 def cancel(training: str, *, reason: str, timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Call TRAINING off, by its id or the beginning of it: its processes end within seconds, nothing is registered."""
 
-    def look_up(store: Store) -> Mapping[str, str]:
-        return {"training": find_training(store, training).id}
+    def look_up(store: Reader) -> Mapping[str, str]:
+        return {"training": find_training(Library(store), training).id}
 
     return have_done("cancel", {"reason": reason}, stack_dir, timeout=timeout, as_json=as_json, look_up=look_up)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from gitops.cli.asking import opened
-from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.runs import metrics_line
 from gitops.cli.show import print_json, table
-from gitops.cli.status import model_names
 from gitops.cli.suggest import models, offers
-from gitops.ports import Store
 from gitops.records import Environment, Version
+from gitops.telling.library import Library
+from gitops.telling.lists import read_versions, serving, tell_versions
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, short
 
@@ -29,21 +29,15 @@ _TEXT, _PLACES, _TIER = 74, 38, 12
 def versions(model: str, *, limit: int, stack_dir: Path, as_json: bool) -> None:
     """List the versions of MODEL, newest first: verdict, tier, metrics, commit, and where each serves."""
     with opened(stack_dir) as (_, store):
-        found = _read(store, model, limit)
-        environments = store.environments(model=model)
+        library = Library(store)
+        if as_json:
+            print_json({"ok": True, **tell_versions(library, model, limit=limit).model_dump(mode="json")})
+            return
+        found = read_versions(library, model, limit=limit)
+        environments = library.environments
         now = store.now()
-    if as_json:
-        print_json({"ok": True, "model": model, "versions": [_to_json(one, environments) for one in found]})
-        return
     none = f"No version of {model} was judged yet: push to its model repository."
     click.echo(_show(found, environments, now) if found else show_controls(none))
-
-
-def _read(store: Store, model: str, limit: int) -> Sequence[Version]:
-    found = store.versions(model, limit=limit)
-    if not found and model not in (known := model_names(store)):
-        fail_unknown("model", model, known)
-    return found
 
 
 def _show(found: Sequence[Version], environments: Sequence[Environment], now: datetime) -> str:
@@ -58,7 +52,7 @@ def _show(found: Sequence[Version], environments: Sequence[Environment], now: da
 
 
 def _cells(one: Version, environments: Sequence[Environment], now: datetime, *, has_tiers: bool) -> tuple[object, ...]:
-    places = ", ".join(place.endpoint or place.name for place in _serving(one, environments))
+    places = ", ".join(place.endpoint or place.name for place in serving(one, environments))
     cells = (
         one.version,
         f"{one.verdict}, quarantined" if one.quarantined else one.verdict,
@@ -67,14 +61,3 @@ def _cells(one: Version, environments: Sequence[Environment], now: datetime, *, 
         cut(places or "-", _PLACES - (_TIER if has_tiers else 0)),
     )
     return (*cells[:2], cut(one.tier or "-", _TIER), *cells[2:]) if has_tiers else cells
-
-
-def _serving(one: Version, environments: Sequence[Environment]) -> Sequence[Environment]:
-    return [place for place in environments if place.model == one.model and place.serving == one.version]
-
-
-def _to_json(one: Version, environments: Sequence[Environment]) -> dict[str, object]:
-    names = ("version", "verdict", "quarantined", "metrics", "commit", "repository", "training_id", "run_id")
-    row = one.model_dump(mode="json", include={*names, "manifest_sha256", "gates", "tier", "tiers", "created_at"})
-    serves = [{"endpoint": place.endpoint, "environment": place.name} for place in _serving(one, environments)]
-    return {**row, "serves": serves}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from gitops.checkouts import read_launchpin
 from gitops.commands.naming import cause_of, find_environment
 from gitops.config.launchpin import Environment as Wanted
+from gitops.eligibility import check_place, check_version, name_of
 from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
 from gitops.holding import say_held
 from gitops.identifiers import new_id
@@ -21,8 +22,9 @@ _LOOK = timedelta(seconds=1)
 def promote(deps: Deps, command: Command) -> Outcome:
     """Open the pull request that pins a version, also where a person closed an earlier one."""
     place = find_environment(deps, command.arguments["to"])
-    version = _find_version(deps, command.arguments["model"], command.arguments["version"])
-    _check_place(place, version)
+    model, number = command.arguments["model"], command.arguments["version"]
+    version = check_version(deps.store.version(model, number), model, number)
+    check_place(place, version)
     _check_tier(deps, place, version)
     here = (place.repository_id, place.name, version.model, version.version)
     merge, note = _who_merges(deps, version, place)
@@ -42,40 +44,8 @@ def promote(deps: Deps, command: Command) -> Outcome:
     return Done(
         facts={"result": {**result, "model": version.model, "version": version.version, "note": note}},
         writes=(ReconsiderVersion(*here, by=command.cause.actor), OpenPromotion(promotion)),
-        message=f"{version.model} {version.version} is proposed in {_name(place)}{note}{_held(deps, place)}",
+        message=f"{version.model} {version.version} is proposed in {name_of(place)}{note}{_held(deps, place)}",
     )
-
-
-def _find_version(deps: Deps, model: str, number: str) -> Version:
-    """Return a version that Launchpin judged, and that may be used.
-
-    Raises:
-        RefusedError: `VersionUnknown` or `VersionUnusable`.
-    """
-    version = deps.store.version(model, number)
-    if version is None:
-        message = f"{model} {number} has no verdict of Launchpin's: launchpin versions {model!r} lists those that have"
-        raise RefusedError("VersionUnknown", message)
-    if version.quarantined:
-        raise RefusedError("VersionUnusable", f"{model} {number} is quarantined: no path may use it")
-    if version.verdict != "pass":
-        raise RefusedError(
-            "VersionUnusable", f"{model} {number} did not pass its gates: its verdict is {version.verdict}"
-        )
-    return version
-
-
-def _check_place(place: Environment, version: Version) -> None:
-    """Refuse a place of another model, or one that pins the version already.
-
-    Raises:
-        RefusedError: `OtherModel` or `AlreadyPinned`.
-    """
-    if place.model not in {"", version.model}:
-        other = f"{_name(place)} is the place of the model {place.model}, not of {version.model}"
-        raise RefusedError("OtherModel", f"{other}: name another environment with --to")
-    if place.pinned == version.version:
-        raise RefusedError("AlreadyPinned", f"{_name(place)} pins {version.model} {version.version} already")
 
 
 def _check_tier(deps: Deps, place: Environment, version: Version) -> None:
@@ -87,10 +57,6 @@ def _check_tier(deps: Deps, place: Environment, version: Version) -> None:
     repository = deps.store.repository(place.repository_id)
     endpoint = read_endpoint(deps, repository, place.path) if repository is not None else None
     check_tier(f"{version.model} {version.version}", version, f"{place.repository}:{place.path}", endpoint)
-
-
-def _name(place: Environment) -> str:
-    return place.endpoint or f"{place.repository}:{place.path}"
 
 
 def _who_merges(deps: Deps, version: Version, place: Environment) -> tuple[MergeMode, str]:
@@ -133,7 +99,7 @@ def _held(deps: Deps, place: Environment) -> str:
     holds = deps.store.holds(repository_id=place.repository_id, path=place.path)
     if not holds:
         return ""
-    return f"; it rolls out once nothing holds it: {say_held(holds[0], _name(place))}"
+    return f"; it rolls out once nothing holds it: {say_held(holds[0], name_of(place))}"
 
 
 def await_pull_request(deps: Deps, command: Command) -> Outcome:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from gitops.commands.cancelling import await_cancelled, cancel
 from gitops.commands.collecting import collect_what_may_go
+from gitops.commands.deliveries import redeliver
 from gitops.commands.holds import hold, pause, resume
 from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
@@ -51,6 +52,7 @@ DEEDS: Mapping[str, Deed] = {
     "hold": Deed(hold),
     "pause": Deed(pause),
     "resume": Deed(resume),
+    "redeliver": Deed(redeliver),
     "gc": Deed(collect_what_may_go),
 }
 """Every verb of the table that changes something."""

@@ -36,6 +36,9 @@ class SchemaKind(StrEnum):
     MLPROJECT = "mlproject"
 
 
+KINDS: Mapping[str, SchemaKind] = {kind.value.partition(".")[0]: kind for kind in SchemaKind}
+"""The files by the first part of their names."""
+
 _MOST_MISTAKES = 100  # of one file that are looked at to choose the one to show
 _TYPES = {
     "object": "a mapping of keys to values",
@@ -51,6 +54,11 @@ _TYPES = {
 def schema_text(kind: SchemaKind) -> str:
     """Return a schema as it is printed: JSON Schema draft 2020-12."""
     return resources.files("gitops.config").joinpath("schemas", f"{kind.value}.json").read_text(encoding="utf-8")
+
+
+def schema_of(file: str) -> str:
+    """Return the schema of a file's current format by the first part of its name, `launchpin` say."""
+    return schema_text(KINDS[file])
 
 
 def editor_hint(kind: SchemaKind, *, location: str = "") -> str:

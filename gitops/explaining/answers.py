@@ -207,10 +207,12 @@ _VERBS: tuple[Row, ...] = (
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
     (
-        "UnknownVerb UnknownEndpoint EndpointUnclear RoleTaken",
+        "UnknownVerb UnknownEndpoint UnknownDelivery EndpointUnclear RoleTaken",
         Answer(Who.ASKER, "ask again with a name that the message gives"),
     ),
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
+    ("BodyRemoved", Answer(Who.ASKER, "train the branch's head: `launchpin train`")),
+    ("DeliveryRejected", Answer(Who.ASKER, "mend what the message names, and handle it again")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
     (
         "TimedOut NotUp NotReady TryUnderWay provider_unavailable",
@@ -226,7 +228,7 @@ _VERBS: tuple[Row, ...] = (
             "NoKey EntriesMissing NothingServed DemoFailed Broken secret_missing insecure_mode broker_url "
             "insecure_broker database_missing database_unsupported secret_in_url database_moved home_unusable "
             "state_unreadable tokens_unreadable endpoint_unclear where_invalid sign_in_setting sign_in_denied "
-            "sign_in_token"
+            "sign_in_token NoRollout lowest_alone name_unknown"
         ),
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),

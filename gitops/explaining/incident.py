@@ -5,7 +5,7 @@ newest entry. The endpoint is well again when a version has rolled out with no h
 place; one that ended before anything else went wrong leaves the endpoint as well as it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,14 +59,17 @@ class _Known:
     requests: set[str] = field(default_factory=set)
 
 
-def moments_of(entries: Sequence[Entry], scope: Scope) -> tuple[Moment, ...]:
+def moments_of(
+    entries: Collection[Entry], scope: Scope, *, may_read: Callable[[Entry], bool] = lambda _: True
+) -> tuple[Moment, ...]:
     """Return what happened, in the log's order.
 
     Args:
-        entries: the whole trail, in tree order.
+        entries: the whole trail, in tree order; read more than once.
+        may_read: whether an entry may be told to whoever asks; the others lead nowhere.
     """
-    known = _reach(entries, scope)
-    ours = [(at, entry) for at, entry in enumerate(entries) if _is_ours(entry, known)]
+    known = _reach(lambda: filter(may_read, entries), scope)
+    ours = [(at, entry) for at, entry in enumerate(entries) if _is_ours(entry, known) and may_read(entry)]
     if scope.path:
         ours = _since_it_was_well(ours)
     return tuple(_moment(at, entry) for at, entry in ours)
@@ -92,17 +95,17 @@ def _cause(entry: Entry) -> str:
     return kind
 
 
-def _reach(entries: Iterable[Entry], scope: Scope) -> _Known:
+def _reach(entries: Callable[[], Iterable[Entry]], scope: Scope) -> _Known:
     """Return the records that belong to a scope: what led to it, and what came of it."""
     known = _Known(trainings={scope.training_id} - {""}, promotions={scope.promotion_id} - {""})
     places: set[tuple[str, str, str]] = set()
-    for entry in entries:
+    for entry in entries():
         _learn(entry, scope, known, places)
     if not scope.training_id:
         # What they were trained by was recorded before them.
         known.trainings |= {
             entry.subject.training_id
-            for entry in entries
+            for entry in entries()
             if entry.subject.promotion_id in known.promotions and entry.subject.promotion_id
         }
     return known

@@ -30,6 +30,9 @@ _GIVEN = {
     Kind.MODEL: "iris",
     Kind.VERSION: "6",
     Kind.WORD: "model",
+    Kind.PLACE: "iris-staging",
+    Kind.DELIVERY: BAD_BODY,
+    Kind.MOMENT: "2026-01-31T12:00:00Z",
 }
 _NAMES = {
     "training_id": REFUSED,
@@ -70,7 +73,7 @@ def filled(path: str) -> str:
 
 
 def body_of(path: str) -> dict[str, object] | None:
-    verb = VERBS.get(path.removeprefix("/api/v1/"))
+    verb = next((one for one in VERBS.values() if one.route == path and one.changes), None)
     if path == "/api/v1/tokens":
         return {"name": "made", "role": "viewer"}
     return {one.name: _GIVEN.get(one.kind, "because") for one in verb.required} if verb else None
@@ -78,7 +81,8 @@ def body_of(path: str) -> dict[str, object] | None:
 
 def ask(client: httpx.Client, method: str, path: str) -> int:
     """Ask, and return the status; of a stream only the head is waited for."""
-    query = {"endpoint": "iris-staging", "time": "2026-01-31T12:00:00Z"} if path.endswith("/audit/at") else None
+    verb = next((one for one in VERBS.values() if one.route == path and not one.changes), None)
+    query = {one.name: _GIVEN[one.kind] if not one.words else one.words[0] for one in verb.required} if verb else None
     with client.stream(method, filled(path), json=body_of(path), params=query) as answer:
         return answer.status_code
 

@@ -3,13 +3,13 @@
 import httpx
 import pytest
 
+from gitops.telling import shapes
 from gitops.writes import StartTraining
 from tests.integration.api_rig import VIEWER, fleet, get, own, viewer
 from tests.support.api import program_as
 from tests.support.dashboard import Dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
 from tests.support.store import make_training, write
-from webhooks.api import shapes
 
 __all__ = ["fleet", "own", "viewer"]
 

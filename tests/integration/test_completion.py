@@ -26,10 +26,12 @@ from gitops.records import Role
 from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.api import ROOT
 from tests.support.cli import Stack, make_stack
-from tests.support.store import make_environment, make_repository, make_training, make_version, write
+from tests.support.store import make_delivery, make_environment, make_repository, make_training, make_version, write
 
 HOSTILE = ("$(touch x)", "a b", "a;b", "`x`", "a\nb", "-x", "ü", "a'b", 'a"b', "a|b", "*", "~x", "a\x1b[31m", "")
 NAMED = {Kind.REPOSITORY, Kind.TRAINING, Kind.STORY, Kind.SUBJECT, Kind.MODEL, Kind.VERSION, Kind.ENDPOINT, Kind.PLACE}
+NAMED |= {Kind.LOGGED, Kind.DELIVERY}
+DELIVERY = "0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a11"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def fill(stack: Stack) -> None:
     for at, name in enumerate(HOSTILE):
         odd = make_environment(repository_id=100 + at, path=f"p{at}", endpoint=name, model=name or "iris")
         write(stack.store, SaveEnvironment(odd, ()))
+    stack.store.save_delivery(make_delivery(id=DELIVERY))
     person = stack.store.ensure_person(LOCAL, "mona")
     stack.store.save_token(
         Token(
@@ -96,7 +99,12 @@ def offered(stack: Stack, line: str, monkeypatch: pytest.MonkeyPatch) -> set[str
         ("rollback iris-staging --to ", {"3", "4"}),
         ("hold ", {"iris-staging"}),
         ("resume ", {"iris-staging"}),
-        ("logs ", {"t-0001", "web"}),
+        ("logs ", {"t-0001", "web", "iris-staging"}),
+        ("plan ", {"iris-staging"}),
+        ("plan iris-staging --version ", {"3", "4"}),
+        ("endpoints ", {"iris"}),
+        ("redeliver ", {DELIVERY}),
+        ("schema ", {"launchpin", "endpoint", "notify", "mlproject"}),
         ("audit at --endpoint ", {"iris-staging"}),
         ("people ", {"disable", "grant", "link", "list", "revoke"}),
         ("people grant ", {"mona"}),

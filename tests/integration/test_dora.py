@@ -15,13 +15,13 @@ from gitops.access import EVERYWHERE
 from gitops.audit.figures import Selection, Window
 from gitops.roles import AccessRole
 from gitops.store import SqlStore
+from gitops.telling import shapes
 from gitops.writes import SaveRepository
 from tests.support.api import give_token, program, program_as
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.deployed import Life, enact, fill_busy_weeks
 from tests.support.fleet import open_fleet
 from tests.support.store import Clock, make_repository, write
-from webhooks.api import shapes
 from webhooks.dashboard.dora import draw
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from gitops.grammar import VERBS
+from gitops.telling import shapes
 from tests.reference.marks import Part, always
 from tests.reference.prose import arguments_of, code, listed, summary_of, table
-from webhooks.api import shapes
 from webhooks.api.describing import describe
 from webhooks.api.install import install
 from webhooks.matrix import MATRIX, Rule

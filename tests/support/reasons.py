@@ -14,7 +14,7 @@ _AT = {
     **dict.fromkeys(("InputError", "RefusedError", "StalledError", "RetryError", "UnknownOutcomeError"), 0),
     **dict.fromkeys(("NotFoundError", "ConflictError", "ForkError", "BadNameError", "UnreadableScalarError"), 0),
     **dict.fromkeys(("Refused", "Stalled", "Loss", "error", "_error", "_show_error"), 0),
-    **dict.fromkeys(("Wait", "Ended", "_failed", "_ended", "Decision"), 1),
+    **dict.fromkeys(("Wait", "Ended", "_failed", "ended", "Decision"), 1),
     "Hold": -1,
     "Considered": -1,
     "super().__init__": 0,

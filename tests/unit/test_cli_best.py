@@ -2,8 +2,8 @@
 
 import pytest
 
-from gitops.cli.runs import Row, choose
 from gitops.records import Training, TrainingFacts
+from gitops.telling.runs import Row, choose
 from tests.support.store import make_training
 
 

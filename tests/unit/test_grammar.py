@@ -15,15 +15,19 @@ from gitops.records import Role
 from gitops.roles import AccessRole
 
 # What the command line has beside: where the stack is, how long to wait, how to show it, and files of this machine.
-_ITS_OWN = {"stack_dir", "as_json", "timeout", "bundle", "local"}
+_ITS_OWN = {"stack_dir", "as_json", "timeout", "bundle", "local", "folder"}
 # What may be left out there, where an option of its own stands in its place.
 _REPLACED = {("train", "repository")}
 _TYPED = {name: verb for name, verb in VERBS.items() if not verb.typed_as}
 
 
 def typed(verb: str) -> click.Command:
-    command = launchpin.get_command(click.Context(launchpin), VERBS[verb].typed_as or verb)
-    assert command is not None
+    command: click.Command = launchpin
+    for word in (VERBS[verb].typed_as or verb).split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
     return command
 
 
@@ -43,9 +47,19 @@ def test_every_verb_that_changes_something_is_carried_out_by_a_worker_and_no_oth
     assert sorted(DEEDS) == sorted(name for name, verb in VERBS.items() if verb.changes)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [name for name in VERBS if " " not in name])
 def test_verb_has_the_same_line_on_the_page_of_help(verb: str) -> None:
     assert page.VERBS[VERBS[verb].typed_as or verb][1] == VERBS[verb].help
+
+
+@pytest.mark.parametrize("verb", [name for name in VERBS if " " in name])
+def test_verb_below_another_begins_its_own_page_with_its_line(verb: str) -> None:
+    assert (typed(verb).help or "").startswith(VERBS[verb].help.removesuffix("."))
+
+
+def test_the_words_that_command_line_api_and_comments_share_are_there() -> None:
+    shared = "train plan promote rollback hold resume pause retry cancel explain history runs versions endpoints logs"
+    assert {*shared.split(), "schema", "audit at"} <= VERBS.keys()
 
 
 @pytest.mark.parametrize("verb", _TYPED)
@@ -84,7 +98,7 @@ def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_v
 @pytest.mark.parametrize(
     ("who", "verbs"),
     [
-        (AccessRole.RUNNER, {"train", "retry", "cancel"}),
+        (AccessRole.RUNNER, {"train", "retry", "cancel", "redeliver"}),
         (AccessRole.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
         (AccessRole.ADMIN, {"connect", "gc"}),
     ],
@@ -129,6 +143,9 @@ _SAMPLES = {
     Kind.REPOSITORY: (["acme/iris"], ["iris", "acme/iris/x", "https://github.com/acme/iris"]),
     Kind.TRAINING: (["t-1m80s5ep34ketdq"], ["1m80s5ep34ketdq", "t-", "t-A"]),
     Kind.STORY: (["t-1m80s5ep34ketdq", "iris-staging", "acme/deploy:staging"], ["iris staging", "acme/deploy:"]),
+    Kind.LOGGED: (["t-1m80s5ep34ketdq", "r-1", "iris-staging", "acme/deploy:staging"], ["iris staging", "-t"]),
+    Kind.DELIVERY: (["0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a11"], ["0b5ad3b1", "0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a1g"]),
+    Kind.MOMENT: (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00", "now"], ["yesterday", "2026"]),
     Kind.SUBJECT: (["#12", "acme/deploy#12", "iris-staging"], ["a\nb"]),
     Kind.MODEL: (["iris", "Prix d'été"], ["a/b", "a:b", "a\x00"]),
     Kind.VERSION: (["1", "12"], ["0", "latest", "-1", "1" * 19]),

@@ -150,6 +150,16 @@ def test_incident_begins_with_what_led_to_the_failure_and_leaves_out_what_was_we
     assert not any("t1" in what or "r1" in what for what in found)
 
 
+def test_what_one_may_not_read_is_left_out_and_the_others_keep_their_place_in_the_log() -> None:
+    def may_read(one: Entry) -> bool:
+        return not one.kind.startswith("training.")
+
+    whole = {moment.what: moment.number for moment in moments_of(BAD, HERE)}
+    found = {moment.what: moment.number for moment in moments_of(BAD, HERE, may_read=may_read)}
+    assert found == {what: number for what, number in whole.items() if not what.startswith("training ")}
+    assert len(found) < len(whole)
+
+
 def test_moment_says_when_who_by_what_cause_and_where_in_the_log() -> None:
     found = {moment.what: moment for moment in moments_of(BAD, HERE)}
     merged = found["pull request 2 was merged at 99999999"]

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
+from gitops.telling import shapes
 from tests.reference import routes
 from tests.reference.marks import always, fill, names, texts
 from tests.reference.pages import PAGES, Page, remake
 from tests.reference.prose import arguments_of, cells, summary_of, table
 from tests.support import docs
-from webhooks.api import shapes
 
 _EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 _LINK = re.compile(r"(?<!\])\[([^\]]+)\](?![(\[])")

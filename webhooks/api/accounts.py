@@ -12,7 +12,7 @@ from gitops.errors import InputError, NotFoundError
 from gitops.identifiers import new_id
 from gitops.records import Frozen
 from gitops.roles import AccessRole
-from webhooks.api import shapes, showing
+from gitops.telling import shapes, showing
 from webhooks.api.reading import missing, store_of
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError

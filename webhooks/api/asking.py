@@ -8,20 +8,20 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import JsonValue
 
 from gitops.access import EVERYWHERE
 from gitops.errors import ConflictError
-from gitops.grammar import VERBS, Argument, Kind, Verb
+from gitops.grammar import VERBS, Kind, Verb
 from gitops.identifiers import new_id
 from gitops.records import Cause, Command, Environment
 from gitops.roles import AccessRole
-from webhooks.api import shapes, showing
-from webhooks.api.reading import environment_of, etag_of, repository_of, store_of, training_of, version_of
+from gitops.telling import shapes, showing
+from webhooks.api.arguments import MODELS, Arguments
+from webhooks.api.reading import environment_of, etag_of, missing, repository_of, store_of, training_of, version_of
 from webhooks.askers import Asker, asker_of
 from webhooks.problems import ProblemError
 
@@ -33,68 +33,13 @@ _KEY_SHAPE: dict[str, JsonValue] = {"pattern": f"^{_KEY.pattern}$"}
 _OF_ENDPOINTS = frozenset({Kind.ENDPOINT, Kind.STORY})
 
 
-class _Arguments(BaseModel):
-    """A verb's arguments; none that the table does not have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def as_text(self) -> dict[str, str]:
-        """Return them as commands have them: text, and none that is empty."""
-        given = {name: value for name, value in self.model_dump().items() if value}
-        return {name: "yes" if value is True else str(value) for name, value in given.items()}
-
-
-def _model_of(verb: Verb) -> type[_Arguments]:
-    fields: dict[str, Any] = {one.name: _field_of(one) for one in verb.arguments}
-    return create_model(f"{verb.name.capitalize()}Arguments", __base__=_Arguments, **fields)
-
-
-def _field_of(argument: Argument) -> tuple[Any, Any]:
-    if argument.kind is Kind.FLAG:
-        return bool, Field(default=False, description=argument.help)
-    if argument.words:
-        only: Any = Literal.__getitem__(argument.words)
-        return (only, Field(description=argument.help)) if argument.is_required else (only | None, Field(default=None))
-    text = Annotated[str, AfterValidator(_held_to(argument))]
-    pattern = f"^(?:{argument.pattern})$" if argument.is_required else f"^(?:{argument.pattern})?$"
-    limits: dict[str, Any] = {"description": argument.help, "json_schema_extra": {"pattern": pattern}}
-    return (text, Field(**limits)) if argument.is_required else (text, Field(default="", **limits))
-
-
-def _held_to(argument: Argument) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not argument.takes(value) and (value or argument.is_required):
-            raise PydanticCustomError("shape", "write {limit}", {"limit": argument.limit})
-        return value
-
-    return check
-
-
-_MODELS = {verb.name: _model_of(verb) for verb in VERBS.values() if verb.changes}
-
-
-def read_arguments(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:
-    """Return a verb's arguments, as a form has them, once each has the shape that the table asks for.
-
-    Raises:
-        ProblemError: 422 `invalid`.
-    """
-    try:
-        return _MODELS[verb.name].model_validate(dict(unverified)).as_text()
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        detail = f"{field}: {first['msg']}"
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field=field) from error
-
-
 def _route(verb: Verb) -> Callable[..., shapes.Command]:
-    model = _MODELS[verb.name]
+    model = MODELS[verb.name]
 
     def ask(
         request: Request,
         response: Response,
-        arguments: _Arguments,
+        arguments: Arguments,
         idempotency_key: Annotated[str | None, Header(description=_KEY_HELP, json_schema_extra=_KEY_SHAPE)] = None,
         if_match: Annotated[str | None, Header(description="The endpoint's ETag, as it was when you decided.")] = None,
     ) -> shapes.Command:
@@ -146,6 +91,10 @@ def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tupl
     """
     given, place = _resolve(request, verb, arguments)
     _check_role(asker_of(request), verb, _repository_of(request, verb, given, place))
+    # Deliveries are of everything: whether one is there is said to those alone who may look at all.
+    guid = next((given[one.name] for one in verb.arguments if one.kind is Kind.DELIVERY and one.name in given), "")
+    if guid and store_of(request).delivery(guid.lower()) is None:
+        missing("delivery")
     return given, place
 
 

@@ -97,14 +97,15 @@ def _refusals(path: str, operation: dict[str, Any]) -> set[HTTPStatus]:
     """Return the statuses with which an operation may say no."""
     found = set(_ALWAYS)
     has_body = "requestBody" in operation
-    is_verb = path.rpartition("/")[2] in VERBS and has_body
+    verb = next((one for one in VERBS.values() if one.route == path), None)
     if operation.get("parameters") or has_body:
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     if has_body:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if "{" in path or is_verb:
+    names_something = verb is not None and bool(operation.get("parameters") or has_body)
+    if "{" in path or names_something:
         found.add(HTTPStatus.NOT_FOUND)
-    if is_verb or path.endswith("/endpoints/{name}"):
+    if names_something or path.endswith("/endpoints/{name}"):
         found.add(HTTPStatus.CONFLICT)
     if any(one["name"] == "if-match" for one in operation.get("parameters", ())):
         found.add(HTTPStatus.PRECONDITION_FAILED)

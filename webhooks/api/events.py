@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from gitops.access import Access
+from gitops.access import Access, may_read
 from gitops.audit.entry import Entry, parse
 from gitops.roles import AccessRole
 from webhooks.api.reading import store_of
@@ -35,7 +36,7 @@ MOST_OF_ONE = 16
 
 PACE = 1.0
 _PAGE = 200
-_SPOKEN = 15
+SPOKEN = 15
 _SUBJECT = (
     *("repo", "ref", "sha", "training_id", "promotion_id", "rollout_id", "command_id"),
     *("model", "version", "env", "endpoint", "pr", "name"),
@@ -65,7 +66,7 @@ class Streams:
         self._open += Counter()  # forgets those that have none
 
 
-class _Counted(StreamingResponse):
+class Counted(StreamingResponse):
     """A stream that makes room when it ends, however it ends.
 
     Args:
@@ -98,7 +99,7 @@ async def events(
     streams: Streams = request.app.state.streams
     person = asker_of(request).access.person.id
     streams.enter(person)
-    return _Counted(_stream(request, last_event_id), lambda: streams.leave(person))
+    return Counted(_stream(request, last_event_id), lambda: streams.leave(person))
 
 
 async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
@@ -116,7 +117,7 @@ async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
         quiet = 0 if text else quiet + 1
         if text:
             yield text
-        elif quiet % _SPOKEN == 0:
+        elif quiet % SPOKEN == 0:
             yield f"id: {start - 1}\n: still here\n\n"
         if is_end:
             await asyncio.sleep(PACE)
@@ -141,12 +142,8 @@ def _read(request: Request, store: "SqlStore", start: int) -> tuple[str, int, bo
 
 
 def may_see(access: Access, entry: Entry) -> bool:
-    """Return whether an entry is about something that they may look at.
-
-    One about no repository is for who sees everything, but a pause is for everybody: it keeps all.
-    """
-    is_pause = entry.kind.startswith("hold.") and not entry.subject.repo_id
-    return is_pause or access.may(AccessRole.VIEWER, entry.subject.repo_id)
+    """Return whether an entry is about something that they may look at."""
+    return may_read(entry, partial(access.may, AccessRole.VIEWER))
 
 
 def _event(position: int, entry: Entry) -> str:

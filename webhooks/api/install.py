@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError
-from webhooks.api import accounts, asking, events, reading
+from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError, UnknownNameError
+from webhooks.api import accounts, asking, events, reading, telling
 from webhooks.api.describing import describe
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
@@ -22,12 +22,14 @@ _STATUSES = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
 )
 
+_REGISTRY = frozenset({"RegistryUnavailable", "RegistryForbidden"})
+
 
 def install(app: FastAPI) -> None:
     """Add the API to an application whose state has `store` and `settings`."""
     app.state.streams = events.Streams()
     app.state.trail = TrailReader()
-    for room in (reading, asking, accounts, events):
+    for room in (reading, telling, asking, accounts, events):
         app.include_router(room.router)
     app.add_exception_handler(RequestValidationError, _refuse_unread)
 
@@ -49,9 +51,16 @@ def problem(error: ProblemError) -> Response:
 
 def problem_of(error: LaunchpinError) -> ProblemError:
     """Return what is said of an error of ours: the asker's, or that the database does not answer."""
+    if isinstance(error, UnknownNameError):
+        return ProblemError(HTTPStatus.NOT_FOUND, "not_found", error.message)
+    if error.reason.endswith("_unclear"):
+        return ProblemError(HTTPStatus.CONFLICT, error.reason, error.message)
+    if error.reason in _REGISTRY:
+        return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, error.reason, error.message)
     for kind, status in _STATUSES:
         if isinstance(error, kind):
-            return ProblemError(status, error.reason, error.message, field=getattr(error, "field", ""))
+            field = getattr(error, "field", "").removeprefix("--")
+            return ProblemError(status, error.reason, error.message, field=field)
     detail = f"The database does not answer ({error.reason}): `launchpin status` shows which part is down."
     return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail)
 

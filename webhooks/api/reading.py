@@ -5,7 +5,6 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
@@ -13,12 +12,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
 from gitops.access import EVERYWHERE, Access
-from gitops.audit.at import serving_at
+from gitops.audit.at import read_time, serving_at
 from gitops.audit.figures import MOST_DAYS, Selection, Window, to_plain
+from gitops.errors import InputError
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
-from webhooks.api import shapes, showing
+from gitops.telling import shapes, showing
 from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
@@ -311,14 +311,16 @@ def holds(request: Request, model: OfModel = None, limit: Limit = 50, cursor: Cu
 def audit_at(
     request: Request,
     endpoint: Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{1,100}$")],
-    time: Annotated[datetime, Query(description="With its zone, as 2026-01-31T12:00:00Z.")],
+    time: Annotated[str, Query(max_length=64, description="With its zone, as 2026-01-31T12:00:00Z; or `now`.")],
 ) -> shapes.Serving:
     """Tell what served on an endpoint at a time, trained from which commit, judged how, approved by whom."""
-    if time.tzinfo is None:
+    try:
+        moment = read_time(time)
+    except InputError:
         detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time") from None
     with trail_of(request).turn():
-        return showing.serving(serving_at(each_entry(store_of(request)), endpoint, time=time))
+        return showing.serving(serving_at(each_entry(store_of(request)), endpoint, time=moment))
 
 
 @router.get("/dora")

@@ -16,8 +16,9 @@ from fastapi.responses import RedirectResponse
 
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from gitops.records import Environment, Hold
-from webhooks.api import showing
-from webhooks.api.asking import ask_for, find_target, read_arguments
+from gitops.telling import showing
+from webhooks.api.arguments import read_arguments
+from webhooks.api.asking import ask_for, find_target
 from webhooks.api.reading import etag_of, store_of
 from webhooks.dashboard.actions import tell
 from webhooks.dashboard.details import read_command_page
@@ -42,8 +43,10 @@ _TITLES: Mapping[str, tuple[str, str]] = {
     "train": ("Train {0}", "Train it"),
     "retry": ("Try {0} again", "Try it now"),
     "cancel": ("Cancel {0}", "Call it off"),
+    "redeliver": ("Handle delivery {0} again", "Handle it again"),
 }
 _GRAVE = frozenset({"rollback", "pause", "cancel"})
+_TARGETS = frozenset({Kind.ENDPOINT, Kind.STORY, Kind.TRAINING, Kind.REPOSITORY, Kind.DELIVERY})
 _TRY_AGAIN = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
@@ -146,7 +149,7 @@ def _take(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_target(argument: Argument) -> bool:
-    return argument.kind in {Kind.ENDPOINT, Kind.STORY, Kind.TRAINING, Kind.REPOSITORY} and not argument.is_option
+    return argument.kind in _TARGETS and not argument.is_option
 
 
 def _is_fixed(argument: Argument) -> bool:
@@ -195,6 +198,8 @@ def _tag(request: Request, place: Environment) -> str:
 def _back(given: Mapping[str, str], place: Environment | None) -> str:
     if place is not None:
         return model_page(place.model) or "/"
+    if "delivery" in given:
+        return f"/deliveries/{quote(given['delivery'])}"
     training = given.get("training") or given.get("name", "")
     if training.startswith("t-"):
         return story_page("training", training)

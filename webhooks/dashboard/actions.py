@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from gitops.access import Access
+from gitops.access import EVERYWHERE, Access
 from gitops.grammar import VERBS
-from gitops.records import Environment, Hold, Promotion, Rollout, Training, Version
+from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
 from gitops.steps import Phase
-from webhooks.api.showing import place_of
+from gitops.telling.showing import place_of
 from webhooks.dashboard.words import label
 
 _AGAIN = frozenset({Phase.ERRORED, Phase.CANCELLED, Phase.SUPERSEDED})
@@ -89,6 +89,13 @@ def of_version(access: Access, version: Version, environments: Sequence[Environm
     return (_action("Promote", "promote", label(version.version), model=version.model, version=version.version),)
 
 
+def of_delivery(access: Access, delivery: Delivery) -> tuple[Action, ...]:
+    """Return what may be done about a delivery: it may be handled again while its body is kept."""
+    if not (delivery.body and delivery.phase.is_final and _may(access, "redeliver", EVERYWHERE)):
+        return ()
+    return (_action("Handle again", "redeliver", f"delivery {delivery.id[:8]}", delivery=delivery.id),)
+
+
 def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterator[str]:
     """Give what will happen when a verb is carried out, one sentence each; code in backticks.
 
@@ -118,6 +125,9 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
             yield "The training ends, its run is marked as killed in MLflow, and nothing of it is registered."
         case "train":
             yield "The head of the branch is trained and judged, as if it had just been pushed."
+        case "redeliver":
+            yield "The delivery is read once more as it was stored, and wakes what it concerns."
+            yield "Git says what there is to do: a commit that was seen is not trained a second time."
         case "pause":
             yield "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere."
             yield "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it."

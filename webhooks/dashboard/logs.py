@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gitops.records import Training
+from gitops.telling.logs import find_log
 from gitops.trainers.redaction import show_controls
 
 MOST_LINES = 400
@@ -45,7 +46,7 @@ def read_log(training: Training, home: Path) -> Log | None:
     Args:
         home: the folder of state; a worker on another machine has its logs there.
     """
-    found = _find(training, home / "trainings" / "logs")
+    found = find_log(training, home)
     if found is not None:
         try:
             return _read(*found)
@@ -53,15 +54,6 @@ def read_log(training: Training, home: Path) -> Log | None:
             pass  # removed at this moment
     tail = training.facts.log_tail
     return Log(tuple(Line(0, show_controls(line)[:_LONGEST_LINE]) for line in tail), is_whole=False) if tail else None
-
-
-def _find(training: Training, folder: Path) -> tuple[Path, int] | None:
-    numbered = {}
-    for path in folder.glob(f"{training.id}-*.log"):
-        number = path.stem.rpartition("-")[2]
-        if number.isdecimal() and path.is_file() and not path.is_symlink():
-            numbered[int(number)] = path
-    return (numbered[max(numbered)], max(numbered)) if numbered else None
 
 
 def _read(path: Path, attempt: int) -> Log | None:

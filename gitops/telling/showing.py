@@ -1,13 +1,13 @@
-"""From our records to what the API promises; what a record holds beside that stays with us."""
+"""From our records to what programs are promised; what a record holds beside that stays with us."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gitops import access, records
 from gitops.audit.at import Answer
 from gitops.holding import is_pause
+from gitops.telling import shapes
 from gitops.verdicts import GateOutcome, TierOutcome
-from webhooks.api import shapes
 
 
 def _story(record: records.Record) -> dict[str, Any]:
@@ -122,9 +122,10 @@ def delivery(record: records.Delivery) -> shapes.Delivery:
     )
 
 
-def endpoint(environment: records.Environment, holds: Iterable[records.Hold]) -> shapes.Endpoint:
+def endpoint(environment: records.Environment, holds: Sequence[records.Hold]) -> shapes.Endpoint:
     """Show an environment with the open holds that keep it: its own, and a pause."""
     here = (environment.repository_id, environment.path)
+    own = [one for one in holds if (one.repository_id, one.path) == here]
     return shapes.Endpoint(
         id=place_of(environment),
         endpoint=environment.endpoint,
@@ -144,7 +145,8 @@ def endpoint(environment: records.Environment, holds: Iterable[records.Hold]) ->
         sync_reason=environment.sync_reason,
         health=environment.health.value,
         message=environment.message,
-        holds=tuple(hold.id for hold in holds if is_pause(hold) or (hold.repository_id, hold.path) == here),
+        holds=tuple(one.id for one in holds if is_pause(one) or one in own),
+        hold=hold(own[-1]) if own else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the API's answers hold. A field may be added; one that is there keeps its meaning as long as `v1` is served."""
+"""What programs are told of records. A field may be added; one that is there keeps its meaning while `v1` is served."""
 
 from datetime import date, datetime
 from typing import Generic, TypeVar
@@ -174,6 +174,7 @@ class Endpoint(Frozen):
         sync: `Synced`, `OutOfSync` or `Unpinned`.
         health: `Healthy`, `Progressing`, `Degraded` or `Unknown`.
         holds: ids of the open holds that keep it, a pause among them.
+        hold: the last of its own, null when there is none.
     """
 
     id: str
@@ -195,6 +196,7 @@ class Endpoint(Frozen):
     health: str
     message: str
     holds: tuple[str, ...]
+    hold: "Hold | None"
 
 
 class Version(Frozen):

@@ -1,0 +1,55 @@
+"""`launchpin plan`: what a version would do to an endpoint, before it is proposed or merged. Reads only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gitops.cli.asking import opened
+from gitops.cli.exits import ExitCode
+from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.show import print_json, table
+from gitops.cli.suggest import endpoints, offers, versions
+from gitops.telling.answers import Plan
+from gitops.telling.library import Library
+from gitops.telling.planning import tell_plan
+from gitops.trainers.redaction import show_controls
+from gitops.words import number
+
+
+@click.command()
+@click.argument("endpoint", shell_complete=offers(endpoints))
+@click.option(
+    "--version",
+    default="",
+    shell_complete=offers(versions),
+    help="The version; by default the one that is proposed there.",
+)
+@stack_dir_option
+@json_option
+def plan(endpoint: str, *, version: str, stack_dir: Path, as_json: bool) -> int:
+    """Say what a version would do to ENDPOINT: the change in Git, who merges it, the rollout, and what it waits for.
+
+    Without --version it is the one that a pull request proposes, else the newest that passed its gates.
+    """
+    with opened(stack_dir) as (_, store):
+        told = tell_plan(Library(store), endpoint, version)
+    if as_json:
+        print_json({"ok": told.refusal is None, **told.model_dump(mode="json")})
+    else:
+        click.echo("\n".join(show_controls(line) for line in _lines(told)))
+    return ExitCode.OK if told.refusal is None else ExitCode.REFUSED
+
+
+def _lines(told: Plan) -> Iterator[str]:
+    planned = f" -> {told.version}" if told.changes else ""
+    yield f"{told.endpoint or told.id}: {told.model} {told.serving or 'nothing'}{planned}"
+    yield from (f"  {at}. {step}" for at, step in enumerate(told.steps, 1))
+    yield from (f"  waits: {one}" for one in told.waits)
+    if told.metrics and told.changes:
+        yield ""
+        rows = [(one.metric, number(one.planned) or "-", number(one.serving) or "-") for one in told.metrics]
+        head = ("METRIC", told.version, f"SERVING {told.serving or '-'}")
+        yield from (f"  {line}" for line in table(head, rows).splitlines())
+    if told.pull is not None and told.pull.plan_digest:
+        yield f"  plan {told.pull.plan_digest}"

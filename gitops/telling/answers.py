@@ -1,0 +1,331 @@
+"""What each verb that only reads answers. As in `shapes`, a field may be added; one that is there keeps its meaning."""
+
+from datetime import datetime
+
+from gitops.records import Frozen
+from gitops.telling.shapes import Endpoint, Gate, Hold, Promotion, Repository, Training, Version
+
+
+class Said(Frozen):
+    """One thing that the records say.
+
+    Args:
+        about: the id of the record it is about, empty where it is about none.
+        who: who has to act; null where nothing is asked of anybody.
+        since: when it began.
+        due: when it is looked at next.
+        tail: the last lines of a log.
+    """
+
+    text: str
+    about: str
+    reason: str
+    who: str | None
+    since: datetime | None
+    due: datetime | None
+    tail: tuple[str, ...]
+
+
+class Explained(Frozen):
+    """Everything about one thing: what serves, what failed, what Git says, what waits, and what happens next by itself.
+
+    Args:
+        up: whether anything runs that would carry work out.
+        kind: `endpoint`, `training` or `pull`.
+        commands: at most three that may be typed next.
+    """
+
+    time: datetime
+    up: bool
+    kind: str
+    name: str
+    headline: str
+    serving: tuple[Said, ...] = ()
+    failed: tuple[Said, ...] = ()
+    git: tuple[Said, ...] = ()
+    waits: tuple[Said, ...] = ()
+    next: tuple[Said, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+class Hint(Frozen):
+    """A command that may be typed next, and what it is good for."""
+
+    command: str
+    purpose: str
+
+
+class Concern(Frozen):
+    """One thing that somebody may have to look at.
+
+    Args:
+        rank: how bad it is, in a word.
+        name: what it is about, as `explain` takes it; empty for what is none of these.
+        who: who has to act.
+    """
+
+    rank: str
+    name: str
+    text: str
+    reason: str
+    who: str
+    hint: Hint | None
+
+
+class Attention(Frozen):
+    """What needs somebody, the worst first."""
+
+    time: datetime
+    up: bool
+    headline: str
+    attention: tuple[Concern, ...]
+
+
+class Moment(Frozen):
+    """One entry of the audit log in words; `number` is its place there, from 0."""
+
+    number: int
+    time: datetime
+    what: str
+    who: str
+    cause: str
+
+
+class Timeline(Frozen):
+    """What happened, oldest first; `markdown` is the whole document for a post-mortem."""
+
+    name: str
+    incident: tuple[Moment, ...]
+    markdown: str
+
+
+class Run(Training):
+    """A training that is listed.
+
+    Args:
+        sentence: why it is where it is.
+        took: seconds from its beginning to its end; null while it goes on.
+        value: its run's number for the metric that was asked for, as it was logged; empty when none was.
+    """
+
+    sentence: str
+    took: float | None
+    value: str
+
+
+class Runs(Frozen):
+    """Trainings, newest first, or the best by a metric first.
+
+    Args:
+        best: the metric that was asked for.
+        goal: `maximize` or `minimize` where there is one.
+        wrong_pushes: what is wrong with the files of pushes that came after the newest training.
+    """
+
+    best: str
+    goal: str
+    trainings: tuple[Run, ...]
+    wrong_pushes: tuple[str, ...]
+
+
+class Served(Frozen):
+    """Where a version serves."""
+
+    endpoint: str
+    environment: str
+
+
+class JudgedVersion(Version):
+    """A version, and where it serves now."""
+
+    serves: tuple[Served, ...]
+
+
+class Versions(Frozen):
+    """The versions of a model that have a verdict of ours, newest first."""
+
+    model: str
+    versions: tuple[JudgedVersion, ...]
+
+
+class Endpoints(Frozen):
+    """Every endpoint; `paused` is the hold on everything, null when there is none."""
+
+    paused: Hold | None
+    endpoints: tuple[Endpoint, ...]
+
+
+class Tenure(Frozen):
+    """A time in which one version served on an endpoint; facts that no entry of the audit log states are empty.
+
+    Args:
+        end: when traffic left it; null while it serves.
+        ended: why, in a few words.
+        pull: the number of the pull request, 0 when none is on record.
+    """
+
+    endpoint: str
+    environment: str
+    model: str
+    version: str
+    start: datetime
+    end: datetime | None
+    ended: str
+    repository: str
+    commit: str
+    training_id: str
+    verdict: str
+    approved_by: str
+    pull: int
+    merge_commit: str
+    rollout_id: str
+
+
+class KeptOut(Frozen):
+    """A version that was not let in somewhere, since its tier is too low there.
+
+    Args:
+        endpoint: where it was pinned all the same; empty where it was not proposed.
+    """
+
+    environment: str
+    model: str
+    version: str
+    time: datetime
+    reason: str
+    message: str
+    endpoint: str
+
+
+class History(Frozen):
+    """What served from when to when, newest first, and what was kept out.
+
+    Args:
+        times: how many such times there are in all.
+    """
+
+    name: str
+    times: int
+    history: tuple[Tenure, ...]
+    kept_out: tuple[KeptOut, ...]
+
+
+class Log(Frozen):
+    """The end of the log of a training's newest attempt, or what was recorded of a rollout.
+
+    Args:
+        kind: `training` or `rollout`.
+        attempt: which try wrote it; 0 where no file of it is on this machine, so that the record alone tells.
+        message: the sentence that says why it is where it is.
+        is_whole: whether nothing comes before the first line.
+    """
+
+    kind: str
+    id: str
+    phase: str
+    message: str
+    attempt: int
+    lines: tuple[str, ...]
+    is_whole: bool
+
+
+class Model(Frozen):
+    """A model.
+
+    Args:
+        champion: the version to beat, empty when there is none.
+        newest: the newest version with a verdict, empty when there is none.
+        champion_tier: empty for none.
+        newest_tier: likewise.
+    """
+
+    name: str
+    champion: str
+    newest: str
+    champion_tier: str
+    newest_tier: str
+
+
+class Moving(Frozen):
+    """A job that is not over: what it waits for, how often it was tried in vain, and when it is looked at next."""
+
+    kind: str
+    subject: str
+    state: str
+    not_before: datetime
+    tries: int
+    reason: str
+    message: str
+
+
+class Status(Frozen):
+    """What there is and what is moving; `kept_out` are versions whose tier is too low for their place."""
+
+    time: datetime
+    paused: Hold | None
+    repositories: tuple[Repository, ...]
+    models: tuple[Model, ...]
+    endpoints: tuple[Endpoint, ...]
+    kept_out: tuple[Promotion, ...]
+    moving: tuple[Moving, ...]
+
+
+class Refusal(Frozen):
+    """Why a verb would be refused."""
+
+    reason: str
+    message: str
+
+
+class PlannedPull(Frozen):
+    """The open pull request that proposes the version.
+
+    Args:
+        merge: `auto` where Launchpin merges it when it is green, `review` where a person does.
+        plan_digest: of what it announced.
+    """
+
+    number: int | None
+    url: str | None
+    merge: str
+    plan_digest: str | None
+
+
+class Compared(Frozen):
+    """A metric of the planned version beside that of the one that serves; empty where it has none."""
+
+    metric: str
+    planned: str
+    serving: str
+
+
+class Plan(Frozen):
+    """What it would do to an endpoint to have a version pinned there.
+
+    Args:
+        endpoint: its name; `id` is REPOSITORY:PATH.
+        pinned: the version that Git pins now, as of `pin_commit`.
+        version: the planned one; empty where there is none to plan with.
+        changes: whether anything would change.
+        refusal: why it may not be proposed; null where it may.
+        steps: what would happen, in order, a sentence each.
+        waits: what would keep it waiting, a sentence each.
+    """
+
+    id: str
+    endpoint: str
+    environment: str
+    target: str
+    model: str
+    serving: str
+    pinned: str
+    pin_commit: str
+    version: str
+    verdict: str
+    gates: tuple[Gate, ...]
+    changes: bool
+    refusal: Refusal | None
+    pull: PlannedPull | None
+    metrics: tuple[Compared, ...]
+    steps: tuple[str, ...]
+    waits: tuple[str, ...]

@@ -1,0 +1,184 @@
+"""What the API answers where a verb only reads: one route for each such verb, made from the table of verbs.
+
+Each tells what the command line prints with `--json`, as far as whoever asks may look at it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from gitops.grammar import VERBS, Verb
+from gitops.records import Training
+from gitops.settings import Settings
+from gitops.telling import answers
+from gitops.telling.explained import (
+    explain_subject,
+    find_incident,
+    look_at_all,
+    tell_attention,
+    tell_explanation,
+    tell_incident,
+)
+from gitops.telling.library import Library
+from gitops.telling.lists import moving, read_history, tell_history, tell_status, tell_versions
+from gitops.telling.logs import find_logged, follow, tell_log
+from gitops.telling.planning import tell_plan
+from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
+from gitops.telling.subjects import find_subject
+from webhooks.api.arguments import MODELS, Arguments
+from webhooks.api.following import stream_log
+from webhooks.api.reading import store_of, trail_of
+from webhooks.askers import asker_of
+from webhooks.problems import ProblemError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+router = APIRouter(prefix="/api/v1")
+
+_Given = Mapping[str, str]
+
+
+def library_of(request: Request) -> Library:
+    """Return the store as whoever asks may see it."""
+    return Library(store_of(request), asker_of(request).access.seen)
+
+
+def _limit(given: _Given, usual: int, most: int) -> int:
+    """Return how many are asked for.
+
+    Raises:
+        ProblemError: 422 `invalid`.
+    """
+    limit = int(given.get("limit", usual))
+    if limit > most:
+        detail = f"limit: write a number from 1 to {most}"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field="limit")
+    return limit
+
+
+# ---------------------------------------------------------------- a verb each
+
+
+def _status(_: Request, library: Library, __: _Given) -> answers.Status:
+    return tell_status(library, library.environments, moving(library))
+
+
+def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
+    reading = library.reading(is_up=True)
+    subject, is_incident = given.get("subject", ""), "incident" in given
+    if is_incident and not subject:
+        detail = "incident wants an endpoint, a training or a pull request: name one as subject"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, field="subject")
+    if is_incident:
+        with trail_of(request).turn():
+            return tell_incident(find_incident(library, subject, reading))
+    if subject:
+        return tell_explanation(explain_subject(find_subject(library, subject), reading), reading)
+    return tell_attention(look_at_all(library, reading), reading)
+
+
+def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
+    asked = Asked(
+        given.get("model", ""),
+        given.get("best", ""),
+        "lowest" in given,
+        given.get("where", ""),
+        _limit(given, 10, 500),
+    )
+    return tell_runs(read_runs(library, asked, ask_mlflow(_settings(request).tracking_uri)), asked)
+
+
+def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:
+    return tell_versions(library, given["model"], limit=_limit(given, 20, 500))
+
+
+def _history(request: Request, library: Library, given: _Given) -> answers.History:
+    limit = _limit(given, 20, 10_000)
+    with trail_of(request).turn():
+        found, others = read_history(lambda: filter(library.may_read, library.entries()), given["name"])
+    return tell_history(given["name"], found, others, limit=limit)
+
+
+def _logs(request: Request, library: Library, given: _Given) -> "answers.Log | Response":
+    logged = find_logged(library, given.get("name", ""))
+    home = _settings(request).home
+    if "follow" in given:
+        last = request.headers.get("last-event-id", "")
+        return stream_log(request, logged.repository_id, follow(library, logged, home, place=last))
+    limit = _limit(given, 1000, 10_000)
+    if isinstance(logged, Training):
+        return tell_log(logged, home, tuple, limit=limit)
+    with trail_of(request).turn():
+        return tell_log(logged, home, library.entries, limit=limit)
+
+
+def _plan(_: Request, library: Library, given: _Given) -> answers.Plan:
+    return tell_plan(library, given["endpoint"], given.get("version", ""))
+
+
+def _schema(_: Request, __: Library, given: _Given) -> Response:
+    from gitops.config.schema import schema_of  # noqa: PLC0415 - nothing else here reads these files
+
+    return Response(schema_of(given["kind"]), media_type="application/schema+json")
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a verb is answered.
+
+    Args:
+        answer: what its answer holds, for the description.
+        kinds: further kinds of answer, by media type.
+    """
+
+    tell: Callable[[Request, Library, _Given], "BaseModel | Response"]
+    answer: Any
+    kinds: tuple[str, ...] = ()
+
+
+TELLINGS: Mapping[str, Telling] = {
+    "status": Telling(_status, answers.Status),
+    "explain": Telling(_explain, answers.Explained | answers.Attention | answers.Timeline),
+    "runs": Telling(_runs, answers.Runs),
+    "versions": Telling(_versions, answers.Versions),
+    "history": Telling(_history, answers.History),
+    "logs": Telling(_logs, answers.Log, ("text/event-stream",)),
+    "plan": Telling(_plan, answers.Plan),
+    "schema": Telling(_schema, None, ("application/schema+json",)),
+}
+"""The verbs that only read; `endpoints`, `dora` and `audit at` have routes of their own in `reading`."""
+
+
+def _route(verb: Verb, telling: Telling) -> Callable[..., Any]:
+    def tell(request: Request, arguments: Arguments) -> Any:  # noqa: ANN401 - as the table of tellings says
+        return telling.tell(request, library_of(request), arguments.as_text())
+
+    def tell_all(request: Request) -> Any:  # noqa: ANN401 - as above
+        return telling.tell(request, library_of(request), {})
+
+    tell.__annotations__["arguments"] = Annotated[MODELS[verb.name], Query()]
+    route: Callable[..., Any] = tell if verb.arguments else tell_all
+    route.__name__, route.__doc__ = verb.name, verb.help
+    return route
+
+
+for _name, _telling in TELLINGS.items():
+    _verb = VERBS[_name]
+    router.add_api_route(
+        _verb.route.removeprefix(router.prefix),
+        _route(_verb, _telling),
+        methods=["GET"],
+        response_model=_telling.answer,
+        responses={200: {"content": {kind: {} for kind in _telling.kinds}}} if _telling.kinds else None,
+        summary=_verb.help,
+        operation_id=_verb.name,
+    )
