@@ -334,7 +334,8 @@ def test_a_log_is_followed_to_its_end_and_goes_on_where_one_was_cut_off(viewer: 
 @pytest.mark.parametrize("place", ["9" * 40, "1." + "9" * 40, "-1", "x", "1.٣"])
 def test_attack_68_a_place_that_we_did_not_give_is_the_beginning(viewer: httpx.Client, place: str) -> None:
     given = {"name": REFUSED, "follow": "yes"}
-    answer = viewer.get(VERBS["logs"].route, params=given, headers={"Last-Event-ID": place.encode()})
+    headers = httpx.Headers({b"Last-Event-ID": place.encode()})
+    answer = viewer.get(VERBS["logs"].route, params=given, headers=headers)
     assert events_of(answer.text)[0][2]["line"] == "fitting 120 rows"
 
 
