@@ -315,7 +315,7 @@ _TABLE = (
         AccessRole.VIEWER,
         (
             Argument("endpoint", Kind.ENDPOINT, "The endpoint's name.", is_required=True),
-            Argument("time", Kind.MOMENT, "With its zone: 2026-01-31T12:00:00Z; or `now`.", is_required=True),
+            Argument("time", Kind.MOMENT, "With its zone: `2026-01-31T12:00:00Z`; or `now`.", is_required=True),
         ),
     ),
     Verb(
