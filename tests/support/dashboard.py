@@ -18,6 +18,7 @@ from tests.support.fleet import open_fleet
 from tests.support.store import Clock
 from tests.support.web import serving
 from webhooks.asgi import create_app
+from webhooks.dashboard.headers import App
 
 HOST = "launchpin.test"
 ORIGIN = f"http://{HOST}"
@@ -64,11 +65,13 @@ def running_dashboard(
     *,
     base_url: str = ORIGIN,
     settings: Mapping[str, Any] | None = None,
+    around: Callable[[App], App] = lambda app: app,
 ) -> Iterator[Dashboard]:
     """Serve a dashboard over a store that `fill` has written to.
 
     Args:
         settings: more of them, by name.
+        around: puts something around the application.
     """
     home.mkdir(exist_ok=True)
     store, clock = open_fleet(home)
@@ -78,6 +81,7 @@ def running_dashboard(
     secret.write_text("a secret for tests")
     secret.chmod(0o600)
     known = {"home": home, "base_url": base_url, "hook_secret_files": (secret,), "hook_path": "f00d"}
-    with serving(create_app(Settings.model_validate({**known, **(settings or {})}))) as port:
+    app = create_app(Settings.model_validate({**known, **(settings or {})}))
+    with serving(around(app)) as port:
         yield Dashboard(home, port, store)
     store.close()
