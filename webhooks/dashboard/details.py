@@ -12,15 +12,18 @@ from gitops.roles import AccessRole
 from webhooks.dashboard import links
 from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained
 from webhooks.dashboard.logs import Log, read_log
+from webhooks.dashboard.parallel import Trial
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
+from webhooks.dashboard.trials import SearchPart
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
     *("tiers", "min_tiers"),
     *("failure", "failure_message", "url", "number", "plan_digest"),
 }
+_NOTHING: tuple[object, ...] = (None, {}, (), [])
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class TrainingPage:
     Args:
         log: the end of its log, None where there is none.
         run_url: where MLflow shows its run, empty while there is none.
+        search: its trials, None where it is no search, or has none yet.
     """
 
     now: datetime
@@ -53,6 +57,7 @@ class TrainingPage:
     repository_url: str
     run_url: str
     version_url: str
+    search: SearchPart[Trial] | None = None
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,7 @@ def _html_url(sight: Sight, repository_id: int) -> str:
 
 def _plain_facts(facts: Mapping[str, object]) -> dict[str, str]:
     """Return the facts that are one value each and have no place of their own on the page."""
-    known = {name: value for name, value in facts.items() if value is not None and name not in _SHOWN_ELSEWHERE}
+    known = {name: value for name, value in facts.items() if value not in _NOTHING and name not in _SHOWN_ELSEWHERE}
     return {name.replace("_", " "): _plain(value) for name, value in known.items()}
 
 
@@ -254,5 +259,9 @@ def _plain(value: object) -> str:
             return "no"
         case "":
             return "none"
+        case Mapping():
+            return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+        case list() | tuple():
+            return ", ".join(map(_plain, value))
         case _:
             return str(value)

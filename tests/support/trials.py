@@ -1,0 +1,81 @@
+"""Trials of a search, made up but plausible, and a dashboard with a page that shows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import product
+
+from gitops.access import Session
+from webhooks.dashboard.headers import POLICY, App, Receive, Scope, Send
+from webhooks.dashboard.parallel import Goal
+from webhooks.dashboard.render import templates
+from webhooks.dashboard.shell import SECTIONS, Shell
+from webhooks.dashboard.trials import show_search
+
+RATES = ("0.001", "0.01", "0.1")
+DEPTHS = tuple(map(str, range(2, 8)))
+CRITERIA = ("gini", "entropy", "log_loss")
+PATH = "/trainings/t-search"
+_PAGE = """{% extends layout %}{% import 'trials.html' as trials %}
+{% block title %}Search{% endblock %}
+{% block main %}<h1>Search</h1>{{ trials.search(part) }}{% endblock %}"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial, good unless a test says otherwise."""
+
+    number: int
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    state: str = "Succeeded"
+    is_best: bool = False
+    reason: str = ""
+
+
+def try_grid(*, repeated: int = 1) -> list[Tried]:
+    """Return a grid of 54 trials, or of so many times that: the 40th is the best, each 17th has failed."""
+    grid = list(product(RATES, DEPTHS, CRITERIA)) * repeated
+    return [_try(at, *point) for at, point in enumerate(grid, 1)]
+
+
+def _try(number: int, rate: str, depth: str, criterion: str) -> Tried:
+    parameters = {"learning_rate": rate, "max_depth": depth, "criterion": criterion}
+    if number % 17 == 0:
+        return Tried(number, parameters, state="Errored", reason="TrainingFailed")
+    accuracy = 0.97 if number == 40 else round(0.7 + (number * 37 % 100) / 500, 3)
+    return Tried(number, parameters, {"accuracy": accuracy}, is_best=number == 40)
+
+
+class Stage:
+    """An application with one page more: that of a training which is a search, kept up to date as all of them are.
+
+    Args:
+        trials: what the page shows, as it is when it is asked for.
+        sort: as its address would have it.
+    """
+
+    def __init__(self) -> None:
+        self.trials = try_grid()
+        self.sort = ""
+
+    def around(self, app: App) -> App:
+        """Return the application with the page."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or scope["path"] != PATH:
+                await app(scope, receive, send)
+                return
+            body = self._render(is_fragment=any(name == b"hx-request" for name, _ in scope["headers"])).encode()
+            headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY.encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        return answer
+
+    def _render(self, *, is_fragment: bool) -> str:
+        part = show_search(self.trials, Goal("accuracy"), sort=self.sort)
+        session = Session(id="s", person_id="p", csrf="c", expires_at=datetime.now(UTC))
+        shell = Shell(SECTIONS, "/", session, "ada", PATH)
+        layout = "fragment.html" if is_fragment else "page.html"
+        return templates().from_string(_PAGE).render(layout=layout, shell=shell, part=part, still=False)
