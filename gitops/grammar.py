@@ -62,6 +62,17 @@ _SHAPES: Mapping[Kind, tuple[str, str]] = {
 }
 
 
+def _up_to(most: int) -> str:
+    """Return what a number from 1 to this one looks like."""
+    digits = str(most)
+    parts = [f"[1-9][0-9]{{0,{len(digits) - 2}}}"] if len(digits) > 1 else []
+    for at, digit in enumerate(digits):
+        least, rest = int(at == 0), len(digits) - at - 1
+        if int(digit) > least:
+            parts.append(f"{digits[:at]}[{least}-{int(digit) - 1}][0-9]{{{rest}}}")
+    return "|".join([*parts, digits])
+
+
 @dataclass(frozen=True)
 class Argument:
     """One argument of a verb.
@@ -71,6 +82,7 @@ class Argument:
         help: one sentence, as the command line shows it for an option.
         is_option: it is given by its name; the others are given by their place.
         words: for a word, those that there are.
+        most: for a number, the greatest; 0 for what all have.
     """
 
     name: str
@@ -79,16 +91,17 @@ class Argument:
     is_required: bool = False
     is_option: bool = True
     words: tuple[str, ...] = ()
+    most: int = 0
 
     @property
     def pattern(self) -> str:
         """What the whole of a value looks like, as a regular expression that every common engine reads."""
-        return "|".join(self.words) or _SHAPES[self.kind][0]
+        return "|".join(self.words) or (_up_to(self.most) if self.most else _SHAPES[self.kind][0])
 
     @property
     def limit(self) -> str:
         """The same in words, for a person whose value is none."""
-        return " or ".join(self.words) or _SHAPES[self.kind][1]
+        return " or ".join(self.words) or (f"a number from 1 to {self.most}" if self.most else _SHAPES[self.kind][1])
 
     def takes(self, value: str) -> bool:
         """Return whether a value could be one; whether there is such a thing is not known here."""
@@ -162,14 +175,14 @@ _TABLE = (
             Argument("best", Kind.TEXT, "Sort by a metric, the highest first."),
             Argument("lowest", Kind.FLAG, "With --best: the lowest first."),
             Argument("where", Kind.TEXT, "Only those that match, in MLflow's filter language."),
-            Argument("limit", Kind.NUMBER, "How many."),
+            Argument("limit", Kind.NUMBER, "How many.", most=500),
         ),
     ),
     Verb(
         "versions",
         "List a model's versions: verdict, metrics, and where each serves.",
         AccessRole.VIEWER,
-        (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.")),
+        (_place("model", Kind.MODEL, "The model."), Argument("limit", Kind.NUMBER, "How many.", most=500)),
     ),
     Verb(
         "endpoints",
@@ -183,7 +196,7 @@ _TABLE = (
         AccessRole.VIEWER,
         (
             _place("name", Kind.PLACE, "The model or endpoint."),
-            Argument("limit", Kind.NUMBER, "How many."),
+            Argument("limit", Kind.NUMBER, "How many.", most=10000),
         ),
     ),
     Verb(
@@ -193,7 +206,7 @@ _TABLE = (
         (
             _place("model", Kind.MODEL, "Only of this model.", is_required=False),
             Argument("env", Kind.TEXT, "Only of this environment."),
-            Argument("days", Kind.NUMBER, "How many days back."),
+            Argument("days", Kind.NUMBER, "How many days back.", most=366),
         ),
     ),
     Verb(
@@ -203,7 +216,7 @@ _TABLE = (
         (
             _place("name", Kind.LOGGED, "A training, a rollout or an endpoint.", is_required=False),
             Argument("follow", Kind.FLAG, "Go on until it is over."),
-            Argument("limit", Kind.NUMBER, "How many of the last lines."),
+            Argument("limit", Kind.NUMBER, "How many of the last lines.", most=10000),
         ),
     ),
     Verb(

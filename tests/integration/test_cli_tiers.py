@@ -112,7 +112,7 @@ def test_history_tells_what_was_not_let_in_and_when(stack: Stack, name: str) -> 
     document = stack.launchpin("history", name, "--json").json
     assert [one["version"] for one in document["history"]] == ["2"]
     (one,) = document["kept_out"]
-    assert (one["version"], one["env"], one["message"]) == ("3", "production", TOLD)
+    assert (one["version"], one["environment"], one["message"]) == ("3", "production", TOLD)
 
 
 def test_history_of_what_never_served_tells_what_was_not_let_in(stack: Stack) -> None:

@@ -84,6 +84,19 @@ def test_option_says_the_same_in_the_table_and_on_the_command_line(verb: str) ->
     }
 
 
+@pytest.mark.parametrize("most", [1, 9, 10, 366, 500, 10_000])
+def test_a_number_has_no_more_than_its_most(most: int) -> None:
+    argument = Argument("limit", Kind.NUMBER, "", most=most)
+    tried = range(max(most * 2, 30))
+    assert [number for number in tried if argument.takes(str(number))] == list(range(1, most + 1))
+
+
+@pytest.mark.parametrize("verb", _TYPED)
+def test_a_number_has_the_same_most_on_the_command_line(verb: str) -> None:
+    ranges = {name: one.type.max for name, one in parameters(verb).items() if isinstance(one.type, click.IntRange)}
+    assert ranges == {one.name: one.most for one in VERBS[verb].arguments if one.kind is Kind.NUMBER}
+
+
 def test_names_of_arguments_are_those_that_commands_may_have() -> None:
     for verb in VERBS.values():
         names = [one.name for one in verb.arguments]

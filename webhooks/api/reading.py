@@ -5,16 +5,16 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
 from gitops.access import EVERYWHERE, Access
-from gitops.audit.at import read_time, serving_at
+from gitops.audit.at import serving_at
 from gitops.audit.figures import MOST_DAYS, Selection, Window, to_plain
-from gitops.errors import InputError
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
@@ -311,14 +311,13 @@ def holds(request: Request, model: OfModel = None, limit: Limit = 50, cursor: Cu
 def audit_at(
     request: Request,
     endpoint: Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{1,100}$")],
-    time: Annotated[str, Query(max_length=64, description="With its zone, as 2026-01-31T12:00:00Z; or `now`.")],
+    time: Annotated[datetime | Literal["now"], Query(description="With its zone, as 2026-01-31T12:00:00Z; or `now`.")],
 ) -> shapes.Serving:
     """Tell what served on an endpoint at a time, trained from which commit, judged how, approved by whom."""
-    try:
-        moment = read_time(time)
-    except InputError:
+    moment = store_of(request).now() if isinstance(time, str) else time
+    if moment.tzinfo is None:
         detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time") from None
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
     with trail_of(request).turn():
         return showing.serving(serving_at(each_entry(store_of(request)), endpoint, time=moment))
 
