@@ -59,6 +59,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/_signin/{provider}"): OPEN,
     ("GET", "/_signin/{provider}/callback"): OPEN,
     ("POST", "/_logout"): Rule(for_people=True),
+    ("GET", "/_changes"): _PAGE,
     ("GET", "/"): _PAGE,
     ("GET", "/models"): _PAGE,
     ("GET", "/models/{model}"): _PAGE,
@@ -72,6 +73,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/audit/verify"): _PAGE_OF_ALL,
     ("GET", "/deliveries"): _PAGE_OF_ALL,
     ("GET", "/deliveries/{guid}"): _PAGE_OF_ALL,
+    ("GET", "/messages"): _PAGE_OF_ALL,
     ("GET", "/settings"): _PAGE_OF_ALL,
     **{
         (method, f"/actions/{name}"): Rule(VERBS[name].who, for_people=True)

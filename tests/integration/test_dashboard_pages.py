@@ -1,6 +1,7 @@
 """What the pages say."""
 
 import contextlib
+import itertools
 import json
 import shlex
 import sqlite3
@@ -11,9 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gitops.audit.entry import Actor, Event
 from gitops.ports import Exit
 from gitops.promotion import PROMOTION
 from gitops.records import Environment
+from gitops.roles import AccessRole
 from gitops.rollout import ROLLOUT
 from gitops.steps import Phase, Stalled
 from gitops.store import SqlStore
@@ -31,6 +34,8 @@ from tests.support.store import (
     take,
     write,
 )
+from tests.support.told import AWAY, fill_with_told
+from tests.support.told import REFUSED as REFUSED_BY_MAIL
 from webhooks.dashboard.stories import STEPS, mark_steps
 from webhooks.dashboard.words import coded, curl_line, read_example, span, web_link
 
@@ -188,10 +193,53 @@ def test_page_says_what_is_wrong_when_the_database_is_damaged(tmp_path: Path) ->
 
 
 def test_fragment_is_the_changing_part_alone(client: httpx.Client) -> None:
-    fragment = client.get("/", headers={"X-Launchpin-Fragment": "1"})
+    fragment = client.get("/", headers={"HX-Request": "true"})
     assert "<html" not in fragment.text
     assert "iris-production" in fragment.text
-    assert (fragment.headers["cache-control"], fragment.headers["vary"]) == ("no-store", "x-launchpin-fragment")
+    assert (fragment.headers["cache-control"], fragment.headers["vary"]) == ("no-store", "hx-request")
+
+
+def test_messages_page_says_who_was_told_of_what_and_what_could_not_be_told(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home") as dashboard, dashboard.client() as client:
+        assert "launchpin notify test CHANNEL" in client.get("/messages").text
+    with running_dashboard(tmp_path / "told", fill_with_told) as dashboard, dashboard.client() as client:
+        page = client.get("/messages").text
+        rows = page.split("<tr id=")[1:]
+        assert len(rows) == len(dashboard.store.letters())
+    assert len([row for row in rows if "sent" in row]) == 2
+    (given_up,) = [row for row in rows if "given up" in row]
+    assert f"ChannelRefused: {REFUSED_BY_MAIL}" in given_up
+    (waiting,) = [row for row in rows if AWAY in row]
+    assert "tried 1 time" in waiting
+    assert 'href="/trainings/' in page
+
+
+def test_messages_are_for_those_who_may_look_at_everything(tmp_path: Path) -> None:
+    with running_dashboard(tmp_path / "home", fill_with_told) as dashboard:
+        dashboard.add_person("ada", {2: AccessRole.ADMIN})
+        with dashboard.client(login="ada") as client:
+            assert client.get("/messages").status_code == 403
+            assert "/messages" not in client.get("/").text
+
+
+def test_page_that_does_not_exist_has_sections_for_whoever_is_signed_in_alone(fleet: Dashboard) -> None:
+    with fleet.client() as client, fleet.client(signed_in=False) as stranger:
+        known, unknown = client.get("/no-such-page"), stranger.get("/no-such-page")
+        assert (known.status_code, unknown.status_code) == (404, 404)
+        assert 'href="/models"' in known.text
+        assert 'href="/models"' not in unknown.text
+        assert client.get("/no", headers={"Authorization": "Bearer wrong"}).status_code == 404
+
+
+def test_stream_of_a_page_says_that_something_changed_and_not_what(fleet: Dashboard) -> None:
+    with fleet.client() as client, client.stream("GET", "/_changes") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        assert next(lines).startswith("id: ")
+        fleet.store.append_audit(Event(kind="token.made", actor=Actor(type="user", login="somebody-secret")))
+        told = list(itertools.takewhile(lambda line: not line.startswith("data:"), lines))
+    assert "event: changed" in told
+    assert not any("somebody-secret" in line for line in told)
 
 
 def test_assets_need_no_session_and_nothing_else_is_served(fleet: Dashboard) -> None:
@@ -199,8 +247,9 @@ def test_assets_need_no_session_and_nothing_else_is_served(fleet: Dashboard) -> 
         for name in ("style.css", "pages.css"):
             assert client.get(f"/_static/{name}").headers["content-type"] == "text/css; charset=utf-8"
             assert "url(" not in client.get(f"/_static/{name}").text
-        assert client.get("/_static/live.js").headers["content-type"] == "text/javascript; charset=utf-8"
-        for name in ("pages.py", "..%2fpages.py", "%2e%2e"):
+        for name in ("live.js", "htmx.min.js", "sse.min.js", "idiomorph-ext.min.js"):
+            assert client.get(f"/_static/{name}").headers["content-type"] == "text/javascript; charset=utf-8"
+        for name in ("pages.py", "..%2fpages.py", "%2e%2e", "VENDORED.toml"):
             assert client.get(f"/_static/{name}").status_code == 404
 
 

@@ -6,7 +6,7 @@ An event's id is the entry's position, so that whoever was cut off goes on where
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gitops.store import SqlStore
 
 router = APIRouter(prefix="/api/v1")
+
+Tell = Callable[[Sequence[tuple[int, Entry]]], str]
 
 MOST = 64
 """Streams at once: each asks the database once a second."""
@@ -96,13 +98,26 @@ async def events(
     last_event_id: Annotated[int | None, Header(ge=-1, le=2**53, description="The last event that you have.")] = None,
 ) -> StreamingResponse:
     """Stream what changes from now on, or from the event after the last one that you have."""
+    return stream(request, last_event_id, _events)
+
+
+def stream(request: Request, last: int | None, tell: Tell) -> StreamingResponse:
+    """Return a stream of what somebody may see of each part of the log that is written from now on.
+
+    Args:
+        last: the last position that they have; None for all to come.
+        tell: what they are told of a part that is not empty.
+
+    Raises:
+        ProblemError: 503.
+    """
     streams: Streams = request.app.state.streams
     person = asker_of(request).access.person.id
     streams.enter(person)
-    return Counted(_stream(request, last_event_id), lambda: streams.leave(person))
+    return Counted(_stream(request, last, tell), lambda: streams.leave(person))
 
 
-async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
+async def _stream(request: Request, last: int | None, tell: Tell) -> AsyncIterator[str]:
     store = store_of(request)
     start = await run_in_threadpool(store.audit_size) if last is None else last + 1
     # Where the stream is, is said at once and again and again: whoever comes back goes on there, though nothing of
@@ -110,7 +125,7 @@ async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
     yield f"id: {start - 1}\nretry: {PACE * 3000:.0f}\n\n"
     quiet = 0
     while not request.app.state.is_stopping() and not await request.is_disconnected():
-        found = await run_in_threadpool(_read, request, store, start)
+        found = await run_in_threadpool(_read, request, store, start, tell)
         if found is None:
             return
         text, start, is_end = found
@@ -123,7 +138,7 @@ async def _stream(request: Request, last: int | None) -> AsyncIterator[str]:
             await asyncio.sleep(PACE)
 
 
-def _read(request: Request, store: "SqlStore", start: int) -> tuple[str, int, bool] | None:
+def _read(request: Request, store: "SqlStore", start: int, tell: Tell) -> tuple[str, int, bool] | None:
     """Return the events from a position on, where the next ones begin, and whether these were the last.
 
     None for whoever was let in and may not look any more.
@@ -137,13 +152,17 @@ def _read(request: Request, store: "SqlStore", start: int) -> tuple[str, int, bo
     if asker is None or not asker.access.may_anywhere(AccessRole.VIEWER):
         return None
     entries = [(position, parse(raw)) for position, raw in enumerate(raws, start)]
-    told = "".join(_event(position, entry) for position, entry in entries if may_see(asker.access, entry))
-    return told, start + len(raws), len(raws) < _PAGE
+    seen = [(position, entry) for position, entry in entries if may_see(asker.access, entry)]
+    return tell(seen) if seen else "", start + len(raws), len(raws) < _PAGE
 
 
 def may_see(access: Access, entry: Entry) -> bool:
     """Return whether an entry is about something that they may look at."""
     return may_read(entry, partial(access.may, AccessRole.VIEWER))
+
+
+def _events(seen: Sequence[tuple[int, Entry]]) -> str:
+    return "".join(_event(position, entry) for position, entry in seen)
 
 
 def _event(position: int, entry: Entry) -> str:

@@ -12,9 +12,11 @@ from gitops.roles import AccessRole
 from webhooks.dashboard import links
 from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained
 from webhooks.dashboard.logs import Log, read_log
+from webhooks.dashboard.parallel import Trial
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
+from webhooks.dashboard.trials import SearchPart
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
@@ -39,6 +41,7 @@ class TrainingPage:
     Args:
         log: the end of its log, None where there is none.
         run_url: where MLflow shows its run, empty while there is none.
+        search: its trials, None where it is no search, or has none yet.
     """
 
     now: datetime
@@ -53,6 +56,7 @@ class TrainingPage:
     repository_url: str
     run_url: str
     version_url: str
+    search: SearchPart[Trial] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_POLICY = (
+_RULES = (
     "default-src 'none'",
     "style-src 'self'",
     "script-src 'self'",
@@ -19,8 +19,11 @@ _POLICY = (
     "frame-ancestors 'none'",
     "base-uri 'none'",
 )
+POLICY = "; ".join(_RULES)
+"""What a page may load and do; the browser holds it to that."""
+
 _HEADERS = (
-    (b"content-security-policy", "; ".join(_POLICY).encode()),
+    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     # Not `no-referrer`: with it browsers send `Origin: null`, and a change needs an Origin of ours.

@@ -1,17 +1,20 @@
 """The dashboard's routes. `install` adds them, their sessions and their headers to the web process's application."""
 
+import contextlib
 from http import HTTPStatus
 from typing import Annotated, NoReturn
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from gitops.errors import LaunchpinError
 from gitops.logins import use_link
 from gitops.signins import within
+from webhooks.api.events import stream
 from webhooks.api.install import PREFIX, problem, problem_of
-from webhooks.askers import COOKIE
+from webhooks.askers import COOKIE, find_asker
 from webhooks.dashboard import acting, views
 from webhooks.dashboard.headers import SecureHeaders
 from webhooks.dashboard.render import ASSETS, show
@@ -60,6 +63,12 @@ def logout(request: Request, change: Changing) -> Response:
     return response
 
 
+@router.get("/_changes")
+async def changes(request: Request, last_event_id: Annotated[int | None, Header(ge=-1, le=2**53)] = None) -> Response:
+    """Tell an open page, at most once a second, that something of what they may see has changed; it asks what."""
+    return stream(request, last_event_id, lambda seen: f"id: {seen[-1][0]}\nevent: changed\ndata: {len(seen)}\n\n")
+
+
 @router.get("/_static/{name}")
 def static(name: str) -> Response:
     """Return a file of ours; it needs no session, so that the sign-in page looks right too."""
@@ -88,6 +97,10 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _refuse_plain(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if not request.url.path.startswith((PREFIX, "/_")) and not hasattr(request.state, "asker"):
+        # No route, so nobody asked yet who this is: the page has its sections for whoever is signed in all the same.
+        with contextlib.suppress(ProblemError, LaunchpinError):
+            request.state.asker = await run_in_threadpool(find_asker, request)
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.BAD_REQUEST and request.url.path.startswith(PREFIX):
         # The framework's word for a body that is no text, or nested without end.

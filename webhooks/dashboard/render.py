@@ -18,9 +18,11 @@ from webhooks.dashboard.shell import shell_of
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FRAGMENT_HEADER = "x-launchpin-fragment"
-_CSS = "text/css; charset=utf-8"
-_TYPES = {"style.css": _CSS, "pages.css": _CSS, "live.js": "text/javascript; charset=utf-8"}
+FRAGMENT_HEADER = "hx-request"
+_CSS, _SCRIPT = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
+_STYLES = ("style.css", "pages.css")
+_SCRIPTS = ("vendored/htmx.min.js", "vendored/sse.min.js", "vendored/idiomorph-ext.min.js", "live.js", "brush.js")
+"""In the order in which pages load them."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,16 @@ class Asset:
 
 def _load_assets() -> dict[str, Asset]:
     folder = resources.files("webhooks.dashboard").joinpath("static")
-    return {name: Asset(name, folder.joinpath(name).read_bytes(), kind) for name, kind in _TYPES.items()}
+    kinds = {**dict.fromkeys(_STYLES, _CSS), **dict.fromkeys(_SCRIPTS, _SCRIPT)}
+    found = [Asset(path.rpartition("/")[2], folder.joinpath(path).read_bytes(), kind) for path, kind in kinds.items()]
+    return {one.name: one for one in found}
 
 
 ASSETS = _load_assets()
 
 
 @cache
-def _templates() -> "Environment":
+def templates() -> "Environment":
     """Return what fills in our templates; loaded at the first page, since a web process may only take deliveries."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
@@ -71,14 +75,14 @@ def _templates() -> "Environment":
         shell=shlex.quote,
         lasting=lasting,
     )
-    templates.globals.update({"assets": ASSETS, "ago": words.ago, "links": links, "actions": actions})
+    templates.globals.update({"assets": ASSETS.values(), "ago": words.ago, "links": links, "actions": actions})
     return templates
 
 
 def show(
     request: Request, template: str, *, status: int = HTTPStatus.OK, still: bool = False, **values: object
 ) -> HTMLResponse:
-    """Render a page, or only its changing part where our own script asked for that.
+    """Render a page, or only its changing part where htmx asked for that.
 
     Args:
         still: the page does not keep itself up to date: a form, an answer, or an older part of a list.
@@ -86,7 +90,7 @@ def show(
     layout = "fragment.html" if FRAGMENT_HEADER in request.headers else "page.html"
     shell, asker = shell_of(request), getattr(request.state, "asker", None)
     access = asker.access if asker is not None else None
-    text = _templates().get_template(template).render(layout=layout, shell=shell, access=access, still=still, **values)
+    text = templates().get_template(template).render(layout=layout, shell=shell, access=access, still=still, **values)
     headers = {"Cache-Control": "no-store", "Vary": FRAGMENT_HEADER}
     # A lone surrogate, which a browser could not read either, must not keep the page from being shown.
     return HTMLResponse(text.encode("utf-8", "replace").decode(), status_code=status, headers=headers)

@@ -27,6 +27,7 @@ SECTIONS = (
     Section("/dora", "DORA"),
     Section("/audit", "Audit", ("/audit/",)),
     Section("/deliveries", "Deliveries", ("/deliveries/",)),
+    Section("/messages", "Messages"),
     Section("/settings", "Settings"),
 )
 
@@ -38,6 +39,7 @@ class Shell:
     Args:
         sections: those that whoever looks may open.
         here: the path of the section that the page belongs to, empty for none.
+        address: of the page itself, with its query.
         session: None where nobody is signed in.
     """
 
@@ -45,6 +47,7 @@ class Shell:
     here: str = ""
     session: Session | None = None
     login: str = ""
+    address: str = ""
 
 
 def shell_of(request: Request) -> Shell:
@@ -55,4 +58,5 @@ def shell_of(request: Request) -> Shell:
     path = request.url.path
     here = next((one.path for one in SECTIONS if path == one.path or path.startswith(one.below or ("\0",))), "")
     sections = tuple(one for one in SECTIONS if may(asker, MATRIX["GET", one.path]))
-    return Shell(sections, here, asker.session, asker.access.person.login)
+    address = f"{path}?{request.url.query}".rstrip("?")
+    return Shell(sections, here, asker.session, asker.access.person.login, address)

@@ -11,6 +11,7 @@ from gitops.access import Access
 from gitops.audit.entry import Entry
 from gitops.explaining import Reading
 from gitops.holding import is_pause
+from gitops.notices import Letter, Notice
 from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
 from gitops.ports.tallies import Tallies
 from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training, Version
@@ -32,6 +33,10 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
 
     def tallies(self) -> Tallies:
         """Return what a scrape of the metrics shows of the database."""
+        ...
+
+    def letters(self, *, limit: int = 100) -> Sequence[tuple[Letter, Notice]]:
+        """Return the newest messages, each with what it tells."""
         ...
 
     def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:

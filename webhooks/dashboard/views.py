@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from fastapi import APIRouter, Request, Response
 
 from gitops.audit.at import Answer, serving_at
+from gitops.audit.entry import parse
 from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.ports import Wanted
 from webhooks.api.paging import read_cursor, write_cursor
@@ -33,6 +34,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 200
 _ENTRIES = 50
 _DELIVERIES = 50
+_LETTERS = 100
 _POSITION = re.compile(r"[0-9]{1,16}")
 _DAYS = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -193,6 +195,14 @@ def delivery(request: Request, guid: str) -> Response:
     if found is None:
         _missing("delivery")
     return show(request, "delivery.html", delivery=found, now=sight.reading.now)
+
+
+@router.get("/messages")
+def messages(request: Request) -> Response:
+    """Show who was told of what, newest first."""
+    sight = sight_of(request)
+    letters = [(letter, one, parse(one.entry.encode())) for letter, one in sight.store.letters(limit=_LETTERS)]
+    return show(request, "messages.html", letters=letters, most=_LETTERS, now=sight.reading.now)
 
 
 @router.get("/settings")

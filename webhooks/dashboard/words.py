@@ -41,13 +41,16 @@ TONES: Mapping[str, str] = {
     "stalled": "bad",
     "ok": "good",
     "warn": "warn",
+    "sent": "good",
+    "waiting": "calm",
+    "given_up": "bad",
     "INTACT": "good",
     "ALTERED": "bad",
     "INCOMPLETE": "warn",
 }
 """How a word looks: good, busy, warn, bad or calm. Each tone has its own shape, so that colour is never alone."""
 
-_WORDS: Mapping[str, str] = {Sync.OUT_OF_SYNC: "Out of sync", Phase.ROLLED_BACK: "Rolled back"}
+_WORDS: Mapping[str, str] = {Sync.OUT_OF_SYNC: "Out of sync", Phase.ROLLED_BACK: "Rolled back", "given_up": "given up"}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _TWO_UNITS = 10
 _LONGEST_WHOLE = 10**12

@@ -1,99 +1,42 @@
-// Keeps the page up to date: the stream of changes says when, and every few seconds it looks anyway. It asks for the
-// page's changing part and changes only what differs, so that focus, selection and open details stay. Without it the
-// page works the same, with its Refresh link.
+// What htmx leaves to us on a page that keeps itself up to date: to say whether it does, to stop where nobody looks, and
+// to leave alone what a reader has opened or written. Without scripts a page works the same, with its Refresh link.
 "use strict";
 
-const PERIOD = 4000;
-const PACE = 800;
-const PATIENCE = 10000;
-const AGAIN = 15000;
 const main = document.getElementById("main");
 const live = document.getElementById("live");
 const words = document.getElementById("live-words");
-let next = 0;
-let last = 0;
-let stream = null;
 
 function say(state, text) {
   live.dataset.state = state;
   if (words.textContent !== text) words.textContent = text;
 }
 
-function attributes(from, to) {
-  for (const { name } of [...from.attributes]) {
-    if (!to.hasAttribute(name) && !(name === "open" && from.nodeName === "DETAILS")) from.removeAttribute(name);
+// A page that nobody sees asks nothing, and gives its connection back: a browser has six of them for a server.
+function follow(isSeen) {
+  main.toggleAttribute("hx-disable", !isSeen);
+  htmx.process(main);
+  if (isSeen) htmx.trigger(main, "look");
+}
+
+function hear(event) {
+  const { xhr, successful } = event.detail;
+  if (successful) return say("on", "Live");
+  if (xhr.status !== 401) return say("lost", "Not live");
+  say("over", "Session over");
+  return follow(false);
+}
+
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node, change) => {
+  const isOpened = name === "open" && change === "remove" && node.nodeName === "DETAILS";
+  const isTheirs = ["value", "checked", "selected"].includes(name) && node.matches("input:not([type=hidden]), option");
+  return !isOpened && !isTheirs;
+};
+
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (from, to) => {
+  if (from.nodeType === Node.TEXT_NODE && from.nodeValue !== to.nodeValue) {
+    from.parentElement.closest("[data-notice]")?.classList.add("changed");
   }
-  for (const { name, value } of to.attributes) {
-    if (from.getAttribute(name) !== value) from.setAttribute(name, value);
-  }
-}
-
-function morph(from, to) {
-  if (from.nodeType !== to.nodeType || from.nodeName !== to.nodeName) {
-    from.replaceWith(to);
-  } else if (from.nodeType === Node.TEXT_NODE) {
-    if (from.nodeValue !== to.nodeValue) {
-      from.nodeValue = to.nodeValue;
-      from.parentElement.closest("[data-notice]")?.classList.add("changed");
-    }
-  } else if (from.nodeType === Node.ELEMENT_NODE) {
-    attributes(from, to);
-    children(from, to);
-  }
-}
-
-function children(from, to) {
-  const old = [...from.childNodes];
-  const fresh = [...to.childNodes];
-  fresh.forEach((node, at) => (at < old.length ? morph(old[at], node) : from.append(node)));
-  old.slice(fresh.length).forEach((node) => node.remove());
-}
-
-async function refresh() {
-  const answer = await fetch(location.href, {
-    headers: { "X-Launchpin-Fragment": "1" },
-    signal: AbortSignal.timeout(PATIENCE),
-    redirect: "error",
-  });
-  if (answer.status === 401) return say("over", "Session over");
-  if (!answer.ok) return say("lost", "Not live");
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  children(main, fresh.body);
-  return say("on", "Live");
-}
-
-function look(after) {
-  clearTimeout(next);
-  next = setTimeout(watch, after);
-}
-
-async function watch() {
-  if (document.hidden || live.dataset.state === "over") return;
-  last = Date.now();
-  try {
-    await refresh();
-  } catch {
-    say("lost", "Not live");
-  }
-  look(PERIOD);
-}
-
-// Read by fetch, for it tells of every kind of event; a page that nobody sees gives its connection back.
-async function listen() {
-  if (stream || document.hidden || live.dataset.state === "over") return;
-  stream = new AbortController();
-  try {
-    const answer = await fetch("/api/v1/events", { signal: stream.signal, redirect: "error" });
-    const reader = answer.ok ? answer.body.pipeThrough(new TextDecoderStream()).getReader() : null;
-    for (let part = await reader?.read(); part && !part.done; part = await reader.read()) {
-      if (part.value.includes("data:")) look(Math.max(0, last + PACE - Date.now()));
-    }
-  } catch {
-    // The stream ended, or was given back: the page looks every few seconds meanwhile.
-  }
-  stream = null;
-  setTimeout(listen, AGAIN);
-}
+};
 
 async function copy(button) {
   const text = document.getElementById(button.dataset.copy).textContent;
@@ -111,14 +54,9 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 if (live) {
+  main.addEventListener("htmx:sseOpen", () => say("on", "Live"));
+  main.addEventListener("htmx:afterRequest", hear);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      stream?.abort();
-    } else {
-      look(0);
-      listen();
-    }
+    if (live.dataset.state !== "over") follow(!document.hidden);
   });
-  watch();
-  listen();
 }
