@@ -13,9 +13,9 @@ from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
-from tests.support.history import FAILED, MERGED
+from tests.support.history import FAILED, MERGED, fill_with_history
 from tests.support.store import write
-from tests.support.told import fill_with_told
+from tests.support.told import tell
 
 pytestmark = pytest.mark.chromium
 
@@ -37,7 +37,8 @@ LOOKED_AT = """(answer) => {
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    with running_dashboard(tmp_path_factory.mktemp("fleet") / "home", fill_with_told) as running:
+    with running_dashboard(tmp_path_factory.mktemp("fleet") / "home", fill_with_history) as running:
+        tell(running.home)
         yield running
 
 

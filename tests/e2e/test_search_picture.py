@@ -10,7 +10,7 @@ from tests.e2e.test_dashboard_pages import sign_in
 from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
-from tests.support.trials import show_trials, try_grid
+from tests.support.trials import PATH, Stage, Tried, try_grid
 
 pytestmark = pytest.mark.chromium
 
@@ -20,8 +20,13 @@ ROWS = "tr[data-trial]:not([hidden])"
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    with running_dashboard(tmp_path_factory.mktemp("board") / "home") as running:
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory, stage: Stage) -> Iterator[Dashboard]:
+    with running_dashboard(tmp_path_factory.mktemp("board") / "home", around=stage.around) as running:
         yield running
 
 
@@ -34,7 +39,7 @@ def chromium(board: Dashboard) -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser, board: Dashboard) -> Iterator[Page]:
     page = sign_in(chromium, board)
-    show_trials(page, try_grid())
+    page.goto(PATH)
     yield page
     page.context.close()
 
@@ -98,14 +103,14 @@ def test_keyboard_moves_the_marks_and_hears_where_they_are(page: Page) -> None:
     expect(page.locator("#brushed")).to_have_text("18 of 54 trials")
 
 
-def test_brush_stays_when_the_page_renews_itself(page: Page) -> None:
+def test_brush_stays_when_the_page_shows_a_further_trial(page: Page, stage: Stage) -> None:
     drag(page, 0, start=0.0, end=0.1)
-    page.evaluate("window.renewed = 0; document.addEventListener('htmx:afterSettle', () => { window.renewed += 1; })")
+    stage.trials = [*try_grid(), Tried(55, {"learning_rate": "0.1", "max_depth": "2"}, state="Running")]
     page.evaluate("htmx.trigger('#main', 'look')")
-    page.wait_for_function("window.renewed > 0")
-    expect(page.locator("#brushed")).to_have_text("18 of 54 trials")
-    expect(page.locator(SHOWN)).to_have_count(18)
-    expect(page.locator(ROWS)).to_have_count(18)
+    expect(page.locator("#brushed")).to_have_text("19 of 55 trials")
+    expect(page.locator(SHOWN)).to_have_count(19)
+    expect(page.locator(ROWS)).to_have_count(19)
+    stage.trials = try_grid()
 
 
 def test_row_lights_its_line(page: Page) -> None:
@@ -113,11 +118,13 @@ def test_row_lights_its_line(page: Page) -> None:
     expect(page.locator(f"{LINES}.lit")).to_have_attribute("data-trial", "40")
 
 
-def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard) -> None:
+def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard, stage: Stage) -> None:
     context = chromium.new_context(base_url=ORIGIN, java_script_enabled=False)
     page = context.new_page()
     page.goto(board.login_path())
-    show_trials(page, try_grid(), sort="p.max_depth")
+    stage.sort = "p.max_depth"
+    page.goto(PATH)
+    stage.sort = ""
     expect(page.get_by_role("img", name="54 trials over 3 parameters")).to_be_visible()
     expect(page.get_by_text("Trial 40 is the best with accuracy 0.97").first).to_be_visible()
     expect(page.locator(".brushes")).to_be_hidden()
@@ -127,9 +134,11 @@ def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard) -> 
     context.close()
 
 
-def test_thousand_trials_are_brushed_at_once(chromium: Browser, board: Dashboard) -> None:
+def test_thousand_trials_are_brushed_at_once(chromium: Browser, board: Dashboard, stage: Stage) -> None:
     page = sign_in(chromium, board)
-    show_trials(page, try_grid(repeated=20))
+    stage.trials = try_grid(repeated=20)
+    page.goto(PATH)
+    stage.trials = try_grid()
     expect(page.locator(LINES)).to_have_count(1_000)
     took = page.evaluate("() => { const began = performance.now(); filter(); return performance.now() - began; }")
     assert took < 500
@@ -144,7 +153,7 @@ def test_axe_finds_nothing_on_a_search(chromium: Browser, board: Dashboard, widt
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    show_trials(page, try_grid())
+    page.goto(PATH)
     drag(page, 1, start=0.0, end=0.5)
     assert find_barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

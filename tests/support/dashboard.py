@@ -18,6 +18,7 @@ from tests.support.fleet import open_fleet
 from tests.support.store import Clock
 from tests.support.web import serving
 from webhooks.asgi import create_app
+from webhooks.dashboard.headers import App
 
 HOST = "launchpin.test"
 ORIGIN = f"http://{HOST}"
@@ -65,12 +66,14 @@ def running_dashboard(
     base_url: str = ORIGIN,
     settings: Mapping[str, Any] | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
+    around: Callable[[App], App] = lambda app: app,
 ) -> Iterator[Dashboard]:
     """Serve a dashboard over a store that `fill` has written to.
 
     Args:
         settings: more of them, by name.
         is_stopping: whether the process was asked to end.
+        around: puts something around the application.
     """
     home.mkdir(exist_ok=True)
     store, clock = open_fleet(home)
@@ -81,6 +84,6 @@ def running_dashboard(
     secret.chmod(0o600)
     known = {"home": home, "base_url": base_url, "hook_secret_files": (secret,), "hook_path": "f00d"}
     read = Settings.model_validate({**known, **(settings or {})})
-    with serving(create_app(read, is_stopping=is_stopping)) as port:
+    with serving(around(create_app(read, is_stopping=is_stopping))) as port:
         yield Dashboard(home, port, store)
     store.close()

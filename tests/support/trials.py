@@ -1,24 +1,24 @@
-"""Trials of a search, made up but plausible, and a page of a dashboard's that shows them."""
+"""Trials of a search, made up but plausible, and a dashboard with a page that shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
 
-from playwright.sync_api import Page, Route
-
 from gitops.access import Session
-from tests.support.dashboard import ORIGIN
-from webhooks.dashboard.headers import POLICY
+from webhooks.dashboard.headers import POLICY, App, Receive, Scope, Send
 from webhooks.dashboard.parallel import Goal
 from webhooks.dashboard.render import templates
 from webhooks.dashboard.shell import SECTIONS, Shell
-from webhooks.dashboard.trials import SearchPart, show_search
+from webhooks.dashboard.trials import show_search
 
 RATES = ("0.001", "0.01", "0.1")
 DEPTHS = tuple(map(str, range(2, 8)))
 CRITERIA = ("gini", "entropy", "log_loss")
 PATH = "/trainings/t-search"
+_PAGE = """{% extends layout %}{% import 'trials.html' as trials %}
+{% block title %}Search{% endblock %}
+{% block main %}<h1>Search</h1>{{ trials.search(part) }}{% endblock %}"""
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,35 @@ def _try(number: int, rate: str, depth: str, criterion: str) -> Tried:
     return Tried(number, parameters, {"accuracy": accuracy}, is_best=number == 40)
 
 
-def show_trials(page: Page, trials: list[Tried], *, sort: str = "") -> None:
-    """Open a page that shows a search and keeps itself up to date, as a training's does; it ends with its context."""
-    part = show_search(trials, Goal("accuracy"), sort=sort)
-    assert part is not None
-    page.route(f"**{PATH}*", lambda route: _answer(route, part))
-    page.goto(PATH)
+class Stage:
+    """An application with one page more: that of a training which is a search, kept up to date as all of them are.
 
+    Args:
+        trials: what the page shows, as it is when it is asked for.
+        sort: as its address would have it.
+    """
 
-def _answer(route: Route, part: SearchPart[Tried]) -> None:
-    session = Session(id="s", person_id="p", csrf="c", expires_at=datetime.now(UTC))
-    shell = Shell(SECTIONS, "/", session, "ada", PATH)
-    layout = "fragment.html" if "hx-request" in route.request.headers else "page.html"
-    text = (
-        "{% extends layout %}{% import 'trials.html' as trials %}{% block title %}Search{% endblock %}"
-        "{% block main %}<h1>Search</h1>{{ trials.search(part) }}{% endblock %}"
-    )
-    body = templates().from_string(text).render(layout=layout, shell=shell, part=part, still=False)
-    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY}
-    assert route.request.url.startswith(ORIGIN)
-    route.fulfill(body=body, headers=headers)
+    def __init__(self) -> None:
+        self.trials = try_grid()
+        self.sort = ""
+
+    def around(self, app: App) -> App:
+        """Return the application with the page."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or scope["path"] != PATH:
+                await app(scope, receive, send)
+                return
+            body = self._render(is_fragment=any(name == b"hx-request" for name, _ in scope["headers"])).encode()
+            headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY.encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        return answer
+
+    def _render(self, *, is_fragment: bool) -> str:
+        part = show_search(self.trials, Goal("accuracy"), sort=self.sort)
+        session = Session(id="s", person_id="p", csrf="c", expires_at=datetime.now(UTC))
+        shell = Shell(SECTIONS, "/", session, "ada", PATH)
+        layout = "fragment.html" if is_fragment else "page.html"
+        return templates().from_string(_PAGE).render(layout=layout, shell=shell, part=part, still=False)

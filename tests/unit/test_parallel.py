@@ -52,8 +52,10 @@ def path_of(picture: Picture, number: int) -> Path:
 def test_each_parameter_has_an_axis_in_the_order_given_and_the_objective_is_the_last() -> None:
     picture = drawn(*THREE)
     assert [axis.name for axis in picture.axes] == ["depth", "criterion", "accuracy"]
-    assert [axis.x for axis in picture.axes] == [50, 480, 910]
+    assert [axis.x for axis in picture.axes] == [50, 465, 880]
     assert picture.axes[-1].hint == "higher is better"
+    assert picture.width == 450
+    assert drawn(Tried(1, {"a" * 40: "1"})).width == 640
     assert drawn(*THREE, goal=Goal("accuracy", is_greatest=False)).axes[-1].hint == "lower is better"
 
 

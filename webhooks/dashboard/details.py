@@ -23,6 +23,7 @@ _SHOWN_ELSEWHERE = {
     *("tiers", "min_tiers"),
     *("failure", "failure_message", "url", "number", "plan_digest"),
 }
+_NOTHING: tuple[object, ...] = (None, {}, (), [])
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def _html_url(sight: Sight, repository_id: int) -> str:
 
 def _plain_facts(facts: Mapping[str, object]) -> dict[str, str]:
     """Return the facts that are one value each and have no place of their own on the page."""
-    known = {name: value for name, value in facts.items() if value is not None and name not in _SHOWN_ELSEWHERE}
+    known = {name: value for name, value in facts.items() if value not in _NOTHING and name not in _SHOWN_ELSEWHERE}
     return {name.replace("_", " "): _plain(value) for name, value in known.items()}
 
 
@@ -258,5 +259,9 @@ def _plain(value: object) -> str:
             return "no"
         case "":
             return "none"
+        case Mapping():
+            return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+        case list() | tuple():
+            return ", ".join(map(_plain, value))
         case _:
             return str(value)

@@ -20,10 +20,10 @@ MOST_TRIALS = 1_000
 _WIDE = 1_000
 _TOP, _BOTTOM = 20.0, 900.0  # where the greatest and the least value lie
 _APART = 975.0  # where a line ends that came to no value
-_LEFT, _RIGHT = 50.0, 910.0  # of the first and the last axis
-_PER_AXIS = 150  # pixels, at least
+_LEFT, _RIGHT = 50.0, 880.0  # of the first and the last axis
+_PER_AXIS, _PER_LETTER = 150, 8  # pixels, at least
 _MOST_TICKS = 12
-_LOG_FROM = 1_000  # the greatest is so many times the least: a logarithm tells them apart
+_LOG_FROM = 100  # the greatest is so many times the least: a logarithm tells them apart
 _STRENGTHS = 4
 _MOST_TOLD = 8
 
@@ -235,7 +235,7 @@ def draw_search(
     return Picture(
         title=f"{_count(len(shown), 'trial')} over {_count(len(names), 'parameter')}",
         words=_words(shown, goal, values),
-        width=len(axes) * _PER_AXIS,
+        width=len(axes) * max(_PER_AXIS, *(len(axis.name) * _PER_LETTER for axis in axes)),
         axes=tuple(axes),
         paths=tuple(sorted(paths, key=lambda one: (one.kind == "best", one.kind[0] == "q", one.kind))),
         has_apart=len(found) < len(shown),

@@ -26,8 +26,7 @@ SECTIONS = (
     Section("/models", "Models", ("/models/",)),
     Section("/dora", "DORA"),
     Section("/audit", "Audit", ("/audit/",)),
-    Section("/deliveries", "Deliveries", ("/deliveries/",)),
-    Section("/messages", "Messages"),
+    Section("/deliveries", "Deliveries", ("/deliveries/", "/messages")),
     Section("/settings", "Settings"),
 )
 
