@@ -220,6 +220,13 @@ def test_axe_finds_nothing_where_there_is_nothing_yet(tmp_path: Path, width: int
         assert find_wrong(page, ("/", "/_signin"), width=width) == {}
 
 
+def test_axe_finds_what_is_wrong(chromium: Browser, fleet: Dashboard) -> None:
+    page = sign_in(chromium, fleet)
+    page.evaluate("main.append(document.createElement('input')); live.textContent = ''")
+    assert [one.partition(":")[0] for one in find_barriers(page)] == ["label", "link-name"]
+    page.context.close()
+
+
 def find_wrong(page: Page, paths: Sequence[str], *, width: int) -> dict[str, list[str]]:
     """Return what axe and the browser say against each of these pages, with all that can be opened open."""
     said: list[str] = []
