@@ -37,16 +37,17 @@ def chromium(board: Dashboard) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, board: Dashboard) -> Iterator[Page]:
+def page(chromium: Browser, board: Dashboard, stage: Stage) -> Iterator[Page]:
     page = sign_in(chromium, board)
     page.goto(PATH)
     yield page
+    stage.trials = try_grid()
     page.context.close()
 
 
 def drag(page: Page, axis: int, *, start: float, end: float) -> None:
     """Drag along an axis, from a share of its height to another, counted from the top."""
-    box = page.locator(f".grip[data-axis='{axis}']").bounding_box()
+    box = page.locator("line.axis").nth(axis).bounding_box()
     assert box is not None
     x = box["x"] + box["width"] / 2
     page.mouse.move(x, box["y"] + start * box["height"])
@@ -74,9 +75,9 @@ def test_drag_along_an_axis_leaves_only_the_trials_between_and_their_rows(page: 
 
 
 def test_failed_trials_are_left_out_when_the_objective_is_brushed(page: Page) -> None:
-    drag(page, 3, start=0.0, end=0.999)
+    drag(page, 3, start=0.0, end=0.97)
     expect(page.locator(f"{SHOWN}.failed")).to_have_count(0)
-    expect(page.locator("#brushed")).to_have_text(re.compile(r"^(50|51) of 54 trials$"))
+    expect(page.locator("#brushed")).to_have_text(re.compile(r"^4[89] of 54 trials$"))
 
 
 def test_click_on_an_axis_without_a_drag_shows_all_of_it_again(page: Page) -> None:
@@ -110,7 +111,6 @@ def test_brush_stays_when_the_page_shows_a_further_trial(page: Page, stage: Stag
     expect(page.locator("#brushed")).to_have_text("19 of 55 trials")
     expect(page.locator(SHOWN)).to_have_count(19)
     expect(page.locator(ROWS)).to_have_count(19)
-    stage.trials = try_grid()
 
 
 def test_row_lights_its_line(page: Page) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from gitops.audit.entry import Actor, Event, Subject
+from gitops.audit.entry import Actor, Event, EvidenceValue, Subject
 from gitops.store import SqlStore
 from gitops.writes import RouteNotice, SettleLetter
 from tests.support.fleet import BAKING, REFUSED
@@ -12,7 +12,7 @@ from tests.support.store import make_url, write
 NO_MAILBOX = "550 5.1.1 no such mailbox"
 AWAY = "hooks.example.com did not answer within 10 s"
 _LAUNCHPIN = Actor(type="service", login="launchpin")
-_EVENTS: tuple[tuple[str, Subject, dict[str, str]], ...] = (
+_EVENTS: tuple[tuple[str, Subject, dict[str, EvidenceValue]], ...] = (
     ("training.refused", Subject(model="iris", training_id=REFUSED), {"reason": "GateRefused"}),
     ("promotion.proposed", Subject(model="iris", version="8", env="production", promotion_id="p-000000007"), {}),
     ("rollout.errored", Subject(endpoint="iris-production", version="7", rollout_id=BAKING), {"reason": "SmokeFailed"}),

@@ -95,9 +95,12 @@ function drag(event) {
   const axis = axisAt(grip.dataset.axis);
   const [from, to] = marksOf(axis);
   const start = event.clientY;
+  const { top, bottom } = picture().dataset;
+  // The grip reaches beyond the axis at both ends, so that the ends are easily met.
   const at = (y) => {
-    const { top, height } = grip.getBoundingClientRect();
-    return (1 - Math.min(1, Math.max(0, (y - top) / height))) * Number(axis.dataset.most);
+    const seen = grip.getBoundingClientRect();
+    const height = ((y - seen.top) / seen.height) * Number(grip.getAttribute("height"));
+    return Math.min(1, Math.max(0, (bottom - height) / (bottom - top))) * Number(axis.dataset.most);
   };
   const move = ({ clientY }) => {
     const isSlip = Math.abs(clientY - start) < SLIP;
