@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from gitops.config.launchpin import parse_launchpin
-from gitops.records import Environment, Promotion, Training
+from gitops.records import Environment, Promotion, Rollout, Training
 from tests.support.live import Live, final, git, running
 
 _NEXT = re.compile(r"^Next:\n((?:  .*\n?)+)", re.MULTILINE)
@@ -63,11 +63,11 @@ class Stranger:
 
     def _serves(self, name: str, version: str) -> bool:
         """Wait until the rollout of a version is over; returns whether it serves."""
-        known = self.live.wait(name, lambda: self._settled(name, version))
-        rollout = self.live.store.newest_rollout(known.repository_id, known.path)
-        said = f"{rollout.phase} {rollout.message}" if rollout else "no rollout"
-        self._say(f"{name}: {known.serving or 'nothing'} serves, {known.sync}; {said}")
-        return known.serving == version
+        rollout = self.live.wait(name, lambda: self._settled(name, version))
+        # Read after the end of the rollout, which writes it.
+        serving = next(one.serving for one in self._environments() if one.path == name)
+        self._say(f"{name}: {serving or 'nothing'} serves; {rollout.phase} {rollout.message}")
+        return serving == version
 
     def _type(self, command: str) -> bool:
         """Run a command and then what it says comes next, as a newcomer does; nothing twice."""
@@ -106,12 +106,12 @@ class Stranger:
     def _environments(self) -> list[Environment]:
         return [one for one in self.live.store.environments() if one.repository == self._deploy]
 
-    def _settled(self, name: str, version: str) -> Environment | None:
-        """Return an environment whose rollout of the version is over."""
+    def _settled(self, name: str, version: str) -> Rollout | None:
+        """Return the rollout of the version in an environment when it is over."""
         for known in self._environments():
             rollout = self.live.store.newest_rollout(known.repository_id, known.path)
-            if known.path == name and rollout and rollout.phase.is_final and version == rollout.version:
-                return known
+            if known.path == name and rollout and rollout.version == version:
+                return final(rollout)
         return None
 
     def _predict(self, model: str, version: str) -> bool:
