@@ -1,4 +1,4 @@
-"""A training's tries on the infrastructure: their numbers, which of them count as lost, and how they are closed."""
+"""Tries on the infrastructure, a training's or a trial's: their numbers, which count as lost, how they are closed."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -9,13 +9,16 @@ from gitops.errors import LaunchpinError, NotFoundError
 from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Training
 from gitops.steps import Ended, Facts, Outcome, Phase, Wait
+from gitops.trials import Trial
 from gitops.writes import Wake
 
 ATTEMPTS = 2
-"""How often a training may be lost with its worker, or with the process that watches it."""
+"""How often a training or a trial may be lost with its worker, or with the process that watches it."""
 
 ENDING = "runs"
-"""The kind of job that ends the runs of a training."""
+"""The kind of job that ends the runs of a training, or of a trial."""
+
+Tried = Training | Trial
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,18 @@ class Attempt:
     unended: int
 
     @staticmethod
-    def of(deps: Deps, training: Training) -> "Attempt":
+    def of(deps: Deps, tried: Tried) -> "Attempt":
         """Return the try that comes now."""
-        over = training.facts.attempt or 0
+        over = tried.facts.attempt or 0
         lost = deps.lease.lost
-        return Attempt(over + lost + 1, (training.facts.losses or 0) + lost, max(over, 1))
+        return Attempt(over + lost + 1, (tried.facts.losses or 0) + lost, max(over, 1))
 
     def facts(self, *, over: int, lost: int = 0) -> Facts:
         """Return what the record keeps when a try is over, or before one was begun."""
         return {"attempt": over, "losses": self.losses + lost}
 
 
-def lost_attempt(deps: Deps, training: Training, run: RunRef, attempt: Attempt) -> Outcome:
+def lost_attempt(deps: Deps, tried: Tried, run: RunRef, attempt: Attempt) -> Outcome:
     """Return what follows when the process that trained is gone; nobody hears it where another worker has the job."""
     if deps.lease.is_stopping():
         facts = attempt.facts(over=attempt.number)
@@ -55,23 +58,23 @@ def lost_attempt(deps: Deps, training: Training, run: RunRef, attempt: Attempt) 
         return Wait(timedelta(0), "WorkerLost", "somebody else has the training")
     after = replace(attempt, losses=attempt.losses + 1)
     if after.losses >= ATTEMPTS:
-        return given_up(training, after, end_run(deps, run, training.run_key(attempt.number)))
+        return given_up(tried, after, end_run(deps, run, tried.run_key(attempt.number)))
     facts = attempt.facts(over=attempt.number, lost=1)
     return Wait(timedelta(0), "WorkerLost", "the process that trained it was lost; it is trained anew", facts=facts)
 
 
-def given_up(training: Training, attempt: Attempt, note: str) -> Outcome:
+def given_up(tried: Tried, attempt: Attempt, note: str) -> Outcome:
     """End a training that lost its worker too often."""
     facts = {"losses": attempt.losses}
     message = f"the worker was lost {attempt.losses} times while it trained{note}"
-    return Ended(Phase.ERRORED, "WorkerLost", message, facts=facts, writes=end_later(training, note))
+    return Ended(Phase.ERRORED, "WorkerLost", message, facts=facts, writes=end_later(tried, note))
 
 
-def end_lost_runs(deps: Deps, training: Training, attempt: Attempt, *, experiment: str) -> str:
+def end_lost_runs(deps: Deps, tried: Tried, attempt: Attempt, *, experiment: str) -> str:
     """Close the runs of earlier attempts, so that none runs for ever; returns what people hear where that failed."""
     numbers = range(attempt.unended, attempt.number)
     try:
-        end_runs(deps, training, numbers, experiment=lambda: experiment)
+        end_runs(deps, tried, numbers, experiment=lambda: experiment)
     except LaunchpinError as error:
         return _not_ended(error)
     return ""
@@ -79,7 +82,7 @@ def end_lost_runs(deps: Deps, training: Training, attempt: Attempt, *, experimen
 
 def end_runs(
     deps: Deps,
-    training: Training,
+    tried: Tried,
     numbers: Iterable[int],
     *,
     experiment: Callable[[], str],
@@ -97,7 +100,7 @@ def end_runs(
     """
     failed: LaunchpinError | None = None
     for number in numbers:
-        key = training.run_key(number)
+        key = tried.run_key(number)
         try:
             run = deps.effects.recover(
                 "start_run",
@@ -134,6 +137,6 @@ def _not_ended(error: LaunchpinError) -> str:
     return f" (its run is not ended yet: {error})"
 
 
-def end_later(training: Training, note: str) -> tuple[Wake, ...]:
+def end_later(tried: Tried, note: str) -> tuple[Wake, ...]:
     """Have a job of its own end the runs that could not be ended now: MLflow being away holds no training up."""
-    return (Wake(ENDING, training.id),) if note else ()
+    return (Wake(ENDING, tried.id),) if note else ()

@@ -339,9 +339,10 @@ def stories() -> "Mapping[str, AnyStory]":
     from gitops.promotion import PROMOTION  # noqa: PLC0415
     from gitops.reports import REPORT  # noqa: PLC0415
     from gitops.rollout import ROLLOUT  # noqa: PLC0415
+    from gitops.searching import TRIAL  # noqa: PLC0415
     from gitops.training import TRAINING  # noqa: PLC0415
     from gitops.upkeep import GC  # noqa: PLC0415
 
-    table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, PROMOTION, ROLLOUT, COMPARE, COMMAND)
+    table: tuple[AnyStory, ...] = (DELIVERY, POLL, TRAINING, TRIAL, PROMOTION, ROLLOUT, COMPARE, COMMAND)
     table += (ANCHOR, REPORT, ALIAS, RUNS, GC, ROUTE, NOTIFY)
     return {story.kind: story for story in table}

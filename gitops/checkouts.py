@@ -79,12 +79,15 @@ def repository_of(deps: Deps, training: Training) -> Repository:
 
 
 @contextlib.contextmanager
-def checked_out(deps: Deps, training: Training) -> Iterator[Project]:
+def checked_out(deps: Deps, training: Training, *, owner: str = "") -> Iterator[Project]:
     """Write exactly the training's commit into a fresh folder, and remove it afterwards.
 
     What a killed worker left of an earlier try is removed first and never used again.
+
+    Args:
+        owner: whose folder it is, where it is not the training's: that of one of its trials, by its id.
     """
-    home = deps.service.workspace / training.id
+    home = deps.service.workspace / (owner or training.id)
     shutil.rmtree(home, ignore_errors=True)
     folder = home / uuid.uuid4().hex[:8]
     file = read_launchpin(deps, training)

@@ -18,7 +18,7 @@ class Kind(StrEnum):
     REPOSITORY = "repository"  # OWNER/NAME
     TRAINING = "training"  # its id
     STORY = "story"  # a training's id, or an endpoint
-    LOGGED = "logged"  # a training, a rollout or an endpoint
+    LOGGED = "logged"  # a training, a trial, a rollout or an endpoint
     DELIVERY = "delivery"  # its GUID
     MOMENT = "moment"  # with its zone, or `now`
     SUBJECT = "subject"  # an endpoint, a training, or a pull request
@@ -45,7 +45,7 @@ _SHAPES: Mapping[Kind, tuple[str, str]] = {
     Kind.REPOSITORY: (_A_REPOSITORY, "OWNER/NAME"),
     Kind.TRAINING: (_A_TRAINING, "the id of a training, t- and what follows"),
     Kind.STORY: (f"{_A_TRAINING}|{_AN_ENDPOINT}", "the id of a training, or an endpoint"),
-    Kind.LOGGED: (_AN_ENDPOINT, "a training, a rollout or an endpoint"),
+    Kind.LOGGED: (f"{_A_TRAINING}\\.[1-9][0-9]{{0,5}}|{_AN_ENDPOINT}", "a training, a trial, a rollout or an endpoint"),
     Kind.DELIVERY: ("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a delivery's GUID"),
     Kind.MOMENT: (r"now|[0-9]{4}-[0-9T:.Z+ -]{6,34}", "a time with its zone, as 2026-01-31T12:00:00Z, or now"),
     Kind.SUBJECT: (r"[^\x00-\x1f\x7f]{1,600}", "an endpoint, a training or a pull request"),
@@ -179,6 +179,15 @@ _TABLE = (
         ),
     ),
     Verb(
+        "trials",
+        "List a search's trials: parameters, metrics, and the best.",
+        AccessRole.VIEWER,
+        (
+            _place("training", Kind.TRAINING, "The training that searched.", is_required=False),
+            Argument("sort", Kind.TEXT, "Sort by a metric or parameter, the highest first."),
+        ),
+    ),
+    Verb(
         "versions",
         "List a model's versions: verdict, metrics, and where each serves.",
         AccessRole.VIEWER,
@@ -214,7 +223,7 @@ _TABLE = (
         "Show the log of a training or a rollout, or follow it.",
         AccessRole.VIEWER,
         (
-            _place("name", Kind.LOGGED, "A training, a rollout or an endpoint.", is_required=False),
+            _place("name", Kind.LOGGED, "A training, a trial, a rollout or an endpoint.", is_required=False),
             Argument("follow", Kind.FLAG, "Go on until it is over."),
             Argument("limit", Kind.NUMBER, "How many of the last lines.", most=10000),
         ),
@@ -254,6 +263,17 @@ _TABLE = (
         (
             _place("training", Kind.TRAINING, "Its id."),
             Argument("reason", Kind.TEXT, "Why, for the record."),
+        ),
+        changes=True,
+    ),
+    Verb(
+        "register",
+        "Register another trial of a search than its best.",
+        AccessRole.APPROVER,
+        (
+            _place("training", Kind.TRAINING, "The training that searched."),
+            Argument("trial", Kind.NUMBER, "The trial's number.", is_required=True),
+            Argument("reason", Kind.TEXT, "Why, for the record and the pull request.", is_required=True),
         ),
         changes=True,
     ),

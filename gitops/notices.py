@@ -237,6 +237,9 @@ def _subject(event: Event, severity: Severity) -> str:
     """Return what an event is about; where it only tells, no two are about the same."""
     noun = event.kind.partition(".")[0]
     same = [str(getattr(event.subject, name)) for name in _OF_THE_SAME]
+    if noun == "trial":
+        # What keeps one trial of a search waiting keeps the others waiting, too.
+        same[-1] = event.subject.training_id
     if severity is Severity.TELL:
         same += [event.subject.version, event.subject.sha, str(event.subject.revision)]
         same += [event.subject.training_id, event.subject.promotion_id, event.subject.rollout_id]

@@ -23,9 +23,9 @@ Thing = tuple[str, str]
 """A record, by its kind and id."""
 
 _log = logging.getLogger(__name__)
-_RECORDS = frozenset({"delivery", "training", "promotion", "rollout", "command"})
+_RECORDS = frozenset({"delivery", "training", "trial", "promotion", "rollout", "command"})
 # A job about a record whose kind is another: `report` and its like.
-_ABOUT = re.compile(r"(delivery|training|promotion|rollout|command):(.+)")
+_ABOUT = re.compile(r"(delivery|training|trial|promotion|rollout|command):(.+)")
 _BAD_ENDS = frozenset({Phase.ERRORED, Phase.ROLLED_BACK, Phase.REFUSED})
 _RECEIVE = "receive"
 

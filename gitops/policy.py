@@ -12,7 +12,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import assert_never
 
-from gitops.config.launchpin import Gate, Goal, Tier
+from gitops.config.goals import Goal
+from gitops.config.launchpin import Gate, Tier
 from gitops.config.launchpin import Operator as GateOperator
 
 __all__ = [

@@ -330,7 +330,7 @@ def _exit(story: AnyStory, step: AnyStep, record: Record | None, answer: Outcome
         return replace(here, error=_shown(answer), is_unforeseen=is_unforeseen, retry_after=answer.after)
     if isinstance(answer, Exception):
         raise answer
-    following = story.after(step.name) if isinstance(answer, Done) else None
+    following = story.after(step.name, then=answer.then) if isinstance(answer, Done) else None
     told = _told(story, record, answer, is_end=following is None and not isinstance(answer, Wait))
     if not isinstance(answer, Done):
         return replace(here, outcome=told)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from gitops.facts import ScriptFacts
 from gitops.steps import Phase
 from gitops.verdicts import GateOutcome, TierOutcome
 
@@ -138,34 +139,25 @@ class Delivery(Record):
     facts: DeliveryFacts = Field(default_factory=DeliveryFacts)
 
 
-class TrainingFacts(Frozen):
+class TrainingFacts(ScriptFacts):
     """What a training has learned so far.
 
     Args:
-        seconds: how long the training's own process ran.
-        printed: metrics that were found in its log, as they stand there.
         tier: the tier that was reached, empty for none; None where none is declared, or the gates did not pass.
         min_tiers: what launchpin.yaml asks of a version, by place (`OWNER/NAME:PATH`).
+        trials: how many trials its search has; `objective` has the `metric` and `goal` of the best.
+        trial: the judged one's number; of the training `search_of` where a person chose it, for what `chosen` says.
     """
 
     project: str | None = None
     environment_key: str | None = None
     lock_sha256: str | None = None
     python_version: str | None = None
-    experiment_id: str | None = None
-    run_id: str | None = None
-    attempt: int | None = None
-    losses: int | None = None
-    disk_full: int | None = None
-    exit_code: int | None = None
-    end: str | None = None
-    seconds: float | None = None
-    log_sha256: str | None = None
-    log_tail: tuple[str, ...] = ()
-    printed: dict[str, str] = Field(default_factory=dict)
-    candidate_run_id: str | None = None
-    candidate_model: str | None = None
-    metrics: dict[str, str] = Field(default_factory=dict)
+    trials: int | None = None
+    objective: dict[str, str] = Field(default_factory=dict)
+    trial: int | None = None
+    search_of: str | None = None
+    chosen: str | None = None
     parameters: dict[str, str] = Field(default_factory=dict)
     verdict: str | None = None
     sentence: str | None = None
@@ -188,7 +180,7 @@ class Training(Record):
         ref: `refs/heads/...`, where the commit was the head.
         config_path: the launchpin.yaml it follows.
         config_sha256: digest of that file's bytes.
-        nonce: empty, or unique for a forced training: the command's id, or the training's that it tries once more.
+        nonce: empty, or unique for a forced training: the id of the command, training or trial that it comes from.
         attempt: which try on the infrastructure this is, from 1.
     """
 

@@ -3,6 +3,7 @@
 These are jobs of their own: a forge that is away holds nothing else up, and what is told is always the newest state.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -11,6 +12,7 @@ from gitops.records import Promotion, Record, Rollout, Training
 from gitops.steps import Done, Outcome, Phase, Step, Story
 from gitops.texts import code, fenced, short, training_summary
 from gitops.tiers import TIER_TOO_LOW
+from gitops.trials import TrialView, objective_of, view
 
 _STATES = {
     Phase.SUCCEEDED: CheckState.SUCCESS,
@@ -66,9 +68,15 @@ def _training_check(deps: Deps, training: Training) -> Check:
         f"launchpin/train ({training.model})",
         _STATES.get(training.phase, CheckState.PENDING),
         _title(training),
-        training_summary(training),
+        training_summary(training, _trials(deps, training)),
         url=f"{deps.service.base_url}/trainings/{training.id}",
     )
+
+
+def _trials(deps: Deps, training: Training) -> Sequence[TrialView]:
+    if not training.facts.trials or training.facts.search_of:
+        return ()
+    return view(deps.store.trials(training.id), objective=objective_of(training))
 
 
 def _promotion_check(deps: Deps, promotion: Promotion) -> Check:

@@ -92,7 +92,8 @@ class Needed:
             case Kind.MIRRORS:
                 return thing.name in self.mirrors
             case Kind.LOGS | Kind.WORKSPACES:
-                return thing.name in self.trainings
+                # What a trial leaves is named after it: the training's id, a point, its number.
+                return thing.name.partition(".")[0] in self.trainings
             case _:
                 return False
 

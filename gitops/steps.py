@@ -50,12 +50,14 @@ class Done:
         writes: further rows to write in the same transaction (values from `gitops.ports`).
         message: one line for people.
         is_idle: there was nothing to do here, so there is nothing to tell the audit trail.
+        then: the step to go on with, where that is not the next one.
     """
 
     facts: Facts = field(default_factory=dict)
     writes: tuple[object, ...] = ()
     message: str = ""
     is_idle: bool = False
+    then: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,9 @@ class Story(Generic[D, R]):
                 return step
         raise KeyError(name)
 
-    def after(self, name: str) -> Step[D, R] | None:
-        """Return the step that follows, None after the last."""
+    def after(self, name: str, *, then: str = "") -> Step[D, R] | None:
+        """Return the step after one that is done: the one that it names, else the next; None after the last."""
+        if then:
+            return self.step(then)
         position = self.steps.index(self.step(name)) + 1
         return self.steps[position] if position < len(self.steps) else None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitops.records import Promotion, Training, Version
+from gitops.trials import TrialView
 from gitops.verdicts import GateOutcome, TierOutcome
 
 LONGEST_BODY = 60_000
@@ -150,6 +151,7 @@ def pull_text(
     sections = [
         f"## {inert(promotion.model)}: {change} in {inert(promotion.environment)}",
         *_asked(promotion, reason),
+        *_searched(training),
         "### Metrics\n\n"
         + metrics_table(
             version.metrics, facts.champion_metrics if facts else {}, (facts.champion_version or "") if facts else ""
@@ -169,6 +171,33 @@ def _asked(promotion: Promotion, reason: str) -> Iterable[str]:
         return ()
     why = f": {inert(reason, limit=_LONGEST_REASON)}" if reason else ""
     return (f"Asked for by hand, by {inert(promotion.cause.actor)}{why}",)
+
+
+def _searched(training: Training | None) -> Iterable[str]:
+    """Return which trial of a search it is, and who chose it where somebody did."""
+    facts = training.facts if training else None
+    if training is None or facts is None or not facts.trial:
+        return ()
+    if not facts.search_of:
+        metric = code(facts.objective.get("metric", ""))
+        return (f"The best of {facts.trials} trials by {metric}: trial {facts.trial}.",)
+    why = inert(facts.chosen or "", limit=_LONGEST_REASON)
+    by = inert(training.cause.actor)
+    return (f"Trial {facts.trial} of {facts.trials} of training {code(facts.search_of)}, chosen by {by}: {why}",)
+
+
+def trials_table(trials: Sequence[TrialView], metric: str) -> str:
+    """Return the trials of a search and what became of each."""
+    rows = [
+        (
+            str(trial.number),
+            " ".join(code(f"{name}={value}") for name, value in trial.parameters.items()),
+            code(repr(trial.metrics[metric]) if metric in trial.metrics else ""),
+            inert(trial.reason or trial.state) + (", the best so far" if trial.is_best else ""),
+        )
+        for trial in trials
+    ]
+    return table(("trial", "parameters", inert(metric), "state"), rows)
 
 
 def _pairs(values: Mapping[str, str], nothing: str) -> str:
@@ -212,7 +241,7 @@ def _capped(body: str) -> str:
     return body + _FOOTER
 
 
-def training_summary(training: Training) -> str:
+def training_summary(training: Training, trials: Sequence[TrialView] = ()) -> str:
     """Return the details of a training's check."""
     facts = training.facts
     parts = []
@@ -222,6 +251,8 @@ def training_summary(training: Training) -> str:
         parts.append(gates_table(facts.gates))
     if facts.tiers:
         parts.append(tiers_table(facts.tiers))
+    if trials:
+        parts.append(trials_table(trials, facts.objective.get("metric", "")))
     if facts.log_tail:
         parts.append("Last lines of the log:\n\n" + fenced(facts.log_tail))
     return _capped("\n\n".join(parts)) if parts else ""

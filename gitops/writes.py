@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
+from gitops.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,19 @@ class StartTraining:
 
     Args:
         committed_at: when its commit was made, for the audit trail; None when that is not known.
+        step: where it begins, the first step by default.
     """
 
     training: Training
     committed_at: datetime | None = None
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class StartTrial:
+    """Insert a trial and its job; nothing happens when its training has one of this number."""
+
+    trial: Trial
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,7 @@ class SettleLetter:
 
 Write = (
     StartTraining
+    | StartTrial
     | CancelTraining
     | OpenPromotion
     | RefusePromotion

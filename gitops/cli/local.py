@@ -29,10 +29,12 @@ from gitops.logins import this_user, write_private
 from gitops.records import Cause, Repository, Role, Training, Version
 from gitops.telling.logs import Tail
 from gitops.trainers.redaction import show_controls
+from gitops.trials import Trial
 
 if TYPE_CHECKING:
     from gitops.embedded.tracking import TrackingServer
     from gitops.ports import Deps
+    from gitops.rehearsal import KnownRows
 
 FOLDER = ".launchpin-local"
 _TICK = 0.1
@@ -177,7 +179,7 @@ def _alone_in(home: Path) -> Iterator[None]:
 
 def _try(given: _Given, known: _Known, secrets: Mapping[str, str], console: Console) -> Tried:
     from gitops.embedded.tracking import tracking_server  # noqa: PLC0415 - for a try alone
-    from gitops.rehearsal import rehearse  # noqa: PLC0415
+    from gitops.rehearsal import KnownRows, rehearse  # noqa: PLC0415
 
     home, training = given.home.absolute(), _training(given)
     changes = len(ask_git(given.top, "status", "--porcelain", "--untracked-files=all").splitlines())
@@ -190,8 +192,11 @@ def _try(given: _Given, known: _Known, secrets: Mapping[str, str], console: Cons
         _copy(given, snapshot)
         with show, tracking_server(home / "mlflow") as server:
             show.begin("start")
-            deps = _deps(given, known, secrets, snapshot=snapshot, server=server, live=show)
-            rehearsed = rehearse(deps, training, before=_before(show, server, deps))
+            rows = KnownRows(_clone(given), lambda _: known.champion)
+            deps = _deps(given, known, secrets, snapshot=snapshot, server=server, live=show, rows=rows)
+            rehearsed = rehearse(
+                deps, training, rows=rows, before=_before(show, server, deps), trying=_trying(show, home)
+            )
     finally:
         shutil.rmtree(home / "workspace", ignore_errors=True)
     return Tried(
@@ -201,9 +206,16 @@ def _try(given: _Given, known: _Known, secrets: Mapping[str, str], console: Cons
         has_versus=any(gate.operator.value == "versus" for gate in given.file.register.all_gates),
         changes=changes,
         home=given.home,
-        log=given.home / "logs" / show.log.name if show.log.exists() else None,
+        log=_log_of(given.home, rehearsed.training, show.log),
         seconds={**show.seconds, "all": time.monotonic() - begun},
     )
+
+
+def _log_of(home: Path, training: Training, last: Path) -> Path | None:
+    """Return the log to look at: the chosen trial's, else the last one, as the person named the folder."""
+    chosen = f"{Trial.id_of(training.id, training.facts.trial)}-1.log" if training.facts.trial else last.name
+    log = home / "logs" / chosen
+    return log if log.exists() else None
 
 
 def _copy(given: _Given, snapshot: Path) -> None:
@@ -247,30 +259,43 @@ def _deps(
     snapshot: Path,
     server: "TrackingServer",
     live: "_Progress",
+    rows: "KnownRows",
 ) -> "Deps":
     from gitops.bootstrap_rehearsal import for_rehearsal  # noqa: PLC0415 - for a try alone
     from gitops.embedded.stack.environment import plain_environment  # noqa: PLC0415
-    from gitops.rehearsal import KnownRows  # noqa: PLC0415
     from gitops.settings import Settings  # noqa: PLC0415
 
     # Nobody's proxy stands between this process and the server of the try.
     os.environ.update({name: text for name, text in plain_environment().items() if name.lower() == "no_proxy"})
-    clone = Repository(id=0, full_name=given.top.name, role=Role.MODEL, clone_url="", secrets=given.file.train.secrets)
     return for_rehearsal(
         Settings.model_validate({"home": str(given.home.absolute()), "tracking_uri": server.uri}),
         environments=known.environments,
         snapshot=snapshot,
-        rows=KnownRows(clone, lambda _: known.champion),
+        rows=rows,
         secrets=secrets,
         lease=live,
     )
+
+
+def _clone(given: _Given) -> Repository:
+    return Repository(id=0, full_name=given.top.name, role=Role.MODEL, clone_url="", secrets=given.file.train.secrets)
+
+
+def _trying(show: "_Progress", home: Path) -> Callable[[Trial, int], None]:
+    """Return what happens before each trial: it is shown, and its log is followed."""
+
+    def trying(trial: Trial, total: int) -> None:
+        point = ", ".join(f"{name} {value}" for name, value in trial.parameters.items())
+        show.follow(home / "logs" / f"{trial.id}-1.log", f"trial {trial.number} of {total}: {point}")
+
+    return trying
 
 
 def _before(show: "_Progress", server: "TrackingServer", deps: "Deps") -> Callable[[str, Training], None]:
     """Return what happens before each step: it is shown, and what the script needs is there."""
 
     def before(step: str, training: Training) -> None:
-        if step == "train":
+        if step in {"search", "train"}:
             server.wait_ready()
             key = training.facts.environment_key or ""
             show.keep = lambda: deps.environments.find(key)
@@ -282,6 +307,7 @@ def _before(show: "_Progress", server: "TrackingServer", deps: "Deps") -> Callab
 _STEPS = {
     "start": "starting an MLflow server of its own",
     "environment": "locking the environment, and building it where it is not built yet",
+    "search": "searching",
     "train": "training",
     "judge": "judging",
 }
@@ -320,7 +346,9 @@ class _Progress:
             self._tail.close()
 
     def begin(self, step: str) -> None:
-        """Show that a step begins, and count the time of the one before."""
+        """Show that a step begins, and count the time of the one before; one that goes on is shown already."""
+        if step and step == self._step:
+            return
         self._print(is_last=True)
         now = time.monotonic()
         if self._step:
@@ -329,6 +357,15 @@ class _Progress:
         self._console.rest()
         if step and not self._console.is_terminal:
             self._console.say(_STEPS.get(step, step))
+
+    def follow(self, log: Path, words: str) -> None:
+        """Show that another script begins, and what it prints from now on."""
+        self._print(is_last=True)
+        if self._tail is not None:
+            self._tail.close()
+        self.log, self._tail = log, None
+        self._console.rest()
+        self._console.say(show_controls(words))
 
     def is_held(self) -> bool:
         """Show what the script printed, and go on."""

@@ -13,10 +13,11 @@ from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, parts, rollouts, trainings
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.supervisor import part_states
-from gitops.records import Training
+from gitops.records import Rollout, Training
 from gitops.telling.library import Library
 from gitops.telling.logs import Logged, Tail, find_log, find_logged, follow, read_lines, tell_log
 from gitops.trainers.redaction import show_controls
+from gitops.trials import Trial
 
 _PACE = 0.2
 
@@ -24,7 +25,7 @@ _PACE = 0.2
 @click.command()
 @click.argument(
     "name",
-    metavar="[TRAINING|ROLLOUT|ENDPOINT|PART]",
+    metavar="[TRAINING[.TRIAL]|ROLLOUT|ENDPOINT|PART]",
     required=False,
     default="",
     shell_complete=offers(trainings, rollouts, endpoints, parts),
@@ -36,7 +37,8 @@ _PACE = 0.2
 def logs(name: str, *, is_followed: bool, limit: int | None, stack_dir: Path, as_json: bool) -> int:
     """Show the log of a training (the newest by default; the beginning of its id is enough), or of a part.
 
-    Of a rollout, or of an endpoint's newest one, it shows what was recorded step by step.
+    Of a rollout, or of an endpoint's newest one, it shows what was recorded step by step. A search has no log of its
+    own: `launchpin logs TRAINING.NUMBER` is that of one of its trials.
     """
     if is_followed and as_json:
         raise click.UsageError("--follow and --json do not go together")
@@ -55,7 +57,7 @@ def logs(name: str, *, is_followed: bool, limit: int | None, stack_dir: Path, as
 
 def _show(library: Library, logged: Logged, home: Path, *, limit: int | None, as_json: bool) -> int:
     # Whole logs may be long: they are not held in memory to be printed.
-    found = find_log(logged, home) if isinstance(logged, Training) and not as_json and limit is None else None
+    found = find_log(logged, home) if not isinstance(logged, Rollout) and not as_json and limit is None else None
     told = tell_log(logged, home, library.entries, limit=1 if found else limit)
     has_log = bool(told.lines or told.attempt)
     if as_json:
@@ -67,16 +69,25 @@ def _show(library: Library, logged: Logged, home: Path, *, limit: int | None, as
     if has_log:
         return ExitCode.OK
     if not as_json:
-        click.echo("it has no log" if logged.phase.is_final else "it has no log yet; -f waits for it", err=True)
+        click.echo(_say_missing(logged), err=True)
     return ExitCode.REFUSED if logged.phase.is_final else ExitCode.INCONCLUSIVE
+
+
+def _say_missing(logged: Logged) -> str:
+    if isinstance(logged, Training) and logged.facts.trials:
+        return f"each of its trials has a log of its own: launchpin logs {Trial.id_of(logged.id, 1)}"
+    return "it has no log" if logged.phase.is_final else "it has no log yet; -f waits for it"
 
 
 def _follow(library: Library, logged: Logged, home: Path) -> int:
     """Print what is written until it is over; a new attempt's log follows the old one's."""
     follower = follow(library, logged, home)
-    attempt, is_over = 0, False
+    attempt, is_over, said = 0, False, ""
     while not is_over:
         piece = follower.look()
+        if isinstance(logged, Training) and logged.facts.trials and piece.message != said:
+            said = piece.message
+            click.echo(show_controls(said), err=True)
         if piece.attempt != attempt:
             attempt = piece.attempt
             click.echo(f"--- {logged.id}-{attempt}", err=True)

@@ -87,6 +87,13 @@ def open_trainings(_: "Layout", library: "Library", __: "click.Context") -> Iter
             yield one.id, f"{one.model} {one.phase}"
 
 
+def searches(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
+    """Give the newest trainings that searched."""
+    for one in library.trainings:
+        if one.facts.trials:
+            yield one.id, f"{one.model} {one.phase}, {one.facts.trials} trials"
+
+
 def models(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
     """Give every model that was trained lately or has an endpoint."""
     for one in library.environments:

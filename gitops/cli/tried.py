@@ -1,6 +1,6 @@
 """What came of `launchpin train --local`: the verdict in words, as JSON, and as an exit code."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +9,18 @@ import click
 from gitops.cli.exits import ExitCode
 from gitops.cli.runs import metrics_line
 from gitops.cli.show import duration, print_json
+from gitops.cli.trials import show_trials
 from gitops.records import Training, Version
 from gitops.rehearsal import Rehearsed
 from gitops.steps import Done
+from gitops.telling.trials import tell_trial
 from gitops.trainers.redaction import show_controls
+from gitops.trials import TrialView, objective_of, view
 
 # A file that is missing is the person's to write; of all else that keeps a verdict away nobody knows whose it is.
 _FILES = frozenset({"ConfigMissing", "NoMLproject", "NoEnvironment"})
 _NOTHING = "nothing was registered, and nothing was pinned"
-_PARTS = {"environment": "environment", "train": "training", "judge": "judging"}
+_PARTS = {"environment": "environment", "search": "searching", "train": "training", "judge": "judging"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def to_json(tried: Tried) -> dict[str, object]:
     names = (
         "metrics",
         "parameters",
+        "trials",
+        "trial",
         "gates",
         "tier",
         "tiers",
@@ -99,6 +104,7 @@ def to_json(tried: Tried) -> dict[str, object]:
         **{name: facts[name] for name in names},
         "seconds": {name: round(value, 3) for name, value in tried.seconds.items()},
         "log": str(tried.log) if tried.log else None,
+        "searched": [tell_trial(training, one).model_dump(mode="json") for one in _trials(tried)],
         "artifacts": [str(path) for path in _artifacts(tried)],
         "tracking_store": str(tried.home / "mlflow" / "mlflow.db"),
     }
@@ -106,6 +112,8 @@ def to_json(tried: Tried) -> dict[str, object]:
 
 def _lines(tried: Tried) -> Iterator[str]:
     facts, outcome = tried.training.facts, tried.rehearsed.outcome
+    if tried.rehearsed.trials:
+        yield from show_trials(_trials(tried), tried.training.facts.objective.get("metric", "")).splitlines()
     if facts.verdict:
         yield _gates_head(tried)
         yield from (f"  {gate.outcome:<12}  {gate.message}" for gate in facts.gates)
@@ -123,6 +131,10 @@ def _lines(tried: Tried) -> Iterator[str]:
         yield f"pass: {outcome.message}; {_NOTHING}"
     else:
         yield f"{facts.verdict or outcome.reason}: {outcome.message}; {_NOTHING}"
+
+
+def _trials(tried: Tried) -> Sequence[TrialView]:
+    return view(tried.rehearsed.trials, objective=objective_of(tried.training))
 
 
 def _gates_head(tried: Tried) -> str:

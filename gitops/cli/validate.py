@@ -17,7 +17,9 @@ from gitops.config.launchpin import LaunchpinFile, parse_launchpin
 from gitops.config.mlproject import compute_command, parse_mlproject
 from gitops.config.notify import parse_notify
 from gitops.config.parameters import VARIABLES, fill
+from gitops.config.search import check_declared
 from gitops.errors import InputError
+from gitops.layout import lay_out
 from gitops.trainers.redaction import show_controls
 
 _OURS = ("launchpin", "endpoint", "buildspec")
@@ -132,7 +134,10 @@ def _check_command(folder: Path, file: LaunchpinFile) -> None:
         parsed = parse_mlproject(project.read_bytes(), file="MLproject")
     except InputError:
         return  # reported for that file
-    values = fill(file.train.parameters, {name: f"https://{name}.example" for name in VARIABLES})
+    tried = lay_out(file.search)[0] if file.search else {}
+    values = fill({**file.train.parameters, **tried}, {name: f"https://{name}.example" for name in VARIABLES})
+    if file.search:
+        check_declared(file.search, parsed, file.train.entry_point)
     try:
         compute_command(parsed, file.train.entry_point, parameters=values)
     except InputError as error:

@@ -10,6 +10,7 @@ VERBS = {
     "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
     "explain": ("gitops.cli.explain:explain", "Explain one thing on one screen, or what needs somebody."),
     "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
+    "trials": ("gitops.cli.trials:trials", "List a search's trials: parameters, metrics, and the best."),
     "versions": (
         "gitops.cli.versions:versions",
         "List a model's versions: verdict, metrics, and where each serves.",
@@ -23,6 +24,7 @@ VERBS = {
     "train": ("gitops.cli.train:train", "Train the head of a branch now."),
     "retry": ("gitops.cli.train:retry", "Try a training once more, or at once what waits."),
     "cancel": ("gitops.cli.train:cancel", "Call a training off."),
+    "register": ("gitops.cli.trials:register", "Register another trial of a search than its best."),
     "promote": ("gitops.cli.promote:promote", "Propose a version for an environment by hand."),
     "rollback": ("gitops.cli.rollback:rollback", "Set an environment back to an earlier version."),
     "hold": ("gitops.cli.hold:hold", "Stop automation for an environment: propose, but do not roll out."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gitops.commands.cancelling import await_cancelled, cancel
+from gitops.commands.choosing import register
 from gitops.commands.collecting import collect_what_may_go
 from gitops.commands.deliveries import redeliver
 from gitops.commands.holds import hold, pause, resume
@@ -47,6 +48,7 @@ DEEDS: Mapping[str, Deed] = {
     "train": Deed(train, await_training),
     "retry": Deed(retry, await_training),
     "cancel": Deed(cancel, await_cancelled),
+    "register": Deed(register, await_training),
     "promote": Deed(promote, await_pull_request),
     "rollback": Deed(rollback, await_rollout),
     "hold": Deed(hold),

@@ -8,15 +8,18 @@ from gitops.config.launchpin import launchpin_files, parse_launchpin
 from gitops.errors import NotFoundError, RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps
-from gitops.records import Command, Promotion, Record, Repository, Rollout, Training
+from gitops.records import Command, Promotion, Record, Repository, Rollout, Training, TrainingFacts
 from gitops.steps import Done, Outcome, Phase, Refused, Wait
+from gitops.trials import chosen_facts
 from gitops.triggers import is_branch_watched
 from gitops.writes import StartTraining, Wake
 
 _LOOK = timedelta(seconds=1)
 _HEADS = "refs/heads/"
 _SHOWN = 10  # names in a sentence
-_SAME = ("repository_id", "repository", "ref", "commit", "config_path", "config_sha256", "model")
+SAME = ("repository_id", "repository", "ref", "commit", "config_path", "config_sha256", "model")
+"""What two trainings of one commit by one launchpin.yaml share."""
+
 _AGAIN = {Phase.ERRORED, Phase.REFUSED, Phase.CANCELLED}
 
 
@@ -31,13 +34,13 @@ def train(deps: Deps, command: Command) -> Outcome:
     known = deps.store.training_of(wanted)
     committed = deps.mirror.committed_at(repository, wanted.commit)
     if known is None:
-        return _begin(wanted, f"training {wanted.id} of {wanted.commit[:12]} begins", committed_at=committed)
+        return begin(wanted, f"training {wanted.id} of {wanted.commit[:12]} begins", committed_at=committed)
     if command.arguments.get("force"):
         forced = wanted.model_copy(update={"nonce": command.id})
         message = f"training {forced.id} of {wanted.commit[:12]} begins, beside {known.id}"
-        return _begin(forced, message, committed_at=committed)
+        return begin(forced, message, committed_at=committed)
     message = f"{wanted.commit[:12]} is trained already by {known.id} ({known.phase}): --force trains it once more"
-    return Done(facts=_facts(known), message=message)
+    return Done(facts=facts_of(known), message=message)
 
 
 def _wanted(deps: Deps, command: Command, repository: Repository, ref: str) -> Training:
@@ -82,13 +85,15 @@ def _choose_file(deps: Deps, repository: Repository, head: str, asked: str) -> s
     return asked or files[0]
 
 
-def _begin(training: Training, message: str, *, committed_at: datetime | None = None) -> Done:
-    return Done(facts=_facts(training), writes=(StartTraining(training, committed_at),), message=message)
+def begin(training: Training, message: str, *, committed_at: datetime | None = None) -> Done:
+    """Begin a training; that of a trial which somebody chose begins where it is judged."""
+    step = "judge" if training.facts.search_of else ""
+    return Done(facts=facts_of(training), writes=(StartTraining(training, committed_at, step),), message=message)
 
 
-def _facts(training: Training) -> dict[str, object]:
+def facts_of(training: Training) -> dict[str, object]:
     """Return what says which training is meant, also where somebody else's is there first."""
-    same = {name: getattr(training, name) for name in (*_SAME, "nonce")}
+    same = {name: getattr(training, name) for name in (*SAME, "nonce")}
     return {"result": {"training": training.id, **same}}
 
 
@@ -114,14 +119,15 @@ def _train_again(deps: Deps, command: Command, training: Training) -> Outcome:
         id=new_id("t"),
         cause=cause_of(command),
         nonce=training.id,
-        **training.model_dump(include=set(_SAME)),
+        facts=chosen_facts(training.facts) if training.facts.search_of else TrainingFacts(),
+        **training.model_dump(include=set(SAME)),
     )
     known = deps.store.training_of(again)
     if known is not None:
         message = f"{training.id} was tried once more already, by {known.id} ({known.phase})"
-        return Done(facts=_facts(known), message=message)
+        return Done(facts=facts_of(known), message=message)
     why = f"{training.phase} {training.reason}".rstrip()
-    return _begin(again, f"training {again.id} tries {training.commit[:12]} once more, after {training.id} ({why})")
+    return begin(again, f"training {again.id} tries {training.commit[:12]} once more, after {training.id} ({why})")
 
 
 def _retry_endpoint(deps: Deps, name: str) -> Outcome:
@@ -173,5 +179,5 @@ def _find_begun(deps: Deps, command: Command) -> Training | None:
     known = deps.store.training(str(result["training"]))
     if known is not None:
         return known
-    wanted = {name: result[name] for name in (*_SAME, "nonce")}
+    wanted = {name: result[name] for name in (*SAME, "nonce")}
     return deps.store.training_of(Training.model_validate({"id": "t", "cause": command.cause, **wanted}))

@@ -7,9 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gitops.config.files import find_all
+from gitops.config.goals import Goal, Objective, read_goal, read_objective
 from gitops.config.names import twin_key
 from gitops.config.parameters import explain_unknown_variable
 from gitops.config.schema import SchemaKind, validate
+from gitops.config.search import Search, read_search
 from gitops.config.section import Section
 from gitops.config.text import did_you_mean, show
 from gitops.config.yaml import load
@@ -28,13 +30,6 @@ class Operator(StrEnum):
     BELOW = "below"
     AT_MOST = "at_most"
     VERSUS = "versus"
-
-
-class Goal(StrEnum):
-    """Which direction of a metric is better."""
-
-    MAXIMIZE = "maximize"
-    MINIMIZE = "minimize"
 
 
 class Merge(StrEnum):
@@ -129,14 +124,6 @@ class Tier:
 
 
 @dataclass(frozen=True)
-class Objective:
-    """How the best of several runs is found."""
-
-    metric: str
-    goal: Goal = Goal.MAXIMIZE
-
-
-@dataclass(frozen=True)
 class Register:
     """When a model becomes a version.
 
@@ -209,6 +196,7 @@ class LaunchpinFile:
         train: how it runs.
         register: when its model becomes a version.
         deploy: where versions are pinned, None when nowhere.
+        search: what is tried to find the best parameters, None for one run.
     """
 
     file: str
@@ -218,6 +206,12 @@ class LaunchpinFile:
     train: Train
     register: Register
     deploy: Deploy | None
+    search: Search | None = None
+
+    @property
+    def objective(self) -> Objective | None:
+        """What the best run is chosen by, of a search or of one script's runs."""
+        return self.search.objective if self.search else self.register.objective
 
 
 def launchpin_files(paths: Iterable[str]) -> tuple[str, ...]:
@@ -247,15 +241,20 @@ def parse_launchpin(text: bytes, *, file: str) -> LaunchpinFile:
     if deploy and not root.at("register", "gates"):
         message = "deploy needs gates to judge by; write `register: {gates: [...]}`, or `gates: []` to take every model"
         raise root.at("register", "gates").error("key_missing", message)
-    register = _read_register(root.at("register"))
+    train, register = root.at("train"), _read_register(root.at("register"))
+    search = read_search(root.at("search"), fixed=train.at("parameters").names())
+    if search and register.objective:
+        message = "search.objective chooses the best run already; remove it here"
+        raise root.at("register", "objective").error("value_invalid", message, key=True)
     return LaunchpinFile(
         file=file,
         model=model,
         experiment=root.at("experiment").text(model),
         on=On(_read_push(root.at("on", "push"))),
-        train=_read_train(root.at("train")),
+        train=_read_train(train),
         register=register,
         deploy=_read_deploy(deploy, register.tiers) if deploy else None,
+        search=search,
     )
 
 
@@ -300,12 +299,11 @@ def _read_metric_definitions(section: Section) -> tuple[MetricDefinition, ...]:
 
 
 def _read_register(register: Section) -> Register:
-    objective = register.at("objective")
     model = register.at("model")
     return Register(
         gates=tuple(_read_gate(gate) for gate in register.at("gates").items()),
         model=model.directory() if model else "",
-        objective=Objective(objective.at("metric").text(), _read_goal(objective)) if objective else None,
+        objective=read_objective(register.at("objective")),
         tiers=_read_tiers(register.at("tiers")),
     )
 
@@ -323,11 +321,7 @@ def _read_tiers(section: Section) -> tuple[Tier, ...]:
 def _read_gate(gate: Section) -> Gate:
     operator = next(operator for operator in Operator if operator.value in gate.names())
     threshold = gate.at("min_gain" if operator is Operator.VERSUS else operator.value).decimal()
-    return Gate(gate.at("metric").text(), operator, threshold, _read_goal(gate))
-
-
-def _read_goal(section: Section) -> Goal:
-    return Goal(section.at("goal").text(Goal.MAXIMIZE.value))
+    return Gate(gate.at("metric").text(), operator, threshold, read_goal(gate))
 
 
 def _read_deploy(deploy: Section, tiers: Sequence[Tier]) -> Deploy:

@@ -43,6 +43,9 @@ _TRAININGS: tuple[Row, ...] = (
     ("ThresholdUnusable", Answer(Who.AUTHOR, "write a number as the gate's threshold, and push")),
     ("GatePassed NoGates NoChampion", Answer(Who.NOBODY)),
     ("NoModel", Answer(Who.AUTHOR, "call log_model(...) in the script, and push")),
+    ("Searching", Answer(Who.ITSELF, then="the best of its trials is judged once all of them are over")),
+    ("NoTrialSucceeded", Answer(Who.AUTHOR, "mend what its trials failed of, and push", look="launchpin trials")),
+    ("parameter_unknown", Answer(Who.AUTHOR, "search over a parameter that the MLproject has, and push")),
     ("AmbiguousModel", Answer(Who.AUTHOR, "set register.objective or register.model in launchpin.yaml, and push")),
     ("ObjectiveMissing", Answer(Who.AUTHOR, "log the objective's metric in a run that holds a model, and push")),
     ("TooManyRuns", Answer(Who.AUTHOR, "let the script make fewer runs, and push")),
@@ -95,7 +98,7 @@ _TRAININGS: tuple[Row, ...] = (
         Answer(Who.AUTHOR, "push a commit without what the message names"),
     ),
     ("url_scheme repository_unknown", Answer(Who.OPERATOR, "connect the repository anew, where we may read it")),
-    ("checkout_exists NoCheckout", Answer(Who.ITSELF)),
+    ("checkout_exists NoCheckout NoTrial TrainingMissing", Answer(Who.ITSELF)),
 )
 
 _PROMOTIONS: tuple[Row, ...] = (
@@ -213,6 +216,12 @@ _VERBS: tuple[Row, ...] = (
     ("VersionUnusable", Answer(Who.ASKER, "name a version that passed")),
     ("BodyRemoved", Answer(Who.ASKER, "train the branch's head: `launchpin train`")),
     ("DeliveryRejected", Answer(Who.ASKER, "mend what the message names, and handle it again")),
+    (
+        "NoSearch UnknownTrial TrialUnusable",
+        Answer(Who.ASKER, "name a trial that came to a model", look="launchpin trials"),
+    ),
+    ("SearchUnderWay", Answer(Who.ASKER, "ask again when the search is over")),
+    ("AlreadyRegistered", Answer(Who.ASKER, "propose that version: `launchpin promote`")),
     ("IdempotencyKeyUsed", Answer(Who.ASKER, "ask with a new key")),
     (
         "TimedOut NotUp NotReady TryUnderWay provider_unavailable",

@@ -30,6 +30,7 @@ class Doing:
 
 DOING: Mapping[tuple[str, str], Doing] = {
     ("training", "environment"): Doing("its environment is built", "it trains and is judged by its gates"),
+    ("training", "search"): Doing("its trials run", "the best of them is judged by its gates"),
     ("training", "train"): Doing("its script runs", "its gates judge it"),
     ("training", "judge"): Doing("its gates judge it", "it is registered where they hold"),
     ("training", "register"): Doing("its version is registered", "it is proposed where launchpin.yaml says"),
@@ -50,6 +51,7 @@ DOING: Mapping[tuple[str, str], Doing] = {
 
 JOBS: Mapping[str, str] = {
     "training": "a training",
+    "trial": "a trial",
     "promotion": "a promotion",
     "rollout": "a rollout",
     "command": "a command",

@@ -28,6 +28,15 @@ def _training(entry: Entry) -> str:
     return f"training {entry.subject.training_id}"
 
 
+def _trial(entry: Entry) -> str:
+    return f"trial {entry.subject.name.rpartition('.')[2]}"
+
+
+def _searched(entry: Entry) -> str:
+    best, total = (entry.evidence.get(name, "") for name in ("trial", "trials"))
+    return f"its search was over: trial {best} of {total} was the best"
+
+
 def _rollout(entry: Entry) -> str:
     return f"rollout {entry.subject.rollout_id}"
 
@@ -133,9 +142,13 @@ def _command(entry: Entry) -> str:
 PHRASES: Mapping[str, Callable[[Entry], str]] = {
     "training.started": _started,
     "training.environment": lambda _: "its environment was ready",
+    "training.searched": _searched,
     "training.trained": _trained,
     "training.judged": _judged,
     "training.registered": _registered,
+    "trial.started": lambda entry: f"{_trial(entry)} began",
+    "trial.trained": lambda entry: f"the script of {_trial(entry)} ended well",
+    "trial.succeeded": _ended(_trial, "came to a model"),
     "promotion.opened": _opened_promotion,
     "promotion.planned": lambda entry: f"what merging {_version(entry)} would change was planned",
     "promotion.proposed": _proposed,
@@ -171,6 +184,7 @@ PHRASES: Mapping[str, Callable[[Entry], str]] = {
         f"{noun}.{verb}": _ended(what, words)
         for noun, what in (
             ("training", _training),
+            ("trial", _trial),
             ("promotion", _pull),
             ("rollout", _rollout),
             ("command", lambda entry: f"launchpin {entry.subject.name}"),

@@ -65,7 +65,8 @@ def _headline(trained: Trained) -> str:
     what = f"training {training.id} of {training.model}"
     if not training.phase.is_final:
         reason, _ = split_reason(training.reason, training.message)
-        return f"{what} waits: {reason}." if reason else f"{what} is under way: {doing(training).now}."
+        waits = reason not in {"", "Searching"}
+        return f"{what} waits: {reason}." if waits else f"{what} is under way: {doing(training).now}."
     if trained.is_broken:
         return f"{what} came to nothing: {training.reason}."
     if training.phase in _GAVE_WAY or not training.facts.version:
@@ -171,6 +172,7 @@ def _hints(trained: Trained, reading: Reading) -> tuple[Hint, ...]:
         RESUME if kept else None,
         Hint(logs, "the whole log") if training.phase is Phase.ERRORED else None,
         Hint(f"{logs} -f", "the script as it runs") if _is_training(training) else None,
+        Hint(f"launchpin trials {training.id}", "each trial of its search") if training.facts.trials else None,
         *(pull_hints(waiting[0]) if waiting else ()),
     )
 

@@ -23,6 +23,7 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Outcome, Queue
+from gitops.trials import Trial
 
 E = TypeVar("E", bound=Frozen)
 
@@ -290,6 +291,14 @@ class Store(Outbox, Protocol):
 
     def overtaking(self, training: Training) -> Training | None:
         """Return the newest later training of the same branch and launchpin.yaml that has a version already."""
+        ...
+
+    def trial(self, trial_id: str) -> Trial | None:
+        """Return a trial."""
+        ...
+
+    def trials(self, training_id: str) -> Sequence[Trial]:
+        """Return the trials of a training that were begun, by number; one that a worker has now is running."""
         ...
 
     def promotion(self, promotion_id: str) -> Promotion | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection, Table, select
 
 from gitops.audit.entry import Entry, parse
-from gitops.store.rows import KINDS
+from gitops.store.rows import KINDS, TRIAL
 from gitops.store.tables import audit_entries, declined, holds, repositories, versions
 
 Key = tuple[str, ...]
@@ -32,7 +32,8 @@ def _check_records(connection: Connection, entries: Iterable[Entry]) -> Iterator
     for entry in entries:
         if entry.subject.revision:
             noun = entry.kind.partition(".")[0]
-            found[noun, str(getattr(entry.subject, f"{noun}_id", ""))].append(entry.subject.revision)
+            record_id = entry.subject.name if noun == TRIAL.name else getattr(entry.subject, f"{noun}_id", "")
+            found[noun, str(record_id)].append(entry.subject.revision)
     for kind in filter(lambda kind: kind.is_audited, KINDS.values()):
         for record_id, revision in connection.execute(select(kind.table.c.id, kind.table.c.revision)):
             revisions = found.pop((kind.name, record_id), [])

@@ -15,6 +15,7 @@ from gitops.audit.entry import Cause as AuditCause
 from gitops.records import Cause, Command, Direction, Promotion, Record, Rollout, Training
 from gitops.steps import Phase
 from gitops.store.storable import to_text
+from gitops.trials import Trial
 
 SERVICE_ACTOR = "launchpin"
 
@@ -24,6 +25,7 @@ _LONGEST_EVIDENCE = MAX_ENTRY_BYTES // 4
 _RAW_LOGS = "log_tail"
 _SUMMARY = {
     "training": ("verdict", "tier", "gates", "manifest_sha256"),
+    "trial": ("run_id", "metrics", "log_sha256"),
     "promotion": ("merged_by", "merge_sha"),
     "rollout": ("serving", "unchanged"),
 }
@@ -117,6 +119,8 @@ def subject_of(record: Record) -> Subject:
                 version=record.facts.version or "",
                 revision=record.revision,
             )
+        case Trial():
+            return _trial_subject(record)
         case Promotion():
             return _promotion_subject(record)
         case Rollout():
@@ -125,6 +129,19 @@ def subject_of(record: Record) -> Subject:
             return Subject(command_id=record.id, name=record.verb, revision=record.revision)
         case _:
             return Subject(name=record.id)
+
+
+def _trial_subject(record: Trial) -> Subject:
+    return Subject(
+        repo_id=record.repository_id,
+        repo=record.repository,
+        sha=record.commit,
+        training_id=record.training_id,
+        attempt=record.facts.attempt or 1,
+        model=record.model,
+        revision=record.revision,
+        name=record.id,
+    )
 
 
 def _promotion_subject(record: Promotion) -> Subject:

@@ -11,6 +11,7 @@ from gitops.ports import Claim, Exit
 from gitops.records import Cause, Record, Rollout
 from gitops.steps import Done, Ended, Phase, Refused, Stalled, Wait
 from gitops.store.jobs import check_held, read_reason, release_job, wake_jobs, was_released
+from gitops.store.opening import tell_family
 from gitops.store.outbox import TELLING
 from gitops.store.rows import KINDS, ROLLOUT, Kind, read_one, save_state
 from gitops.store.storable import storable_exit
@@ -51,6 +52,7 @@ def _save(tx: Transaction, kind: Kind, record: Record, end: Exit) -> None:
     save_state(tx.connection, kind, change.record, now=tx.now)
     if change.event is not None:
         tx.record(change.event)
+    tell_family(tx, change.record)
     if isinstance(change.record, Rollout) and change.record.phase.is_final:
         wake_jobs(tx, ROLLOUT.name, select(rollouts.c.id).where(*_same_endpoint(change.record)))
 

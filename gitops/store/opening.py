@@ -1,18 +1,20 @@
 """Brings records into being, each with its job: at the door, by a command, by a step. And takes their place."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from gitops.errors import ConflictError
 from gitops.ports import Received
-from gitops.records import Cause, Command, Delivery, Record
+from gitops.records import Cause, Command, Delivery, Record, Training
 from gitops.steps import Phase, Queue
 from gitops.store.entries import end_evidence, record_event
-from gitops.store.jobs import end_job, new_job, wake_job
+from gitops.store.jobs import end_job, lock_job, new_job, wake_job
 from gitops.store.rows import (
     COMMAND,
+    TRAINING,
+    TRIAL,
     Kind,
     insert_new,
     insert_new_rows,
@@ -20,9 +22,13 @@ from gitops.store.rows import (
     save_state,
     to_row,
 )
-from gitops.store.tables import commands, deliveries, jobs
+from gitops.store.tables import OPEN_PHASES, commands, deliveries, jobs, trials
 from gitops.store.transaction import Transaction
 from gitops.store.transitions import Change, cancel, supersede
+from gitops.trials import Trial
+
+# Whoever trains notices within a second or two. A run that is ended before its script is could be ended anew by it.
+_NOTICED = timedelta(seconds=5)
 
 
 def insert_record(
@@ -33,6 +39,8 @@ def insert_record(
     event: str,
     evidence: Mapping[str, object] | None = None,
     created: datetime | None = None,
+    step: str = "",
+    queue: Queue = Queue.CONTROL,
 ) -> bool:
     """Insert a record, its first entry and its job; nothing happens where an index knows it already.
 
@@ -40,13 +48,15 @@ def insert_record(
         event: the second part of the entry's kind.
         evidence: what the entry says beside the cause.
         created: the transaction's time by default.
+        step: where it begins, the first step by default.
+        queue: where that one runs.
     """
-    new = _fresh(tx, record, revision=1, created=created)
+    new = _fresh(tx, record, revision=1, created=created).model_copy(update={"step": step})
     if not insert_new(tx.connection, kind.table, to_row(new)):
         return False
     cause = {"cause": new.cause.kind, "cause_id": new.cause.id or None}
     tx.record(record_event(new, event, evidence=cause | dict(evidence or {})))
-    insert_new(tx.connection, jobs, new_job(kind.name, new.id, queue=Queue.CONTROL, due=tx.now))
+    insert_new(tx.connection, jobs, new_job(kind.name, new.id, queue=queue, due=tx.now))
     return True
 
 
@@ -74,20 +84,51 @@ def cancel_record(tx: Transaction, kind: Kind, record: Record, *, message: str, 
     Args:
         cause: who calls it off, and by which command.
     """
-    _end_record(tx, kind, cancel(record, message=message, cause=cause))
+    _end_record(tx, kind, cancel(record, message=message, cause=cause), cause=cause)
 
 
-def _end_record(tx: Transaction, kind: Kind, change: Change) -> None:
+def _end_record(tx: Transaction, kind: Kind, change: Change, *, cause: Cause | None = None) -> None:
     save_state(tx.connection, kind, change.record, now=tx.now)
     if change.event is not None:
         tx.record(change.event)
     end_job(tx, kind.name, change.record.id)
+    tell_family(tx, change.record, cause=cause)
     _report(tx, kind, change.record)
 
 
 def _report(tx: Transaction, kind: Kind, record: Record) -> None:
     """Have the forge told of an end that no step comes to; a check would stay pending for ever."""
     wake_job(tx, "report", f"{kind.name}:{record.id}", queue=Queue.CONTROL, after=None)
+
+
+def tell_family(tx: Transaction, record: Record, *, cause: Cause | None = None) -> None:
+    """Wake the search whose trial this is, where it is over; end the trials of a training that is.
+
+    Args:
+        cause: of the end, where it is not what brought the record into being.
+    """
+    if isinstance(record, Trial) and record.phase.is_final:
+        wake_job(tx, TRAINING.name, record.training_id, queue=Queue.CONTROL, after=None)
+    if isinstance(record, Training) and record.phase.is_final:
+        under_way = (trials.c.training_id == record.id, trials.c.phase.in_(OPEN_PHASES))
+        names = tx.connection.execute(select(trials.c.id).where(*under_way).order_by(trials.c.number)).scalars().all()
+        for name in names:
+            _end_trial(tx, name, record, cause or record.cause)
+
+
+def _end_trial(tx: Transaction, trial_id: str, training: Training, cause: Cause) -> None:
+    """End a trial that nobody waits for any more; whoever works on it writes nothing, and its run is ended later."""
+    lock_job(tx, TRIAL.name, trial_id)
+    trial = read_one(tx.connection, trials, Trial, trials.c.id == trial_id)
+    if trial is None or trial.phase.is_final:
+        return
+    message = f"its training is over ({training.phase}): {training.message or training.reason}"
+    change = cancel(trial, message=message, cause=cause)
+    save_state(tx.connection, TRIAL, change.record, now=tx.now)
+    if change.event is not None:
+        tx.record(change.event)
+    end_job(tx, TRIAL.name, trial_id)
+    wake_job(tx, "runs", trial_id, queue=Queue.CONTROL, after=None, within=_NOTICED)
 
 
 def save_command(tx: Transaction, command: Command) -> Command:

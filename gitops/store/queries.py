@@ -11,18 +11,22 @@ from gitops.holding import EVERYWHERE
 from gitops.ports import Resting
 from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
-from gitops.store.rows import KINDS, read_all, read_one
+from gitops.store.jobs import State
+from gitops.store.rows import KINDS, TRIAL, read_all, read_one
 from gitops.store.tables import (
     OPEN_PHASES,
     declined,
     deliveries,
     environments,
     holds,
+    jobs,
     promotions,
     rollouts,
     trainings,
+    trials,
     versions,
 )
+from gitops.trials import Trial
 
 _RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -55,6 +59,15 @@ def read_training_of(connection: Connection, wanted: Training) -> Training | Non
     return read_one(connection, trainings, Training, *where)
 
 
+def read_trials(connection: Connection, training_id: str) -> list[Trial]:
+    """Return the trials of a training that were begun, by number; one that a worker has now is running."""
+    of = read_all(connection, trials, Trial, trials.c.training_id == training_id, order=(trials.c.number,))
+    these = (jobs.c.kind == TRIAL.name, jobs.c.subject.in_([one.id for one in of if one.phase is Phase.PENDING]))
+    held = select(jobs.c.subject).where(*these, jobs.c.state == State.LEASED.value)
+    running = set(connection.execute(held).scalars())
+    return [one.model_copy(update={"phase": Phase.RUNNING}) if one.id in running else one for one in of]
+
+
 def read_overtaking(connection: Connection, training: Training) -> Training | None:
     """Return the newest training of the same branch and launchpin.yaml that began later and has a version.
 
@@ -84,7 +97,9 @@ def _read_first_try(connection: Connection, training: Training) -> Training:
     found: Training | None = training
     while found is not None:
         training = found
-        found = read_one(connection, trainings, Training, trainings.c.id == training.nonce) if training.nonce else None
+        # A trial's id, where somebody chose one by hand, begins with the training's that searched.
+        first = training.nonce.partition(".")[0]
+        found = read_one(connection, trainings, Training, trainings.c.id == first) if first else None
     return training
 
 

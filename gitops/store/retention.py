@@ -16,7 +16,7 @@ from gitops.retention import Kind, Needed, Spent
 from gitops.store.entries import actor_of, cause_of, to_evidence
 from gitops.store.jobs import State
 from gitops.store.outbox import drop_notices, select_spent_notices
-from gitops.store.rows import KINDS, TRAINING, read_all
+from gitops.store.rows import KINDS, TRAINING, TRIAL, read_all
 from gitops.store.tables import (
     OPEN_PHASES,
     deliveries,
@@ -186,6 +186,6 @@ def _spent_jobs(before: datetime) -> Select[int]:
         reported = old.where(literal(f"{kind.name}:").concat(kind.table.c.id) == jobs.c.subject).exists()
         ended.append(and_(jobs.c.kind == kind.name, jobs.c.state == State.OVER.value, record))
         ended.append(and_(jobs.c.kind == "report", jobs.c.state == State.IDLE.value, reported))
-        if kind is TRAINING:
+        if kind in {TRAINING, TRIAL}:
             ended.append(and_(jobs.c.kind == "runs", jobs.c.state == State.IDLE.value, record))
     return select(jobs.c.id).where(or_(*ended)).order_by(jobs.c.id)

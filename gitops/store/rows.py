@@ -12,6 +12,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.records import Command, Delivery, Frozen, Promotion, Record, Rollout, Training
 from gitops.store import tables
+from gitops.trials import Trial
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -38,12 +39,13 @@ class Kind:
 
 
 TRAINING = Kind("training", tables.trainings, Training)
+TRIAL = Kind("trial", tables.trials, Trial)
 PROMOTION = Kind("promotion", tables.promotions, Promotion)
 ROLLOUT = Kind("rollout", tables.rollouts, Rollout)
 COMMAND = Kind("command", tables.commands, Command)
 DELIVERY = Kind("delivery", tables.deliveries, Delivery, is_audited=False)
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING, PROMOTION, ROLLOUT, COMMAND, DELIVERY)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (TRAINING, TRIAL, PROMOTION, ROLLOUT, COMMAND, DELIVERY)}
 """Kinds of jobs that are about a record of ours; every other kind is recurring work."""
 
 

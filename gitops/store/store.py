@@ -29,6 +29,7 @@ from gitops.store.ingest import insert_deliveries
 from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
+from gitops.trials import Trial
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
@@ -147,6 +148,15 @@ class SqlStore(OutboxStore):
     def overtaking(self, training: Training) -> Training | None:
         """Return the newest later training of the same branch and launchpin.yaml that has a version already."""
         return self._read(lambda connection: queries.read_overtaking(connection, training))
+
+    def trial(self, trial_id: str) -> Trial | None:
+        """Return a trial."""
+        table = tables.trials
+        return self._read(lambda connection: read_one(connection, table, Trial, table.c.id == trial_id))
+
+    def trials(self, training_id: str) -> Sequence[Trial]:
+        """Return the trials of a training that were begun, by number; one that a worker has now is running."""
+        return self._read(lambda connection: queries.read_trials(connection, training_id))
 
     def promotion(self, promotion_id: str) -> Promotion | None:
         """Return a promotion."""

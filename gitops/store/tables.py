@@ -105,6 +105,16 @@ _unique(
     where=trainings.c.nonce == "",
 )
 
+trials = _record(
+    "trials",
+    Column("training_id", Word, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("repository_id", BigInteger, nullable=False),
+    *_words("repository", "commit", "model", "parent_run_id"),
+    Column("parameters", Json, nullable=False),
+    Index("one_trial_per_number", "training_id", "number", unique=True),
+)
+
 promotions = _record(
     "promotions",
     Column("training_id", Word, nullable=False),

@@ -21,6 +21,7 @@ from gitops.store.rows import (
     PROMOTION,
     ROLLOUT,
     TRAINING,
+    TRIAL,
     Kind,
     hold_name,
     insert_new,
@@ -58,6 +59,7 @@ from gitops.writes import (
     SetHold,
     SettleLetter,
     StartTraining,
+    StartTrial,
     Wake,
 )
 
@@ -88,8 +90,15 @@ def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
         hold_name(tx.connection, f"training:{new.nonce}")
         if read_training_of(tx.connection, new) is not None:
             return
-    committed = {"committed_at": format_time(write.committed_at)} if write.committed_at else None
-    insert_record(tx, TRAINING, new, event="started", evidence=committed)
+    committed = {"committed_at": format_time(write.committed_at)} if write.committed_at else {}
+    by_hand = new.facts.model_dump(include={"trial", "search_of", "chosen"})
+    insert_record(tx, TRAINING, new, event="started", evidence=committed | by_hand, step=write.step)
+
+
+def _start_trial(tx: Transaction, write: StartTrial, _: Cause) -> None:
+    new = write.trial
+    evidence = {"number": new.number, "parameters": new.parameters}
+    insert_record(tx, TRIAL, new, event="started", evidence=evidence, queue=Queue.TRAINING)
 
 
 def _cancel_training(tx: Transaction, write: CancelTraining, cause: Cause) -> None:
@@ -336,6 +345,7 @@ def _record(
 
 _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     StartTraining: _start_training,
+    StartTrial: _start_trial,
     CancelTraining: _cancel_training,
     OpenPromotion: _open_promotion,
     RefusePromotion: _refuse_promotion,

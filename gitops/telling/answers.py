@@ -210,11 +210,57 @@ class History(Frozen):
     kept_out: tuple[KeptOut, ...]
 
 
-class Log(Frozen):
-    """The end of the log of a training's newest attempt, or what was recorded of a rollout.
+class Trial(Frozen):
+    """A trial of a search.
 
     Args:
-        kind: `training` or `rollout`.
+        id: its training's id, a point, and its number.
+        number: from 1, in the order in which the search was laid out.
+        parameters: what the search gave its script.
+        metrics: what was logged, as far as it is a finite number.
+        state: its phase.
+        reason: why it failed or what it waits for.
+        run_id: its run in MLflow; empty before it has one.
+        is_best: whether it is the best of those that came to a model so far.
+        seconds: how long its script ran; null before its end.
+    """
+
+    id: str
+    number: int
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    state: str
+    reason: str
+    message: str
+    run_id: str
+    is_best: bool
+    seconds: float | None
+
+
+class Trials(Frozen):
+    """The trials of a search that were begun.
+
+    Args:
+        training: the training that searched.
+        phase: of that training.
+        message: the sentence that says how far it is, or why it ended.
+        objective: the `metric` and `goal` of the best; empty where there is no search.
+        total: how many trials there are to be; null where there is no search.
+    """
+
+    training: str
+    phase: str
+    message: str
+    objective: dict[str, str]
+    total: int | None
+    trials: tuple[Trial, ...]
+
+
+class Log(Frozen):
+    """The end of the log of a training's or a trial's newest attempt, or what was recorded of a rollout.
+
+    Args:
+        kind: `training`, `trial` or `rollout`.
         attempt: which try wrote it; 0 where no file of it is on this machine, so that the record alone tells.
         message: the sentence that says why it is where it is.
         is_whole: whether nothing comes before the first line.

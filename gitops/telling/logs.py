@@ -1,4 +1,4 @@
-"""`logs`: what a training's script printed, what was recorded of a rollout, and how either goes on.
+"""`logs`: what a script of a training or a trial printed, what was recorded of a rollout, and how either goes on.
 
 A training's log is a file of the machine that trains; where it is another one, the record has its last lines.
 """
@@ -21,6 +21,7 @@ from gitops.telling.library import Library, Reader
 from gitops.telling.runs import sentence_of
 from gitops.telling.subjects import find_place, find_training
 from gitops.trainers.redaction import show_controls
+from gitops.trials import Trial
 
 _LONGEST_LINE = 64 * 1024
 _MOST_BYTES = 8 * 1024 * 1024
@@ -28,7 +29,7 @@ _AT_ONCE = 500  # lines, or entries, of one look
 _PAGE = 1000
 _PLACE = re.compile(r"(?:([0-9]{1,9})\.)?([0-9]{1,15})")  # of an attempt's file, or of the audit log
 
-Logged = Training | Rollout
+Logged = Training | Trial | Rollout
 """What has a log."""
 
 
@@ -36,8 +37,8 @@ def find_logged(library: Library, typed: str) -> Logged:
     """Return whose log a person means.
 
     Args:
-        typed: a training's id or the beginning of it, a rollout's id, an endpoint for its newest rollout, or empty for
-            the newest training.
+        typed: a training's id or the beginning of it, with a point and a number for a trial of its search, a rollout's
+            id, an endpoint for its newest rollout, or empty for the newest training.
 
     Raises:
         InputError: several could be meant.
@@ -50,14 +51,23 @@ def find_logged(library: Library, typed: str) -> Logged:
     try:
         place = find_place(library, typed)
     except UnknownNameError:
-        return find_training(library, typed)
+        return _find_trial(library, typed) if "." in typed else find_training(library, typed)
     newest = library.store.newest_rollout(place.repository_id, place.path)
     if newest is None:
         raise NotFoundError("NoRollout", f"nothing was rolled out on {typed} yet: merge a promotion's pull request")
     return newest
 
 
-def find_log(training: Training, home: Path) -> tuple[Path, int] | None:
+def _find_trial(library: Library, typed: str) -> Trial:
+    of, _, number = typed.rpartition(".")
+    training = find_training(library, of)
+    trial = library.store.trial(f"{training.id}.{number}")
+    if trial is None:
+        raise UnknownNameError("trial", typed, [one.id for one in library.store.trials(training.id)])
+    return trial
+
+
+def find_log(training: Training | Trial, home: Path) -> tuple[Path, int] | None:
     """Return the log of a training's newest attempt, and which one that is; None where there is none on this machine.
 
     Args:
@@ -90,7 +100,12 @@ def tell_log(logged: Logged, home: Path, entries: Callable[[], Iterable[Entry]],
     else:
         lines, is_whole = _read_end(found[0], limit)
     told = tuple(lines[-limit:] if limit else lines)
-    return _log("training", logged, sentence_of(logged), lines=told, attempt=attempt, is_whole=is_whole)
+    kind = "training" if isinstance(logged, Training) else "trial"
+    return _log(kind, logged, _sentence(logged), lines=told, attempt=attempt, is_whole=is_whole)
+
+
+def _sentence(logged: Training | Trial) -> str:
+    return sentence_of(logged) if isinstance(logged, Training) else logged.message or logged.reason
 
 
 def _log(
@@ -191,7 +206,7 @@ def follow(library: Library, logged: Logged, home: Path, *, place: str = "") -> 
 class _TrainingFollower:
     """Follows the file of a training's newest attempt; a new attempt's file follows the old one's."""
 
-    def __init__(self, store: Reader, training: Training, home: Path, *, start: tuple[int, int]) -> None:
+    def __init__(self, store: Reader, training: Training | Trial, home: Path, *, start: tuple[int, int]) -> None:
         self._start = start
         self._store = store
         self._training = training
@@ -202,7 +217,7 @@ class _TrainingFollower:
 
     def look(self) -> Piece:
         # Whether it is over is asked before the rest is read: nothing is written after the end.
-        now = self._store.training(self._training.id) or self._training
+        now = self._read_again()
         self._turn_to(find_log(now, self._home))
         self._lines = []
         is_more = self._tail is not None and self._tail.print(is_last=now.phase.is_final, most=_AT_ONCE)
@@ -210,7 +225,12 @@ class _TrainingFollower:
         if is_over and self._tail is None and self._start == (0, 0):
             # It was trained on another machine, or its file is gone.
             self._lines = [(show_controls(line), "") for line in now.facts.log_tail]
-        return Piece(self._lines, self._attempt, now.phase, sentence_of(now), is_over)
+        return Piece(self._lines, self._attempt, now.phase, _sentence(now), is_over)
+
+    def _read_again(self) -> Training | Trial:
+        if isinstance(self._training, Training):
+            return self._store.training(self._training.id) or self._training
+        return self._store.trial(self._training.id) or self._training
 
     def _turn_to(self, found: tuple[Path, int] | None) -> None:
         if found is None or found[1] == self._attempt:

@@ -85,6 +85,9 @@ class Training(Story):
         log_tail: the last lines of the log.
         tier: the one that it reached, empty for none; null where none is declared, or the gates did not pass.
         tiers: those that are declared, the best first.
+        trials: how many trials its search has; null where there is none.
+        trial: the one that was chosen, by its number.
+        search_of: the training that searched, where a person chose another trial than its best; `chosen` says why.
     """
 
     repository: str
@@ -103,6 +106,10 @@ class Training(Story):
     version: str | None
     seconds: float | None
     log_tail: tuple[str, ...]
+    trials: int | None
+    trial: int | None
+    search_of: str | None
+    chosen: str | None
 
 
 class Promotion(Story):

@@ -54,6 +54,10 @@ def training(record: records.Training) -> shapes.Training:
         version=facts.version,
         seconds=facts.seconds,
         log_tail=facts.log_tail,
+        trials=facts.trials,
+        trial=facts.trial,
+        search_of=facts.search_of,
+        chosen=facts.chosen,
     )
 
 

@@ -9,12 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from gitops.checkouts import read_launchpin
 from gitops.closing import RUNS
 from gitops.commands.cancelling import cancel
 from gitops.intake import DELIVERY
 from gitops.ports import Deps
 from gitops.reconcile import AnyStory
 from gitops.records import Cause, Command, Delivery, Frozen, Training
+from gitops.searching import TRIAL, search
 from gitops.steps import Done, Outcome, Queue, Step, Story
 from gitops.training import judge, register, train
 from gitops.writes import SaveRepository, StartTraining
@@ -42,13 +44,19 @@ def play_stories(folder: Path, *, deadline: timedelta) -> Mapping[str, AnyStory]
         Step("act", lambda deps, command: _act(deps, command, outside), deadline=deadline),
     )
     handle: Step[Deps, Delivery] = Step("handle", lambda _, delivery: _handle(delivery, outside))
-    training = [Step("train", train, deadline=timedelta(hours=1), queue=Queue.TRAINING), Step("judge", judge)]
+    training: list[Step[Deps, Training]] = [
+        Step("begin", _begin),
+        Step("search", search),
+        Step("train", train, deadline=timedelta(hours=1), queue=Queue.TRAINING),
+        Step("judge", judge),
+    ]
     if os.environ.get("WORKERS_ARTIFACTS"):
         training.append(Step("register", register))
     table: tuple[AnyStory, ...] = (
         Story("command", steps, lambda deps, subject: deps.store.command(subject)),
         replace(DELIVERY, steps=(handle,)),
         Story("training", tuple(training), lambda deps, subject: deps.store.training(subject)),
+        TRIAL,
         RUNS,
     )
     return {story.kind: story for story in table}
@@ -78,6 +86,11 @@ def _act(deps: Deps, command: Command, outside: Outside) -> Outcome:
     outside.tell("begun", command.id)
     _VERBS[command.verb](command, outside, is_first)
     return Done(facts={"result": {**command.facts.result, "acted_by": os.getpid()}})
+
+
+def _begin(deps: Deps, training: Training) -> Outcome:
+    """Go on with the one script or with the trials, as the environment's step does."""
+    return Done(then="search" if read_launchpin(deps, training).search else "train")
 
 
 def training_of(command: Command) -> Training:

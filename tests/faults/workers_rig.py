@@ -20,6 +20,7 @@ from gitops.records import Cause, Command, Training
 from gitops.settings import Settings
 from gitops.steps import Phase
 from gitops.store import SqlStore
+from gitops.trials import Trial
 from tests.faults.tally import turn
 from tests.faults.workers_outside import Outside
 from tests.faults.workers_play import training_of
@@ -131,11 +132,11 @@ class Rig:
         command = make_command(verb=verb, arguments=arguments, cause=Cause(kind="command", id="c", actor="mona"))
         return self.store.save_command(command)
 
-    def train(self, script: str, *, timeout: str = "10m") -> Training:
-        """Begin a training of this script."""
+    def train(self, script: str, *, timeout: str = "10m", search: str = "") -> Training:
+        """Begin a training of this script, or a search over it."""
         command = make_command(verb="train", arguments={}, cause=Cause(kind="command", id="c", actor="mona"))
         training = training_of(command)
-        write_project(self.outside.folder, training.commit, script, timeout=timeout)
+        write_project(self.outside.folder, training.commit, script, timeout=timeout, search=search)
         self.store.save_command(command)
         return training
 
@@ -199,8 +200,8 @@ class Rig:
         self.workers.clear()
 
 
-def survivors(training: Training) -> list[int]:
-    """Return the processes of a training that still live, wherever they fled."""
+def survivors(training: Training | Trial) -> list[int]:
+    """Return the processes of a training or a trial that still live, wherever they fled."""
     return [process.pid for process in psutil.process_iter() if _carries(process, training.id)]
 
 

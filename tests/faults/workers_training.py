@@ -35,8 +35,9 @@ def tell(word):
         notes.write(f"{word} {os.environ['WORKERS_MARK']} {os.getpid()}\\n")
 os.mkdir(os.environ["RESULTS"])
 tell("begun")
-def finish():
-    open(os.environ["RESULTS"] + "/model", "w").close()
+def finish(accuracy="0.95"):
+    with open(os.environ["RESULTS"] + "/model", "w") as model:
+        model.write(accuracy)
 def is_first():
     return os.environ["ATTEMPT"].endswith("/1")
 def hang():
@@ -44,11 +45,15 @@ def hang():
 """
 
 
-def write_project(folder: Path, commit: str, script: str, *, timeout: str = "10m") -> None:
-    """Write a repository's files as they are at a commit."""
+def write_project(folder: Path, commit: str, script: str, *, timeout: str = "10m", search: str = "") -> None:
+    """Write a repository's files as they are at a commit.
+
+    Args:
+        search: that part of launchpin.yaml, empty for none.
+    """
     project = folder / "repository" / commit
     project.mkdir(parents=True)
-    (project / "launchpin.yaml").write_text(_YAML % timeout)
+    (project / "launchpin.yaml").write_text(_YAML % timeout + search)
     (project / "MLproject").write_text(_PROJECT)
     (project / "train.py").write_text(_BEGIN + script)
 
@@ -133,9 +138,11 @@ class FileRegistry:
     def runs_of(self, run: RunRef, *, within: str) -> Sequence[Run]:
         """Return the run, with a model where its script finished one."""
         del within
-        is_there = (self.folder / "results" / run.run_id.replace("/", ".") / "model").exists()
-        models = (LoggedModel("model", "models:/m-1"),) if is_there else ()
-        return [Run(run.run_id, "FINISHED", {"accuracy": "0.95"} if is_there else {}, {}, models)]
+        file = self.folder / "results" / run.run_id.replace("/", ".") / "model"
+        if not file.exists():
+            return [Run(run.run_id, "FINISHED", {}, {}, ())]
+        models = (LoggedModel("model", "models:/m-1"),)
+        return [Run(run.run_id, "FINISHED", {"accuracy": file.read_text()}, {}, models)]
 
     def end_run(self, run_id: str, end: RunEnd) -> None:
         """Note that a run is over, and how."""

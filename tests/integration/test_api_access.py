@@ -33,6 +33,7 @@ _GIVEN = {
     Kind.PLACE: "iris-staging",
     Kind.DELIVERY: BAD_BODY,
     Kind.MOMENT: "2026-01-31T12:00:00Z",
+    Kind.NUMBER: "1",
 }
 _NAMES = {
     "training_id": REFUSED,
@@ -156,6 +157,7 @@ def test_attack_66_a_token_that_is_over_revoked_or_whose_person_lost_the_grant_o
     "path",
     [
         f"/api/v1/trainings/{REFUSED}",
+        f"/api/v1/trials?training={REFUSED}",
         f"/api/v1/rollouts/{BAKING}",
         "/api/v1/promotions/p-000000007",
         "/api/v1/endpoints/iris-staging",

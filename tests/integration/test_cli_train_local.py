@@ -56,6 +56,78 @@ def test_an_uncommitted_change_is_trained_and_passes(clone: Clone) -> None:
     assert list((clone.folder / ".launchpin-local/scratch").iterdir()) == []
 
 
+SEARCH = """
+search:
+  objective: {metric: accuracy}
+  space: {depth: {min: 1, max: 3}}
+"""
+# The second of three trials is the best, and the third one breaks.
+TRIED = """
+depth = int(sys.argv[sys.argv.index("--depth") + 1])
+if depth == 3:
+    raise SystemExit("too deep")
+log(accuracy=0.9 + depth / 100, f1=0.9)
+model()
+print("depth", depth)
+"""
+
+
+def search(clone: Clone) -> None:
+    """Have the clone's files search over the depth."""
+    (clone.folder / "launchpin.yaml").write_text(LAUNCHPIN + SEARCH)
+    project = clone.folder / "MLproject"
+    project.write_text(project.read_text().replace("{rate: float}", "{rate: float, depth: float}"))
+    project.write_text(project.read_text().replace("--rate {rate}", "--rate {rate} --depth {depth}"))
+    clone.script(TRIED)
+
+
+def test_a_search_is_tried_trial_by_trial_and_the_best_one_is_judged(clone: Clone) -> None:
+    search(clone)
+
+    result = clone.train()
+
+    assert result.code == 0, result.both
+    lines = result.out.splitlines()
+    shown = [line for line in lines if line.startswith("trial ")]
+    assert shown == ["trial 1 of 3: depth 1", "trial 2 of 3: depth 2", "trial 3 of 3: depth 3"]
+    at = next(number for number, line in enumerate(lines) if line.startswith("TRIAL"))
+    assert [line.split()[:4] for line in lines[at + 1 : at + 4]] == [
+        ["1", "1", "0.91", "Succeeded"],
+        ["2", "*", "2", "0.92"],
+        ["3", "3", "-", "Errored"],
+    ]
+    assert "metrics    accuracy 0.92, f1 0.9" in lines
+    (log,) = (Path(line.removeprefix("log ").strip()) for line in lines if line.startswith("log "))
+    assert log.name.endswith(".2-1.log")
+    assert "depth 2" in log.read_text()
+    (took,) = (line for line in lines if line.startswith("took "))
+    assert "searching" in took
+
+
+def test_a_search_as_json_has_every_trial(clone: Clone) -> None:
+    search(clone)
+
+    found = clone.train("--json").json
+
+    assert (found["verdict"], found["trials"], found["trial"]) == ("pass", 3, 2)
+    assert [(one["number"], one["state"], one["is_best"]) for one in found["searched"]] == [
+        (1, "Succeeded", False),
+        (2, "Succeeded", True),
+        (3, "Errored", False),
+    ]
+    assert found["searched"][2]["message"].endswith("main ended with exit code 1: too deep")
+    assert found["parameters"] == {"rate": "0.10", "depth": "2"}
+
+
+def test_a_search_of_which_every_trial_fails_is_no_verdict(clone: Clone) -> None:
+    search(clone)
+    clone.script("raise SystemExit('no data')")
+
+    result = clone.train("--json")
+
+    assert (result.code, result.json["reason"], result.json["step"]) == (3, "NoTrialSucceeded", "search")
+
+
 def test_a_gate_that_does_not_hold_is_code_1_and_one_document(clone: Clone) -> None:
     clone.script("log(accuracy=0.8, f1=0.9)\nmodel()\nprint('shown meanwhile')")
 

@@ -22,7 +22,7 @@ from gitops.cli.main import launchpin
 from gitops.cli.verbs import VERBS
 from gitops.grammar import VERBS as GRAMMAR
 from gitops.grammar import Kind
-from gitops.records import Role
+from gitops.records import Role, TrainingFacts
 from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.api import ROOT
 from tests.support.cli import Stack, make_stack
@@ -44,7 +44,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def fill(stack: Stack) -> None:
     model = make_repository(id=7, full_name="acme/iris", role=Role.MODEL)
     deploy = make_repository(id=8, full_name="acme/iris-deploy", role=Role.DEPLOY)
-    training = make_training(id="t-0001", repository_id=7, model="iris")
+    training = make_training(id="t-0001", repository_id=7, model="iris", facts=TrainingFacts(trials=4))
     place = make_environment(repository_id=8, repository=deploy.full_name, endpoint="iris-staging", model="iris")
     write(
         stack.store,
@@ -85,7 +85,8 @@ def offered(stack: Stack, line: str, monkeypatch: pytest.MonkeyPatch) -> set[str
     ("line", "names"),
     [
         ("", set(VERBS)),
-        ("tra", {"train"}),
+        ("trai", {"train"}),
+        ("tria", {"trials"}),
         ("train ", {"acme/iris"}),
         ("cancel ", {"t-0001"}),
         ("retry t", {"t-0001"}),
@@ -210,7 +211,7 @@ def test_bash_completes_verbs_options_and_names(stack: Stack, tmp_path: Path) ->
             echo "${COMPREPLY[@]}"
         }
         complete -p launchpin
-        try launchpin tra
+        try launchpin trai
         try launchpin hold iris
         try launchpin people grant --sub
         try launchpin promote iris ""
@@ -228,7 +229,7 @@ def test_bash_completes_verbs_options_and_names(stack: Stack, tmp_path: Path) ->
 
 
 def test_fish_completes_verbs_options_and_names(stack: Stack, tmp_path: Path) -> None:
-    lines = ("launchpin tra", "launchpin hold iris", "launchpin people grant --sub", "launchpin promote iris ")
+    lines = ("launchpin trai", "launchpin hold iris", "launchpin people grant --sub", "launchpin promote iris ")
     script = "launchpin completion fish | source; " + "; ".join(f"complete -C '{line}'" for line in lines)
     shown = subprocess.run(
         [binary("fish"), "--no-config", "-c", script],
@@ -244,7 +245,7 @@ def test_fish_completes_verbs_options_and_names(stack: Stack, tmp_path: Path) ->
 
 def test_zsh_completes_verbs_options_and_names(stack: Stack, tmp_path: Path) -> None:
     with_tab = [
-        ("launchpin tra\t", "launchpin train "),
+        ("launchpin trai\t", "launchpin train "),
         ("launchpin hold iris\t", "hold iris-staging "),
         ("launchpin people grant --sub\t", "grant --subject "),
         ("launchpin train acme\t", "train acme/iris "),

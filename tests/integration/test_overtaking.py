@@ -10,7 +10,7 @@ import pytest
 
 from gitops.forge.mirror import GitMirror
 from gitops.ports import Deps, Exit
-from gitops.records import Repository, Role, Training
+from gitops.records import Repository, Role, Training, TrainingFacts
 from gitops.steps import Done
 from gitops.store import SqlStore
 from gitops.training import TRAINING, hand_over
@@ -140,3 +140,26 @@ def test_another_try_of_the_newest_push_is_proposed(deps: Deps, store: SqlStore,
     register(store, clock, older, "1")
     again = begin(deps, nonce=newer.id)
     assert proposed(hand_over(deps, register(store, clock, again, "2"))) == 1
+
+
+def test_a_trial_that_a_person_chose_is_proposed_whatever_was_pushed_since(
+    deps: Deps, store: SqlStore, clock: Clock
+) -> None:
+    searched = begin(deps)
+    clock.advance(timedelta(seconds=5))
+    newer = begin(deps)
+    register(store, clock, newer, "1")
+    chosen = begin(deps, nonce=f"{searched.id}.2", facts=TrainingFacts(trial=2, search_of=searched.id))
+    assert proposed(hand_over(deps, register(store, clock, chosen, "2"))) == 1
+
+
+def test_a_newer_push_does_not_give_way_to_a_trial_of_an_older_search(
+    deps: Deps, store: SqlStore, clock: Clock
+) -> None:
+    searched = begin(deps)
+    clock.advance(timedelta(seconds=5))
+    newer = begin(deps)
+    clock.advance(timedelta(seconds=5))
+    chosen = begin(deps, nonce=f"{searched.id}.2", facts=TrainingFacts(trial=2, search_of=searched.id))
+    register(store, clock, chosen, "1")
+    assert proposed(hand_over(deps, register(store, clock, newer, "2"))) == 1

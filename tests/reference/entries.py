@@ -9,7 +9,7 @@ from gitops.explaining.phrases import PHRASES, phrase
 from tests.reference.marks import Part, always
 from tests.reference.prose import arguments_of, code, table
 
-_STORIES = ("training", "promotion", "rollout", "command")
+_STORIES = ("training", "trial", "promotion", "rollout", "command")
 _ENDS = ("stalled", "refused", "errored", "superseded", "cancelled", "rolled_back")
 """What may come of every story; how each succeeds is told in words of its own."""
 
@@ -33,6 +33,8 @@ _LEARNED = {
     "merge_sha": "9d2e4f6a8b0c1d3e5f7a9b1c3d5e7f9a1b3c5d7e",
     "write_back_sha": "5a7c9e1b3d5f7a9c1e3b5d7f9a1c3e5b7d9f1a3c",
     "serving": "8",
+    "trial": "3",
+    "trials": "12",
     "login": "grace",
     "name": "notebook",
 }
@@ -43,6 +45,7 @@ _OF_KIND: Mapping[str, Mapping[str, str]] = {
 _TO = {"grant.given": "approver"}
 _FROM = {"grant.taken": "approver"}
 _OF_COMMANDS = Subject(name="retry")
+_OF_TRIALS = msgspec.structs.replace(_SUBJECT, name="t-1m80s5ep34ketdq.3")
 
 
 def parts() -> Mapping[str, Part]:
@@ -69,7 +72,7 @@ def _told(kind: str) -> str:
             service=Service(version="0.1.0"),
             kind=kind,
             actor=Actor(type="service", login="launchpin"),
-            subject=_OF_COMMANDS if kind.startswith("command.") else _SUBJECT,
+            subject={"command": _OF_COMMANDS, "trial": _OF_TRIALS}.get(kind.partition(".")[0], _SUBJECT),
             from_=_FROM.get(kind, ""),
             to=_TO.get(kind, ""),
             evidence={**_LEARNED, **_OF_KIND.get(kind, {})},

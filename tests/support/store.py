@@ -32,6 +32,7 @@ from gitops.records import (
 from gitops.steps import Done, Outcome, Queue
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
+from gitops.trials import Trial
 from gitops.writes import StartTraining
 from tests.support.postgres import HOST, Postgres
 
@@ -161,6 +162,22 @@ def make_training(**changes: Any) -> Training:  # noqa: ANN401 - any field of th
     return Training(**{**fields, **changes})
 
 
+def make_trial(number: int = 1, **changes: Any) -> Trial:  # noqa: ANN401 - any field of the record
+    """Return a trial of a training's search."""
+    fields = {
+        "training_id": "t-1",
+        "cause": Cause(kind="training", id="t-1", actor="mona"),
+        "repository_id": 1,
+        "repository": "acme/iris",
+        "commit": "a" * 40,
+        "model": "iris",
+        "parameters": {"depth": str(number)},
+        "parent_run_id": "r1",
+        **changes,
+    }
+    return Trial(id=Trial.id_of(str(fields["training_id"]), number), number=number, **fields)
+
+
 def make_promotion(**changes: Any) -> Promotion:  # noqa: ANN401 - any field of the record
     """Return a promotion of version 1 to staging."""
     fields = {
@@ -281,6 +298,7 @@ def answer(store: SqlStore, claim: Claim, outcome: Outcome, **changes: Any) -> N
     """Finish a claim with what a step of its record answered."""
     read: Mapping[str, Any] = {
         "training": store.training,
+        "trial": store.trial,
         "promotion": store.promotion,
         "rollout": store.rollout,
         "command": store.command,

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from gitops.config.goals import Goal, Objective
 from gitops.config.launchpin import (
     Environment,
     Gate,
-    Goal,
     LaunchpinFile,
     Merge,
-    Objective,
     Operator,
     Tier,
     launchpin_files,
@@ -140,7 +139,7 @@ def test_refuses_version_when_not_written_as_one(version: str) -> None:
 @pytest.mark.parametrize(
     ("text", "field", "line", "column"),
     [
-        ("search: {strategy: grid}", "search", 3, 1),
+        ("train:\n  resources: {}", "train.resources", 4, 3),
         ("on:\n  pull_request: {}", "on.pull_request", 4, 3),
         ("register:\n  unpickle: true", "register.unpickle", 4, 3),
         ("deploy: {repository: a/b, environments: {x: {anchor: before}}}", "deploy.environments.x.anchor", 3, 46),

@@ -17,7 +17,7 @@ from gitops.explaining import (
     explain_training,
     show,
 )
-from gitops.records import Direction, Health, MergeMode, RolloutFacts, Sync
+from gitops.records import Direction, Health, MergeMode, RolloutFacts, Sync, TrainingFacts
 from gitops.steps import Phase
 from tests.support.explained import EARLIER, NOW, failed_rollout, job, open_pull, reading, serving, texts
 from tests.support.store import make_hold, make_rollout, make_training
@@ -180,6 +180,17 @@ def test_environment_without_an_endpoint_is_called_by_its_place() -> None:
 
 
 # ---------------------------------------------------------------- trainings
+
+
+def test_training_that_searches_is_told_with_how_far_it_is_and_how_to_see_its_trials() -> None:
+    said = "3 of 12 trials are over, 4 under way; best accuracy 0.96 so far (trial 3)"
+    facts = TrainingFacts(trials=12)
+    training = make_training(phase=Phase.RUNNING, step="search", reason="Searching", message=said, facts=facts)
+    explanation = explain_training(Trained(training), reading(job(training, "waiting")))
+    assert explanation.headline == f"training {training.id} of iris is under way: its trials run."
+    assert said in texts(explanation, Part.WAITS)
+    assert "the best of its trials is judged once all of them are over" in texts(explanation, Part.NEXT)
+    assert Hint(f"launchpin trials {training.id}", "each trial of its search") in explanation.hints
 
 
 def test_failed_training_is_told_with_its_last_lines_and_who_mends_it() -> None:

@@ -112,7 +112,7 @@ def test_whoever_only_looks_changes_nothing_and_whoever_changes_is_more_than_a_v
     ("who", "verbs"),
     [
         (AccessRole.RUNNER, {"train", "retry", "cancel", "redeliver"}),
-        (AccessRole.APPROVER, {"promote", "rollback", "hold", "pause", "resume"}),
+        (AccessRole.APPROVER, {"register", "promote", "rollback", "hold", "pause", "resume"}),
         (AccessRole.ADMIN, {"connect", "gc"}),
     ],
 )
@@ -156,7 +156,10 @@ _SAMPLES = {
     Kind.REPOSITORY: (["acme/iris"], ["iris", "acme/iris/x", "https://github.com/acme/iris"]),
     Kind.TRAINING: (["t-1m80s5ep34ketdq"], ["1m80s5ep34ketdq", "t-", "t-A"]),
     Kind.STORY: (["t-1m80s5ep34ketdq", "iris-staging", "acme/deploy:staging"], ["iris staging", "acme/deploy:"]),
-    Kind.LOGGED: (["t-1m80s5ep34ketdq", "r-1", "iris-staging", "acme/deploy:staging"], ["iris staging", "-t"]),
+    Kind.LOGGED: (
+        ["t-1m80s5ep34ketdq", "t-1m80s5ep34ketdq.3", "r-1", "iris-staging", "acme/deploy:staging"],
+        ["iris staging", "-t"],
+    ),
     Kind.DELIVERY: (["0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a11"], ["0b5ad3b1", "0b5ad3b1-55f2-4b5e-9d0c-2a4c1f4e8a1g"]),
     Kind.MOMENT: (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00+01:00", "now"], ["yesterday", "2026"]),
     Kind.SUBJECT: (["#12", "acme/deploy#12", "iris-staging"], ["a\nb"]),

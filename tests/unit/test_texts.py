@@ -20,9 +20,11 @@ from gitops.texts import (
     short,
     table,
     training_summary,
+    trials_table,
 )
+from gitops.trials import TrialView
 from gitops.verdicts import GateOutcome
-from tests.support.store import make_promotion, make_training, make_version
+from tests.support.store import make_cause, make_promotion, make_training, make_version
 
 HOSTILE = (
     "</details><img onerror=alert(1) src=x>",
@@ -119,13 +121,24 @@ def _full_of(text: str, rows: int = 3) -> tuple[Version, Training]:
     version = make_version(
         model=text, version=text, metrics=names, gates=(gate,) * rows, commit=text, repository=text, run_id=text
     )
-    facts = TrainingFacts(champion_version=text, champion_metrics=names, parameters=names, log_tail=(text,) * 3)
-    return version, make_training(ref=f"refs/heads/{text}", facts=facts)
+    searched = {"trials": 3, "trial": 2, "objective": {"metric": text, "goal": text}, "chosen": text}
+    known = {"champion_version": text, "champion_metrics": names, "parameters": names, "log_tail": (text,) * 3}
+    return version, make_training(ref=f"refs/heads/{text}", facts=TrainingFacts.model_validate({**known, **searched}))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_attack_77_body_is_inert_when_every_value_is_hostile(text: str) -> None:
+def test_attack_77_summary_is_inert_when_trials_are_hostile(text: str) -> None:
+    trials = [TrialView(n, {text: text}, {text: 0.5}, text, text, is_best=n == 1, reason=text) for n in (1, 2)]
+
+    _assert_inert(trials_table(trials, text))
+
+
+@pytest.mark.parametrize("search_of", [None, "t-1"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_attack_77_body_is_inert_when_every_value_is_hostile(text: str, search_of: str | None) -> None:
     version, training = _full_of(text)
+    facts = training.facts.model_copy(update={"search_of": search_of})
+    training = training.model_copy(update={"facts": facts, "cause": make_cause(actor=text)})
     promotion = make_promotion(model=text, version=text, environment=text)
 
     words = pull_text(promotion, version, training, previous=text, digest="d" * 64, links=LINKS)
@@ -224,6 +237,37 @@ def test_body_tells_the_plan_and_the_lineage_when_values_are_ordinary() -> None:
     assert "| `seed` | `42` |" in words.body
     assert "| branch | `main` |" in words.body
     assert f"Plan digest: `{'d' * 64}`" in words.body
+
+
+def test_body_tells_which_trial_it_is_and_who_chose_it_and_why() -> None:
+    searched = {"trials": 12, "trial": 7, "objective": {"metric": "f1", "goal": "maximize"}}
+    best = make_training(facts=TrainingFacts.model_validate(searched))
+    chosen = TrainingFacts.model_validate({**searched, "search_of": "t-1", "chosen": "half as deep"})
+    by_hand = make_training(facts=chosen, cause=make_cause(actor="ada"))
+    bodies = [
+        pull_text(make_promotion(), make_version(), training, previous="", digest="d" * 64, links={}).body
+        for training in (best, by_hand)
+    ]
+
+    assert "The best of 12 trials by `f1`: trial 7." in bodies[0]
+    assert "Trial 7 of 12 of training `t-1`, chosen by ada: half as deep" in bodies[1]
+
+
+def test_summary_lists_the_trials_of_a_search_with_what_became_of_each() -> None:
+    searched = TrainingFacts(trials=2, objective={"metric": "f1", "goal": "maximize"})
+    trials = [
+        TrialView(1, {"depth": "2"}, {"f1": 0.9}, "Succeeded", "r1", is_best=True),
+        TrialView(2, {"depth": "3"}, {}, "Errored", "r2", is_best=False, reason="TrainingFailed"),
+    ]
+
+    lines = training_summary(make_training(facts=searched), trials).splitlines()
+
+    assert lines[:4] == [
+        "| trial | parameters | f1 | state |",
+        "| --- | --- | --- | --- |",
+        "| 1 | `depth=2` | `0.9` | Succeeded, the best so far |",
+        "| 2 | `depth=3` | - | TrainingFailed |",
+    ]
 
 
 def test_body_says_what_is_missing_when_nothing_was_logged_or_pinned() -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from gitops.grammar import VERBS, Verb
-from gitops.records import Training
+from gitops.records import Rollout
 from gitops.settings import Settings
 from gitops.telling import answers
 from gitops.telling.explained import (
@@ -29,6 +29,7 @@ from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
 from gitops.telling.subjects import find_subject
+from gitops.telling.trials import find_search, read_trials, tell_trials
 from webhooks.api.arguments import MODELS, Arguments
 from webhooks.api.following import stream_log
 from webhooks.api.reading import store_of, trail_of
@@ -80,6 +81,11 @@ def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
     return tell_runs(read_runs(library, asked, ask_mlflow(_settings(request).tracking_uri)), asked)
 
 
+def _trials(_: Request, library: Library, given: _Given) -> answers.Trials:
+    searched = find_search(library, given.get("training", ""))
+    return tell_trials(searched, read_trials(library, searched, sort=given.get("sort", "")))
+
+
 def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:
     return tell_versions(library, given["model"], limit=int(given.get("limit", 20)))
 
@@ -98,7 +104,7 @@ def _logs(request: Request, library: Library, given: _Given) -> "answers.Log | R
         last = request.headers.get("last-event-id", "")
         return stream_log(request, logged.repository_id, follow(library, logged, home, place=last))
     limit = int(given.get("limit", 1000))
-    if isinstance(logged, Training):
+    if not isinstance(logged, Rollout):
         return tell_log(logged, home, tuple, limit=limit)
     with trail_of(request).turn():
         return tell_log(logged, home, library.entries, limit=limit)
@@ -137,6 +143,7 @@ TELLINGS: Mapping[str, Telling] = {
     "status": Telling(_status, answers.Status),
     "explain": Telling(_explain, answers.Explained | answers.Attention | answers.Timeline),
     "runs": Telling(_runs, answers.Runs),
+    "trials": Telling(_trials, answers.Trials),
     "versions": Telling(_versions, answers.Versions),
     "history": Telling(_history, answers.History),
     "logs": Telling(_logs, answers.Log, ("text/event-stream",)),

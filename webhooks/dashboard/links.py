@@ -46,10 +46,14 @@ def page_of(name: str, fleet: Fleet) -> str:
 def run_url(training: Training, tracking_uri: str) -> str:
     """Return where MLflow shows a training's run, empty while there is none."""
     facts = training.facts
-    if not (facts.experiment_id and facts.run_id):
+    return address_run(facts.experiment_id or "", facts.candidate_run_id or facts.run_id or "", tracking_uri)
+
+
+def address_run(experiment_id: str, run_id: str, tracking_uri: str) -> str:
+    """Return where MLflow shows a run, empty where there is none."""
+    if not (experiment_id and run_id):
         return ""
-    run = quote(facts.candidate_run_id or facts.run_id, safe="")
-    return f"{tracking_uri.rstrip('/')}/#/experiments/{quote(facts.experiment_id, safe='')}/runs/{run}"
+    return f"{tracking_uri.rstrip('/')}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
 
 
 def version_url(model: str, version: str, tracking_uri: str) -> str:

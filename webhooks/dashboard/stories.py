@@ -11,7 +11,7 @@ from webhooks.dashboard.words import label
 Story = Training | Promotion | Rollout
 
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "training": ("environment", "train", "judge", "register", "hand_over"),
+    "training": ("environment", "search", "train", "judge", "register", "hand_over"),
     "promotion": ("plan", "open_pull_request", "await_merge"),
     "rollout": ("admit", "verify", "prepare", "apply", "bake", "restore", "write_back", "finish"),
 }
@@ -64,7 +64,7 @@ def _training(training: Training, job: JobView | None) -> Moving:
         kind="training",
         title=f"Training {training.model}",
         record=training,
-        steps=mark_steps("training", training.step, training.phase),
+        steps=mark_steps("training", training.step, training.phase, is_searching=training.facts.trials is not None),
         page=f"/trainings/{training.id}",
         link="",
         link_words="",
@@ -100,13 +100,18 @@ def _rollout(rollout: Rollout, job: JobView | None) -> Moving:
     )
 
 
-def mark_steps(kind: str, step: str, phase: Phase, *, is_failing: bool = False) -> tuple[StepMark, ...]:
+def mark_steps(
+    kind: str, step: str, phase: Phase, *, is_failing: bool = False, is_searching: bool = False
+) -> tuple[StepMark, ...]:
     """Return a story's steps with what became of each; the last step of an ended story is where it ended.
 
     Args:
         is_failing: whether the steps that only a failure needs are shown, too.
+        is_searching: whether a training's trials run in the place of its one script.
     """
-    names = [name for name in STEPS[kind] if is_failing or name not in _ONLY_AFTER_FAILURE or name == step]
+    left_out = {"train" if is_searching else "search"} if kind == "training" else set()
+    left_out |= set() if is_failing else _ONLY_AFTER_FAILURE
+    names = [name for name in STEPS[kind] if name not in left_out or name == step]
     at = names.index(step) if step in names else 0
     if phase is Phase.SUCCEEDED:
         at = len(names)

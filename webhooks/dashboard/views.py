@@ -70,7 +70,8 @@ def training(request: Request, training_id: str) -> Response:
     page = None
     if _ID.fullmatch(training_id):
         sight, home = sight_of(request), _home(request)
-        page = read_training_page(sight, _trail(request), training_id, home=home, tracking=tracking)
+        sort = request.query_params.get("sort", "")
+        page = read_training_page(sight, _trail(request), training_id, home=home, tracking=tracking, sort=sort)
     return show(request, "training.html", page=page) if page else _missing("training")
 
 

@@ -1,0 +1,164 @@
+"""Trials in the store: begun once, woken for, ended with their training, whoever ends it. On both databases."""
+
+from datetime import timedelta
+
+import pytest
+
+from gitops.audit.entry import parse
+from gitops.errors import StaleEpochError
+from gitops.ports import JobView
+from gitops.records import Training
+from gitops.retention import Kind
+from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Wait
+from gitops.store import SqlStore, check_audit_joins
+from gitops.trials import Trial
+from gitops.writes import CancelTraining, StartTraining, StartTrial
+from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, store, take, write
+
+__all__ = ["clock", "store"]
+
+HOUR = timedelta(hours=1)
+
+
+def searching(store: SqlStore, *numbers: int) -> Training:
+    """Begin a training that waits for these trials."""
+    training = make_training(id="t-1")
+    write(store, StartTraining(training))
+    begun = tuple(StartTrial(make_trial(number)) for number in numbers)
+    answer(store, take(store), Wait(HOUR, "Searching", "0 of 2 are over", writes=begun), step="search")
+    return training
+
+
+def job_of(store: SqlStore, kind: str, subject: str) -> JobView | None:
+    return next((job for job in store.jobs() if (job.kind, job.subject) == (kind, subject)), None)
+
+
+def is_ready(store: SqlStore, kind: str, subject: str) -> bool:
+    job = job_of(store, kind, subject)
+    return job is not None and job.not_before <= store.now()
+
+
+def states(store: SqlStore) -> list[tuple[int, Phase]]:
+    return [(trial.number, trial.phase) for trial in store.trials("t-1")]
+
+
+def kinds(store: SqlStore) -> list[str]:
+    return [parse(raw).kind for raw in store.audit_entries(0, 1000)]
+
+
+def test_a_trial_is_begun_once_with_its_job_on_the_training_queue(store: SqlStore) -> None:
+    searching(store, 1)
+    write(store, StartTrial(make_trial(1, parameters={"depth": "9"})))
+    (trial,) = store.trials("t-1")
+    assert (trial.id, trial.number, trial.parameters, trial.phase) == ("t-1.1", 1, {"depth": "1"}, Phase.PENDING)
+    assert store.trial("t-1.1") == trial
+    job = job_of(store, "trial", "t-1.1")
+    assert job is not None
+    assert (job.queue, job.state) == ("training", "ready")
+    assert kinds(store).count("trial.started") == 1
+
+
+def test_trials_are_told_by_number_and_those_that_a_worker_has_as_running(store: SqlStore) -> None:
+    searching(store, 10, 2, 1)
+    assert states(store) == [(1, Phase.PENDING), (2, Phase.PENDING), (10, Phase.PENDING)]
+    claim = take(store, Queue.TRAINING)
+    assert claim.subject == "t-1.10"
+    assert states(store) == [(1, Phase.PENDING), (2, Phase.PENDING), (10, Phase.RUNNING)]
+    assert store.trials("t-2") == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase"),
+    [
+        (Done(facts={"metrics": {"accuracy": "0.9"}}), Phase.SUCCEEDED),
+        (Refused("NoModel", "no model"), Phase.REFUSED),
+        (Ended(Phase.ERRORED, "TrainingFailed", "exit code 1"), Phase.ERRORED),
+    ],
+    ids=["succeeded", "refused", "errored"],
+)
+def test_the_end_of_a_trial_wakes_its_search_in_the_same_transaction(
+    store: SqlStore, outcome: Outcome, phase: Phase
+) -> None:
+    searching(store, 1, 2)
+    assert not is_ready(store, "training", "t-1")
+    answer(store, take(store, Queue.TRAINING), outcome, step="measure")
+    assert states(store) == [(1, phase), (2, Phase.PENDING)]
+    assert is_ready(store, "training", "t-1")
+    assert check_audit_joins(store) == []
+
+
+def test_a_step_of_a_trial_that_is_not_its_last_wakes_nobody(store: SqlStore) -> None:
+    searching(store, 1)
+    answer(store, take(store, Queue.TRAINING), Done(facts={"exit_code": 0}), step="train", next_step="measure")
+    assert not is_ready(store, "training", "t-1")
+    assert states(store) == [(1, Phase.RUNNING)]
+
+
+def test_a_trial_that_ends_while_its_search_is_looked_at_is_looked_at_once_more(store: SqlStore) -> None:
+    searching(store, 1, 2)
+    answer(store, take(store, Queue.TRAINING), Done(), step="measure")
+    look = take(store)
+    assert look.kind == "training"
+    answer(store, take(store, Queue.TRAINING), Done(), step="measure")
+    answer(store, look, Wait(HOUR, "Searching"), step="search")
+    assert is_ready(store, "training", "t-1")
+
+
+def test_open_trials_are_called_off_with_their_training_and_their_workers_write_nothing_more(
+    store: SqlStore, clock: Clock
+) -> None:
+    searching(store, 1, 2, 3)
+    answer(store, take(store, Queue.TRAINING), Done(), step="measure")
+    held = take(store, Queue.TRAINING)
+    write(store, CancelTraining("t-1", by="ada", reason="wrong data"))
+    assert states(store) == [(1, Phase.SUCCEEDED), (2, Phase.CANCELLED), (3, Phase.CANCELLED)]
+    assert not store.is_ours(held)
+    with pytest.raises(StaleEpochError):
+        answer(store, held, Done(), step="measure")
+    assert store.claim(Queue.TRAINING, owner="test", lease=LEASE) is None
+    assert kinds(store).count("trial.cancelled") == 2
+    assert check_audit_joins(store) == []
+    # What their scripts left open in MLflow is ended a moment later, when these have noticed.
+    assert [job_of(store, "runs", name) is not None for name in ("t-1.1", "t-1.2", "t-1.3")] == [False, True, True]
+    assert not is_ready(store, "runs", "t-1.2")
+    clock.advance(timedelta(seconds=6))
+    assert is_ready(store, "runs", "t-1.2")
+
+
+def test_open_trials_end_with_a_training_that_ends_in_any_other_way(store: SqlStore) -> None:
+    searching(store, 1)
+    store.wake("training", "t-1")
+    look = take(store)
+    answer(store, look, Ended(Phase.ERRORED, "GaveUp", "search failed 5 times"), step="search")
+    (trial,) = store.trials("t-1")
+    assert (trial.phase, trial.message) == (
+        Phase.CANCELLED,
+        "its training is over (Errored): search failed 5 times",
+    )
+
+
+def test_a_lost_worker_gives_its_trial_back_and_no_other(store: SqlStore, clock: Clock) -> None:
+    searching(store, 1, 2)
+    lost, kept = take(store, Queue.TRAINING), take(store, Queue.TRAINING)
+    clock.advance(LEASE / 2)
+    assert store.renew(kept, lease=LEASE)
+    clock.advance(LEASE / 2)
+    again = take(store, Queue.TRAINING)
+    assert (again.subject, again.lost) == (lost.subject, 1)
+    assert store.is_ours(kept)
+
+
+def test_what_a_trial_leaves_on_disk_is_needed_until_its_training_is_over(store: SqlStore) -> None:
+    searching(store, 1)
+    needed = store.needed()
+    assert "t-1" in needed.trainings
+    write(store, CancelTraining("t-1", by="ada"))
+    assert "t-1" not in store.needed().trainings
+
+
+def test_jobs_of_trials_that_are_over_go_after_their_time_and_their_rows_stay(store: SqlStore, clock: Clock) -> None:
+    searching(store, 1)
+    write(store, CancelTraining("t-1", by="ada"))
+    clock.advance(timedelta(days=40))
+    assert store.drop_spent(Kind.ROWS, age=timedelta(days=30), limit=100).count > 0
+    assert isinstance(store.trial("t-1.1"), Trial)

@@ -1,0 +1,87 @@
+"""A search over a whole stack: four trials of one push, the best proposed, another one chosen by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gitops.records import Training
+from tests.e2e.bad_input_rig import check_of
+from tests.support.live import Live, Pair, make_pair
+
+pytestmark = pytest.mark.takes_turns(which=3, of=5, by_pairs=True)
+
+_SEARCH = """
+search:
+  objective: {metric: accuracy}
+  max_parallel: 2
+  space:
+    max_depth: {min: 1, max: 2}
+    max_leaf_nodes: {values: [2, 8]}
+"""
+
+
+def make_searching(live: Live, folder: Path, name: str, search: str = _SEARCH) -> Pair:
+    """Make a pair whose pushes search, and whose gate some of the trials pass."""
+    pair = make_pair(live, folder, name)
+    pair.edit("model/launchpin.yaml", "{max_depth: 3, max_leaf_nodes: 8, seed: 42}", "{seed: 42}")
+    pair.edit("model/launchpin.yaml", "above: 0.9}", "above: 0.5}")
+    pair.append("model/launchpin.yaml", search)
+    return pair
+
+
+def runs_of(live: Live, training: Training) -> list[dict[str, Any]]:
+    """Return the runs of a training as the tracking server has them."""
+    body = {
+        "experiment_ids": [training.facts.experiment_id],
+        "filter": f"tags.`launchpin.training` = '{training.id}'",
+        "max_results": 100,
+    }
+    address = f"{live.layout.url('mlflow')}/api/2.0/mlflow/runs/search"
+    answer = httpx.post(address, json=body, trust_env=False, timeout=30)
+    answer.raise_for_status()
+    runs: list[dict[str, Any]] = answer.json()["runs"]
+    return runs
+
+
+def tags_of(run: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+
+
+def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(live: Live, clones: Path) -> None:
+    pair = make_searching(live, clones, "searched")
+    commit = pair.push()
+    training = pair.trained(commit)
+
+    assert (training.phase, training.facts.verdict, training.facts.trials) == ("Succeeded", "pass", 4), training.message
+    trials = live.store.trials(training.id)
+    assert [trial.phase for trial in trials] == ["Succeeded"] * 4
+    assert [tuple(trial.parameters.values()) for trial in trials] == [("1", "2"), ("1", "8"), ("2", "2"), ("2", "8")]
+    best = max(trials, key=lambda trial: (float(trial.facts.metrics["accuracy"]), -trial.number))
+    assert training.facts.trial == best.number == 4
+    assert training.facts.metrics == best.facts.metrics
+    first = pair.proposed("staging", training.facts.version or "")
+    body = live.api("GET", f"/repos/{pair.deploy_repository}/pulls/{first.facts.number}")["body"]
+    assert "The best of 4 trials by `accuracy`: trial 4." in body
+
+    # MLflow has them below the training's own, each ended, and the model is the best one's.
+    runs = {tags_of(run).get("launchpin.trial", ""): run for run in runs_of(live, training)}
+    assert set(runs) == {"", "1", "2", "3", "4"}
+    assert {run["info"]["status"] for run in runs.values()} == {"FINISHED"}
+    parent = runs.pop("")["info"]["run_id"]
+    assert {tags_of(run)["mlflow.parentRunId"] for run in runs.values()} == {parent}
+    version = live.store.version(pair.name, training.facts.version or "")
+    assert version is not None
+    assert version.run_id == runs["4"]["info"]["run_id"]
+    _, summary = check_of(live, pair.repository, commit, f"launchpin/train ({pair.name})", state="success")
+    assert "`max_depth=1`" in summary
+
+    asked = live.ask("register", training=training.id, trial="3", reason="as good, and one leaf less")
+    assert asked.phase == "Succeeded", asked.message
+    chosen = live.store.training(str(asked.facts.result["training"]))
+    assert chosen is not None
+    assert (chosen.facts.trial, chosen.facts.search_of) == (3, training.id)
+    second = pair.proposed("staging", chosen.facts.version or "")
+    body = live.api("GET", f"/repos/{pair.deploy_repository}/pulls/{second.facts.number}")["body"]
+    assert "chosen by ada: as good, and one leaf less" in body

@@ -1,0 +1,86 @@
+"""The trials of a search side by side: the best of them, how far the search is, and what people see."""
+
+from gitops.config.goals import Goal, Objective
+from gitops.facts import ScriptFacts
+from gitops.records import Cause
+from gitops.steps import Phase
+from gitops.trials import Trial, TrialView, best_trial, progress, view
+
+ACCURACY = Objective("accuracy")
+LOSS = Objective("accuracy", Goal.MINIMIZE)
+
+
+def trial(number: int, value: str | None = None, *, phase: Phase = Phase.SUCCEEDED) -> Trial:
+    return Trial(
+        id=Trial.id_of("t-1", number),
+        phase=phase,
+        cause=Cause(kind="training", id="t-1"),
+        training_id="t-1",
+        number=number,
+        repository_id=1,
+        repository="acme/iris",
+        commit="a" * 40,
+        model="iris",
+        parent_run_id="parent",
+        parameters={"depth": str(number)},
+        facts=ScriptFacts(run_id=f"run{number}", metrics={} if value is None else {"accuracy": value}),
+    )
+
+
+def number_of(found: Trial | None) -> int | None:
+    return found.number if found else None
+
+
+def test_the_best_is_the_greatest_or_the_least_as_the_goal_says() -> None:
+    trials = [trial(1, "0.9"), trial(2, "0.95"), trial(3, "0.85")]
+    assert number_of(best_trial(trials, ACCURACY)) == 2
+    assert number_of(best_trial(trials, LOSS)) == 3
+
+
+def test_the_first_by_number_is_the_best_of_equals_in_whichever_order_they_came() -> None:
+    trials = [trial(3, "0.95"), trial(2, "0.950"), trial(1, "0.9")]
+    assert number_of(best_trial(trials, ACCURACY)) == 2
+    assert number_of(best_trial(trials[::-1], ACCURACY)) == 2
+
+
+def test_decimals_are_compared_exactly() -> None:
+    trials = [trial(1, "0.1000000000000000055"), trial(2, "0.1000000000000000056")]
+    assert number_of(best_trial(trials, ACCURACY)) == 2
+
+
+def test_what_failed_or_has_no_finite_number_is_never_the_best() -> None:
+    trials = [
+        trial(1, "0.99", phase=Phase.ERRORED),
+        trial(2, "nan"),
+        trial(3, "Infinity"),
+        trial(4),
+        trial(5, "0.1"),
+        trial(6, "0.98", phase=Phase.RUNNING),
+    ]
+    assert number_of(best_trial(trials, ACCURACY)) == 5
+    assert best_trial(trials[:4], ACCURACY) is None
+
+
+def test_the_sentence_tells_how_far_it_is_and_the_best_so_far() -> None:
+    trials = [trial(1, "0.9"), trial(2, phase=Phase.ERRORED), trial(3, "0.96"), trial(4, phase=Phase.RUNNING)]
+    assert progress(trials, total=12, objective=ACCURACY).sentence == (
+        "3 of 12 trials are over, 1 under way, 1 failed; best accuracy 0.96 so far (trial 3)"
+    )
+
+
+def test_the_sentence_of_a_search_that_is_over_says_which_was_best() -> None:
+    trials = [trial(1, "0.9"), trial(2, "0.96")]
+    said = progress(trials, total=2, objective=ACCURACY).sentence
+    assert said == "2 of 2 trials are over; best accuracy 0.96 (trial 2)"
+
+
+def test_nothing_is_best_before_a_trial_is_over() -> None:
+    said = progress([trial(1, phase=Phase.RUNNING)], total=2, objective=ACCURACY).sentence
+    assert said == "0 of 2 trials are over, 1 under way"
+
+
+def test_people_see_trials_by_number_with_their_finite_metrics_and_which_is_best() -> None:
+    assert view([trial(2, "0.96"), trial(1, "inf")], objective=ACCURACY) == (
+        TrialView(1, {"depth": "1"}, {}, "Succeeded", "run1", is_best=False),
+        TrialView(2, {"depth": "2"}, {"accuracy": 0.96}, "Succeeded", "run2", is_best=True),
+    )
