@@ -14,7 +14,7 @@ from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import models, offers
 from gitops.cli.trail import lines_of
-from gitops.telling.shapes import Dora
+from gitops.telling.dora import Dora
 from gitops.words import cut, lasting
 
 _HEAD = ("ENVIRONMENT", "MODEL", "DEPLOYED", "A WEEK", "LEAD TIME", "9 OF 10 IN", "FAILED", "RESTORED IN")

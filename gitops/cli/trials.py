@@ -9,8 +9,7 @@ from gitops.cli.asking import have_done, opened, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
 from gitops.cli.suggest import offers, searches
-from gitops.ports import Store
-from gitops.telling.library import Library
+from gitops.telling.library import Library, Reader
 from gitops.telling.runs import sentence_of
 from gitops.telling.trials import find_search, read_trials, tell_trials
 from gitops.trainers.redaction import show_controls
@@ -83,7 +82,7 @@ def register(training: str, *, trial: int, reason: str, timeout: float, stack_di
     Nothing is trained again. A trial whose model is a version already is proposed with `launchpin promote`.
     """
 
-    def look_up(store: Store) -> Mapping[str, str]:
+    def look_up(store: Reader) -> Mapping[str, str]:
         return {"training": find_search(Library(store), training).id}
 
     arguments = {"trial": str(trial), "reason": reason}

@@ -15,7 +15,7 @@ from gitops.access import EVERYWHERE
 from gitops.audit.figures import Selection, Window
 from gitops.roles import AccessRole
 from gitops.store import SqlStore
-from gitops.telling import shapes
+from gitops.telling.dora import Dora
 from gitops.writes import SaveRepository
 from tests.support.api import give_token, program, program_as
 from tests.support.dashboard import Dashboard, running_dashboard
@@ -62,7 +62,7 @@ def deployed(told: Any) -> list[tuple[str, str, int, int]]:  # noqa: ANN401 - JS
 def test_a_program_reads_the_figures_of_the_fleet_and_of_each_model(busy: Dashboard) -> None:
     with program_as(busy, VIEWER) as client:
         told = get(client, days=60)
-    assert set(told) == set(shapes.Dora.model_fields)
+    assert set(told) == set(Dora.model_fields)
     assert deployed(told) == [("production", "iris", 14, 3), ("production", "churn", 1, 1), ("staging", "iris", 14, 2)]
     production, staging = told["fleet"]
     assert (production["deployments"], production["failed"], production["not_restored"]) == (15, 4, 1)

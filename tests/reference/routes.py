@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from gitops.grammar import VERBS
-from gitops.telling import shapes
+from gitops.telling import dora, shapes
 from tests.reference.marks import Part, always
 from tests.reference.prose import arguments_of, code, listed, summary_of, table
 from webhooks.api.describing import describe
@@ -18,6 +18,7 @@ from webhooks.matrix import MATRIX, Rule
 Document = Mapping[str, Any]
 
 _PREFIX = "/api/v1"
+_FORMS = {name: one for module in (dora, shapes) for name, one in vars(module).items() if isinstance(one, type)}
 _PHASE = "[phase](reasons.md#phases-and-states)"
 _HOLDING = {"array": "list", "object": "object"}
 _FORMATS = {"date-time": "time", "date": "day"}
@@ -191,16 +192,16 @@ def _is_shape(name: str, schema: Document) -> bool:
 
 def _base_of(name: str) -> type[BaseModel] | None:
     """Return the form that a form of an answer extends."""
-    model = getattr(shapes, name, None)
+    model = _FORMS.get(name)
     base = model.__mro__[1] if isinstance(model, type) else None
-    if isinstance(base, type) and issubclass(base, BaseModel) and base.__module__ == shapes.__name__:
+    if isinstance(base, type) and issubclass(base, BaseModel) and base.__module__ in {dora.__name__, shapes.__name__}:
         return base
     return None
 
 
 def _shape(name: str, schema: Document) -> str:
     base = _base_of(name) if name != "Page" else None
-    text = getattr(shapes, name).__doc__ if hasattr(shapes, name) else schema.get("description", "")
+    text = (_FORMS[name].__doc__ or "") if name in _FORMS else str(schema.get("description", ""))
     meanings = arguments_of(text)
     inherited = set(base.model_fields) if base else set()
     own = {field: one for field, one in schema["properties"].items() if field not in inherited}

@@ -19,6 +19,7 @@ from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from gitops.telling import shapes, showing
+from gitops.telling.dora import Dora
 from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
@@ -328,12 +329,12 @@ def dora(
     days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="How many days back.")] = 30,
     model: OfModel = None,
     env: Annotated[str, Query(pattern=r"^[^\x00-\x1f\x7f]{0,400}$", description="Only of this environment.")] = "",
-) -> shapes.Dora:
+) -> Dora:
     """Tell how often, how fast and how well versions were deployed: DORA's four figures, from the audit trail."""
     store = store_of(request)
     window = Window.last(days, until=store.now())
     selection = Selection(model or "", env, sees=lambda repository_id: _sees(request, repository_id))
-    return shapes.Dora.model_validate(to_plain(trail_of(request).measure(store, window, selection)))
+    return Dora.model_validate(to_plain(trail_of(request).measure(store, window, selection)))
 
 
 def trail_of(request: Request) -> TrailReader:
