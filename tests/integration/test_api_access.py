@@ -157,7 +157,6 @@ def test_attack_66_a_token_that_is_over_revoked_or_whose_person_lost_the_grant_o
     "path",
     [
         f"/api/v1/trainings/{REFUSED}",
-        f"/api/v1/trials?training={REFUSED}",
         f"/api/v1/rollouts/{BAKING}",
         "/api/v1/promotions/p-000000007",
         "/api/v1/endpoints/iris-staging",
@@ -170,6 +169,13 @@ def test_attack_66_what_belongs_to_another_repository_is_not_there(fleet: Dashbo
         assert everybody.get(path).status_code == 200
         answer = other.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_attack_66_trials_of_another_repository_are_as_those_that_nobody_has(fleet: Dashboard) -> None:
+    with program_as(fleet, ADMIN) as everybody, program_as(fleet, ADMIN, on=CHURN_DEPLOY) as other:
+        assert everybody.get(f"/api/v1/trials?training={REFUSED}").status_code == 200
+        answer, made_up = (other.get(f"/api/v1/trials?training={name}") for name in (REFUSED, "t-000000999"))
+        assert (answer.status_code, answer.json()) == (404, made_up.json())
 
 
 @pytest.mark.parametrize("path", ["trainings", "promotions", "rollouts", "endpoints", "repositories", "holds"])

@@ -110,12 +110,12 @@ def test_every_kind_of_entry_has_a_phrase_and_no_other_kind() -> None:
     page = docs.read_page("reference/audit.md").partition("## Kinds")[2].partition("## Heads")[0]
     told = set(re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE))
     ends = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    told |= {f"{noun}.{end}" for noun in ("training", "promotion", "rollout", "command") for end in ends}
+    told |= {f"{noun}.{end}" for noun in ("training", "trial", "promotion", "rollout", "command") for end in ends}
     assert told - PHRASES.keys() == set()
     assert PHRASES.keys() - told == set()
     steps = {
         f"{kind}.{step.event or step.name}"
-        for kind in ("training", "promotion", "rollout", "command")
+        for kind in ("training", "trial", "promotion", "rollout", "command")
         for step in stories()[kind].steps[:-1]
     }
     assert steps - PHRASES.keys() == set()
