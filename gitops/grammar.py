@@ -272,7 +272,7 @@ _TABLE = (
         AccessRole.APPROVER,
         (
             _place("training", Kind.TRAINING, "The training that searched."),
-            Argument("trial", Kind.NUMBER, "The trial's number.", is_required=True, most=999_999),
+            Argument("trial", Kind.NUMBER, "The trial's number.", is_required=True, most=1000),
             Argument("reason", Kind.TEXT, "Why, for the record and the pull request.", is_required=True),
         ),
         changes=True,

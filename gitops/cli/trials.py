@@ -71,7 +71,7 @@ def _cells(row: TrialView, names: Sequence[str], metrics: Sequence[str]) -> Sequ
 
 @click.command()
 @click.argument("training", shell_complete=offers(searches))
-@click.option("--trial", required=True, type=click.IntRange(1, 999_999), help="The trial's number.")
+@click.option("--trial", required=True, type=click.IntRange(1, 1000), help="The trial's number.")
 @click.option("--reason", required=True, help="Why, for the record and the pull request.")
 @timeout_option
 @stack_dir_option
