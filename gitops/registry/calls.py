@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 import requests
-from mlflow.exceptions import RestException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.model_registry.rest_store import RestStore as RegistryStore
 from mlflow.store.tracking.rest_store import RestStore as TrackingStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import http_request
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from gitops.errors import RetryError
 from gitops.patience import EndlessReplyError, Pause, named_wait, read_bounded
@@ -75,7 +75,8 @@ class Caller:
         """
         self._pause.check("the tracking server")
         with sending("registry", method, endpoint) as told:
-            answer = http_request(
+            ask = partial(
+                http_request,
                 self.creds(),
                 endpoint,
                 method,
@@ -87,6 +88,14 @@ class Caller:
                 extra_headers={**outgoing(), **(headers or {})},
                 **options,
             )
+            try:
+                answer = ask()
+            except MlflowException as error:
+                # A server closes what was idle for seconds, sometimes in the moment in which it is used again. Looking
+                # again changes nothing there; whether a write was taken nobody knows.
+                if method != "GET" or not _is_cut(error):
+                    raise
+                answer = ask()
             with closing(answer):
                 note_status(told, answer.status_code)
                 if not _OK <= answer.status_code < _MULTIPLE_CHOICES:
@@ -175,6 +184,13 @@ class Versions(RegistryStore):  # type: ignore[misc]  # MLflow publishes no type
         del call_all_endpoints, extra_headers
         endpoint, method = self._get_endpoint_from_method(api)
         return self._caller.call(method, endpoint, json_body, self._get_response_from_method(api))
+
+
+def _is_cut(error: MlflowException) -> bool:
+    """Return whether a connection ended before its answer began."""
+    cause = error.__cause__ or error.__context__
+    found = cause.args[0] if isinstance(cause, requests.ConnectionError) and cause.args else None
+    return isinstance(getattr(found, "reason", found), ProtocolError)
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:

@@ -174,3 +174,26 @@ def test_the_slow_lookup_of_a_registered_model_is_never_asked(tracking_uri: str,
         assert registry.find_version(model, training_id="t-1", run_ids=[run.run_id]) == made
         assert registry.fetch(model, made.version, tmp_path / "fetched").files
     assert [path for path in asked if "registered-models/get" in path] == []
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_read_whose_connection_was_cut_is_sent_once_more_and_no_write_is(tracking_uri: str, lost: int) -> None:
+    reads, writes = itertools.count(), itertools.count()
+
+    def loses(method: str, path: str) -> bool:
+        return (method == "GET" and next(reads) < lost) or (path == _CREATE and next(writes) == 0)
+
+    direct, model = MlflowRegistry(tracking_uri), unique("model")
+    run = start(direct)
+    register(direct, model, run, source_of(run))
+    with losing_proxy(tracking_uri, loses) as uri:
+        registry = MlflowRegistry(uri)
+        if lost == 1:
+            assert registry.version(model, "1") is not None
+        else:
+            with pytest.raises(RetryError) as caught:
+                registry.version(model, "1")
+            assert caught.value.reason == "RegistryUnavailable"
+        with pytest.raises(UnknownOutcomeError):
+            register(registry, model, run, source_of(run))
+    assert (next(reads), next(writes)) == (2, 1)
