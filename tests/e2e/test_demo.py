@@ -114,7 +114,8 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(folder: Path) -> 
     assert left_running(folder) == []
 
     # The same folder again: a second push of the same model or another one beside it, and all that was there before.
-    if is_full() or not is_turn(9, of=SLICES):
+    # The runs between these kill every part instead.
+    if is_full() or (is_turn(1, of=2) and not is_turn(9, of=SLICES)):
         _play_worse(folder, "iris", "accuracy 0.6667 is not above 0.9", before=broken)
     if is_turn(9, of=SLICES):
         _play_worse(folder, "churn", "is not above 0.7", before=broken)

@@ -235,8 +235,10 @@ def test_page_draws_the_weeks_with_what_failed_and_says_the_same_in_words(busy: 
 
 
 def test_page_marks_the_time_that_it_shows_and_refuses_what_is_none(busy: Dashboard) -> None:
-    assert 'href="/dora?days=30" aria-current="page"' in page(busy)
-    assert "aria-current" not in page(busy, "?days=42").partition("<main")[2]
+    assert (
+        'href="/dora?days=30" aria-current="page"' in page(busy).partition('class="periods"')[2].partition("</ul>")[0]
+    )
+    assert "aria-current" not in page(busy, "?days=42").partition('class="periods"')[2].partition("</ul>")[0]
     with busy.client() as client:
         for days in ("0", "367", "1e2", "٣", "30 ", "-1", ""):
             answer = client.get("/dora", params={"days": days})
