@@ -16,7 +16,7 @@ JSON = {"content-type": "application/json"}
 
 
 def _of_pair(number: int, *, of: int = 5) -> pytest.MarkDecorator:
-    """Have a test belong to one of so many pairs of runs: each is a model's whole life, and the demo plays one always."""
+    """Have a test belong to one of so many pairs of runs: each is a model's whole life, and the demo has one always."""
     return pytest.mark.takes_turns(which=number, of=of, by_pairs=True)
 
 
