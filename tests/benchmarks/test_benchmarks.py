@@ -1,6 +1,6 @@
 """Every benchmark can be run and gives all its figures; what they come to is judged by `make bench` alone.
 
-One ordinary run has one half of them, the next one the other.
+One ordinary run has a fifth of them, the next one another.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.faults.tally import choose
 
 # On a busy machine: whole stacks are started here, and environments made.
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", choose(list(BENCHMARKS), of=2))
+@pytest.mark.parametrize("name", choose(list(BENCHMARKS), of=5))
 def test_a_benchmark_gives_its_rows_and_curves(name: str) -> None:
     result = run(name, Scale(is_quick=True))
 
