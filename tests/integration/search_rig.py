@@ -12,7 +12,7 @@ from pathlib import Path
 from gitops.bootstrap import stories
 from gitops.errors import RetryError
 from gitops.forge.mirror import GitMirror
-from gitops.ports import BuiltEnvironment, End, Lock, LoggedModel, Run, RunEnd, RunRef, TrainingEnd, TrainingSpec
+from gitops.ports import End, LoggedModel, Run, RunEnd, RunRef, TrainingEnd, TrainingSpec
 from gitops.ports.store import Lease
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import Repository, Role, Training
@@ -24,7 +24,7 @@ from gitops.writes import SaveRepository, StartTraining
 from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
 from tests.support.store import Clock, make_training, write
-from tests.support.story_ports import BuiltEnvironments
+from tests.support.story_ports import AnyEnvironments
 
 GRID = """\
 search:
@@ -48,17 +48,6 @@ entry_points:
     command: "python train.py --seed {seed} --depth {depth} --leaves {leaves}"
 """
 REPOSITORY = 7
-
-
-class Environments(BuiltEnvironments):
-    """Environments that any project is content with."""
-
-    def lock(self, project: Path, *, declared: str = "") -> Lock:
-        del project, declared
-        return Lock(text="", digest="d" * 64, python="3.11", key="e" * 32)
-
-    def build(self, lock: Lock) -> BuiltEnvironment:
-        return self.find(lock.key)
 
 
 @dataclass
@@ -243,7 +232,7 @@ def searching(store: SqlStore, clock: Clock, folder: Path) -> Iterator[World]:
             store,
             folder,
             mirror=GitMirror(folder / "mirrors", forge_api=server.api, token="t"),
-            environments=Environments(),
+            environments=AnyEnvironments(),
             registry=runs,
             trainer=scripts,
         )

@@ -13,7 +13,7 @@ import pytest
 
 from gitops.bootstrap import stories
 from gitops.forge.mirror import GitMirror
-from gitops.ports import BuiltEnvironment, End, Lock, TrainingEnd, TrainingSpec
+from gitops.ports import End, TrainingEnd, TrainingSpec
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import Repository, Role, Training
 from gitops.registry.mlflow import MlflowRegistry
@@ -24,7 +24,7 @@ from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
 from tests.support.mlflow import free_port
 from tests.support.store import Clock, make_command, make_training, write
-from tests.support.story_ports import BuiltEnvironments, PlayedTrainer
+from tests.support.story_ports import AnyEnvironments, PlayedTrainer
 
 _FILES: dict[str, bytes | tuple[int, bytes]] = {
     "launchpin.yaml": b"version: 1\nmodel: iris\non:\n  push: {branches: [main]}\ntrain:\n  project: .\n",
@@ -32,17 +32,6 @@ _FILES: dict[str, bytes | tuple[int, bytes]] = {
     "train.py": b"",
 }
 _FAILED = TrainingEnd(End.EXITED, 1, 1.0, 0, ("ValueError: no",), Path("/nowhere/train.log"), "a" * 64)
-
-
-class Environments(BuiltEnvironments):
-    """Environments that any project is content with."""
-
-    def lock(self, project: Path, *, declared: str = "") -> Lock:
-        del project, declared
-        return Lock(text="", digest="d" * 64, python="3.11", key="e" * 32)
-
-    def build(self, lock: Lock) -> BuiltEnvironment:
-        return self.find(lock.key)
 
 
 @dataclass
@@ -130,7 +119,7 @@ def world(store: SqlStore, clock: Clock, tmp_path: Path, tracking_uri: str) -> I
             store,
             tmp_path,
             mirror=GitMirror(tmp_path / "mirrors", forge_api=server.api, token="t"),
-            environments=Environments(),
+            environments=AnyEnvironments(),
             registry=tracking,
             trainer=trainer,
         )
