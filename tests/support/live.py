@@ -243,7 +243,7 @@ def running(folder: Path, **settings: str) -> Iterator[Live]:
     supervisor = Supervisor(layout, report=lambda _: None)
     try:
         supervisor.start()
-        supervisor.wait_ready(PATIENCE)
+        supervisor.wait_ready(180)
         store = for_command(settings_for(supervisor.layout))
         yield Live(supervisor.layout, store)
         store.close()
