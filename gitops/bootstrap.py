@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from gitops.errors import InputError, LaunchpinError
 from gitops.ports import Deps, Service
+from gitops.private_files import read_secret
 from gitops.retention import Retention
-from gitops.settings import Settings, read_secret
+from gitops.settings import Settings
 
 if TYPE_CHECKING:
     from gitops.ports.identity import IdentityProvider

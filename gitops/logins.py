@@ -7,12 +7,13 @@ import contextlib
 import getpass
 import hashlib
 import json
-import os
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from gitops.private_files import write_private
 
 LINK_SECONDS = 15 * 60
 
@@ -77,17 +78,6 @@ def use_link(folder: Path, unverified_token: str) -> Link | None:
 def digest(token: str) -> str:
     """Return the hash that stands for a token in a file's name."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that was never readable by others, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _read(path: Path) -> Link:

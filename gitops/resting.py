@@ -4,10 +4,10 @@ A comparison of many pins costs one query and one question to each target; files
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
 from gitops.errors import RetryError
-from gitops.ports import Deps, Endpoint, EndpointStatus, Resting
+from gitops.ports import Deps, EndpointStatus, Resting
 from gitops.records import Health, Repository
 
 HEALTH: Mapping[EndpointStatus, Health] = {
@@ -25,14 +25,9 @@ _FEW = 8
 # Plain tuples, here and in `Resting`: ten thousand pins are compared in the time that reading their rows takes.
 _Live = tuple[str, str, str, str]  # version, URL, health, model
 _NOTHING: _Live = ("", "", Health.UNKNOWN.value, "")
-
-
-@dataclass(frozen=True)
-class _Side:
-    """A target as it is now: its host, and what each endpoint serves."""
-
-    host: str
-    live: Mapping[str, _Live]
+# A target as it is now: its host, and what each endpoint serves.
+_Side = tuple[str | None, Mapping[str, _Live]]
+_AWAY: _Side = (None, {})
 
 
 def find_resting(deps: Deps, repository: Repository, *, head: str) -> dict[str, tuple[str, str]]:
@@ -42,32 +37,32 @@ def find_resting(deps: Deps, repository: Repository, *, head: str) -> dict[str, 
         head: the commit that the repository's base branch names now.
     """
     known = deps.store.resting(repository.id, commit=head)
-    sides = {target: _look(deps, target, known) for target in {row[1] for row in known}}
+    sides: dict[str, _Side] = {}
     found: dict[str, tuple[str, str]] = {}
     for path, target, host, endpoint, model, pinned, health, url in known:
-        side = sides[target]
-        if side is None or side.host != host:
-            continue
-        now = side.live.get(endpoint, _NOTHING)
-        if now in ((pinned, url, health, model), (pinned, url, health, "")):
+        if target not in sides:
+            sides[target] = _look(deps, target, known)
+        its_host, live = sides[target]
+        version, place, state, name = live.get(endpoint, _NOTHING)
+        if version == pinned and place == url and state == health and its_host == host and (name == model or not name):
             found[path] = (target, endpoint)
     return found
 
 
-def _look(deps: Deps, target: str, known: Sequence[Resting]) -> _Side | None:
-    """Return how a target is now; None when it cannot be asked: then each comparison says so on its environment."""
+def _look(deps: Deps, target: str, known: Sequence[Resting]) -> _Side:
+    """Return how a target is now; one that cannot be asked has no host: each comparison says so on its environment."""
     adapter = deps.targets.get(target)
     if adapter is None:
-        return None
-    names = [row[3] for row in known if row[1] == target]
+        return _AWAY
+    names = list(islice((row[3] for row in known if row[1] == target), _FEW + 1))
     try:
         host = adapter.host()
         many = adapter.endpoints() if len(names) > _FEW else filter(None, map(adapter.describe, names))
-        return _Side(host, {one.name: _live(one) for one in many})
+        return host, {
+            one.name: (one.version, one.url, _WORDS.get(one.status, _PROGRESSING), one.model)
+            if one.live
+            else ("", "", _WORDS.get(one.status, _PROGRESSING), "")
+            for one in many
+        }
     except RetryError:
-        return None
-
-
-def _live(endpoint: Endpoint) -> _Live:
-    health = _WORDS.get(endpoint.status, _PROGRESSING)
-    return (endpoint.version, endpoint.url, health, endpoint.model) if endpoint.live else ("", "", health, "")
+        return _AWAY

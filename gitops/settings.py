@@ -3,7 +3,6 @@
 A secret is never a variable's value: the variable names a file that only its owner may read.
 """
 
-import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,6 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gitops.config.durations import parse_duration
-from gitops.errors import InputError
 
 
 def _read_duration(value: object) -> object:
@@ -175,23 +173,3 @@ class Settings(BaseSettings):
     def allowed_tracking_uris(self) -> tuple[str, ...]:
         """Every tracking server that a pin may name."""
         return (self.tracking_uri, *self.tracking_uris)
-
-
-def read_secret(file: Path | None, *, name: str) -> str:
-    """Return a secret file's text without the line's end.
-
-    Args:
-        file: only its owner may read or write it.
-        name: the setting, for the error.
-
-    Raises:
-        InputError: `secret_missing` when there is none or it is empty, `insecure_mode` when others may read it.
-    """
-    if file is None or not file.is_file():
-        raise InputError("secret_missing", f"set {name} to a file that holds it", field=name)
-    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise InputError("insecure_mode", f"{file.name} may be read by others: chmod 600 it", field=name)
-    text = file.read_text(encoding="utf-8").strip()
-    if not text:
-        raise InputError("secret_missing", f"{file.name} is empty", field=name)
-    return text

@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     settings = Settings()
+    # Set up before the fork, the logs are in memory once; the exporter of spans has threads, and comes after it.
+    observe("web", settings, has_spans=False)
     scribe = _start_scribe(settings)
     try:
         observe("web", settings)
@@ -58,7 +60,6 @@ def main() -> None:
 
 def _start_scribe(settings: Settings) -> Scribe:
     def open_saver() -> Save:
-        observe("web", settings, has_spans=False)
         return saver(for_web(settings))
 
     # Imported before the fork, it is in memory once.

@@ -11,7 +11,8 @@ from gitops.audit.checkpoint import Checkpoint, open_note, parse_signing_key, si
 from gitops.errors import InputError
 from gitops.failpoints import failpoint
 from gitops.ports import AuditLog
-from gitops.settings import Settings, read_secret
+from gitops.private_files import read_secret
+from gitops.settings import Settings
 from workers.remembered import ForkError, Signed, SignedMemory
 
 __all__ = ["ForkError", "Signer"]

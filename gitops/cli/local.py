@@ -25,7 +25,8 @@ from gitops.config.launchpin import LaunchpinFile, parse_launchpin
 from gitops.disk.locks import alone
 from gitops.errors import InputError, NotFoundError, RefusedError, RetryError
 from gitops.identifiers import new_id
-from gitops.logins import this_user, write_private
+from gitops.logins import this_user
+from gitops.private_files import write_private
 from gitops.records import Cause, Repository, Role, Training, Version
 from gitops.telling.logs import Tail
 from gitops.trainers.redaction import show_controls

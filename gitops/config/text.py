@@ -1,6 +1,5 @@
 """Foreign text on its way into a message, and places in a file. Pure."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +34,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "x"?`, or nothing where nothing is near."""
     if len(word) > _LONGEST_SHOWN:  # difflib takes quadratic time
         return ""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {show(near[0])}?" if near else ""
 
 

@@ -13,7 +13,7 @@ from gitops.notifiers.http import post
 from gitops.notifiers.signing import sign
 from gitops.notifiers.smtp import send_mail
 from gitops.ports import Packet
-from gitops.settings import read_secret
+from gitops.private_files import read_secret
 
 _LARGEST = 256 * 1024 + 1  # one byte more than the reader accepts, so that it says so itself
 

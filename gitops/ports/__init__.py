@@ -15,16 +15,7 @@ from gitops.ports.pages import Catalogue, Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
-from gitops.ports.target import (
-    STOPPED,
-    Answer,
-    Configuration,
-    ConfigurationState,
-    Endpoint,
-    EndpointStatus,
-    Readiness,
-    Target,
-)
+from gitops.ports.target import Answer, Target
 from gitops.ports.training import (
     LOG_PREFIX,
     BuiltEnvironment,
@@ -34,6 +25,7 @@ from gitops.ports.training import (
     TrainingEnd,
     TrainingSpec,
 )
+from gitops.serving import STOPPED, Configuration, ConfigurationState, Endpoint, EndpointStatus, Readiness
 
 __all__ = [
     "LOG_PREFIX",

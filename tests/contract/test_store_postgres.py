@@ -14,7 +14,8 @@ from sqlalchemy import event, text
 
 from gitops.errors import InputError, RetryError, StaleEpochError
 from gitops.ports import Exit, Received
-from gitops.settings import Settings, read_secret
+from gitops.private_files import read_secret
+from gitops.settings import Settings
 from gitops.steps import Done, Queue, Wait
 from gitops.store import SqlStore, check_audit_joins
 from gitops.store.database import Database, open_database

@@ -7,7 +7,7 @@ import pytest
 
 from gitops.embedded.stack import keys
 from gitops.embedded.stack.layout import Layout
-from gitops.logins import write_private
+from gitops.private_files import write_private
 from tests.faults.tally import turn
 from tests.support.live import Live, running
 

@@ -12,9 +12,10 @@ from gitops import __version__
 from gitops.errors import LaunchpinError
 from gitops.explaining.findings import CLOCK_DRIFT, GIB, Finding, Grade, grade_disk
 from gitops.ports.tallies import Tallies
+from gitops.private_files import read_secret
 from gitops.records import Delivery, Repository
 from gitops.roles import AccessRole
-from gitops.settings import Settings, read_secret
+from gitops.settings import Settings
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.words import span
 

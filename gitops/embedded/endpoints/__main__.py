@@ -21,7 +21,7 @@ from gitops.embedded.endpoints.app import Options, build_app
 from gitops.embedded.endpoints.limits import Limits
 from gitops.embedded.logs import begin_logs
 from gitops.errors import InputError, LaunchpinError, StalledError
-from gitops.settings import read_secret
+from gitops.private_files import read_secret
 
 _GRACE = 2
 

@@ -40,7 +40,7 @@ from gitops.embedded.endpoints.wire import (
     state_response,
 )
 from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError
-from gitops.ports import STOPPED, ConfigurationState
+from gitops.serving import STOPPED, ConfigurationState
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 _TIDY = 60.0

@@ -29,7 +29,7 @@ from gitops.embedded.endpoints.scorer import (
 )
 from gitops.embedded.endpoints.state import Memory, Prepared, Process
 from gitops.errors import ConflictError, NotFoundError, RefusedError, RetryError
-from gitops.ports import Configuration, Readiness
+from gitops.serving import Configuration, Readiness
 
 _LOOK = 0.1
 _FIRST_PAUSE = 0.5

@@ -16,7 +16,7 @@ import psutil
 
 from gitops.embedded.endpoints.state import Process
 from gitops.failpoints import failpoint
-from gitops.ports import Configuration
+from gitops.serving import Configuration
 
 _APP = "mlflow.pyfunc.scoring_server.app:app"
 _LOG_LIMIT = 64 * 1024 * 1024

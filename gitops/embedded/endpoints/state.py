@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gitops.errors import InputError
 from gitops.failpoints import failpoint
-from gitops.ports import Configuration, EndpointStatus, Readiness
+from gitops.serving import Configuration, EndpointStatus, Readiness
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from gitops.embedded.endpoints.limits import Limits
 from gitops.embedded.endpoints.state import Memory, Prepared, Route
 from gitops.errors import ConflictError, NotFoundError, RefusedError
 from gitops.failpoints import failpoint
-from gitops.ports import Endpoint, EndpointStatus, Readiness
 from gitops.retention import KeptConfiguration
+from gitops.serving import Endpoint, EndpointStatus, Readiness
 
 _log = logging.getLogger(__name__)
 

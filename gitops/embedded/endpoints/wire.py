@@ -11,8 +11,8 @@ from gitops.errors import (
     RefusedError,
     RetryError,
 )
-from gitops.ports import Configuration, ConfigurationState, Endpoint
 from gitops.retention import KeptConfiguration
+from gitops.serving import Configuration, ConfigurationState, Endpoint
 
 CONFIGURATION = TypeAdapter(Configuration)
 _STATE = TypeAdapter(ConfigurationState)

@@ -5,7 +5,6 @@ Tokens are stored as hashes; the plain ones lie beside them, readable by the own
 
 import hashlib
 import json
-import os
 import secrets
 import stat
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from gitops import logins
 from gitops.errors import InputError
+from gitops.private_files import write_private
 
 BOT_LOGIN = "launchpin[bot]"
 USER_LOGIN = "you"
@@ -86,7 +86,7 @@ def make_tokens(home: Path) -> dict[str, str]:
         {"token_sha256": _digest(tokens[name]), "login": account.login, "id": account.id, "type": account.type}
         for name, account in ACCOUNTS.items()
     ]
-    _write_private(home / _TOKENS, json.dumps(rows, indent=2))
+    write_private(home / _TOKENS, json.dumps(rows, indent=2))
     return tokens
 
 
@@ -136,16 +136,5 @@ def _read_or_make(path: Path) -> str:
     if path.exists():
         return path.read_text().strip()
     token = f"lp_{secrets.token_urlsafe(32)}"
-    _write_private(path, token)
+    write_private(path, token)
     return token
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that was never readable by others, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError
-from gitops.logins import write_private
+from gitops.private_files import write_private
 
 _FILE = "launchpin.sqlite3"
 _MEMORY = "database.json"

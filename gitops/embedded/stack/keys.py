@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gitops.embedded.forge.accounts import make_tokens
 from gitops.embedded.stack.layout import LOOPBACK, Layout
-from gitops.logins import write_private
+from gitops.private_files import write_private
 
 BROKER_URL = "broker.url"
 BROKER_PASSWORD = "broker.password"  # noqa: S105 - the name of a file

@@ -15,7 +15,7 @@ import psutil
 
 from gitops.embedded.stack.record import Record, read_record, write_record
 from gitops.errors import InputError, NotFoundError, StalledError
-from gitops.logins import write_private
+from gitops.private_files import write_private
 
 DEFAULT_DIR = Path(".launchpin-stack")
 LOOPBACK = "127.0.0.1"

@@ -12,7 +12,7 @@ from gitops.embedded.stack.environment import part_environment
 from gitops.embedded.stack.layout import LOOPBACK, Layout
 from gitops.embedded.stack.probes import Probe, http_probe, log_probe, valkey_probe
 from gitops.errors import StalledError
-from gitops.logins import write_private
+from gitops.private_files import write_private
 
 _PYTHON = (sys.executable, "-P", "-m")
 _BROKER, _SERVERS, _OURS = 0, 1, 2

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gitops.errors import InputError
-from gitops.logins import write_private
+from gitops.private_files import write_private
 from gitops.trainers import processes
 
 _VERSION = 1
