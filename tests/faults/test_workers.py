@@ -21,6 +21,7 @@ from gitops.reconcile import Loop, run_next, run_until_idle
 from gitops.records import Command, Delivery
 from gitops.steps import Done, Outcome, Phase, Queue, Step, Story
 from gitops.store import SqlStore
+from tests.faults.freezing import freeze, is_locked
 from tests.faults.tally import Tally, choose, scale
 from tests.faults.workers_rig import (
     LEASE,
@@ -107,7 +108,7 @@ def _stop_and_go_on(rig: Rig, workers: dict[int, Worker]) -> None:
     """Stop whoever holds a job, let the other one do it, and let the first go on with the step."""
     command = rig.ask("gate")
     first = rig.await_begun(command.id)
-    rig.freeze(workers[first])
+    freeze(workers[first].signal, rig.folder / "home")
     try:
         second = rig.await_begun(command.id, 2)
         assert second != first
@@ -144,7 +145,7 @@ def _stop_at(rig: Rig, place: str) -> tuple[Worker, Command]:
     first = rig.start(FAILPOINTS=place.replace("@", "=stop@"))
     command = rig.ask("nothing")
     wait_until(lambda: first.is_stopped, what=f"the worker stops at {place}")
-    if not rig.is_locked():
+    if not is_locked(rig.folder / "home"):
         return first, command
     # Its heart was in the middle of a beat, with SQLite's lock: let that one go, and try with another.
     first.signal(signal.SIGCONT)

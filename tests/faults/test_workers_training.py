@@ -10,6 +10,7 @@ import pytest
 
 from gitops.records import Training
 from gitops.steps import Phase
+from tests.faults.freezing import freeze
 from tests.faults.tally import Tally, choose
 from tests.faults.workers_rig import Rig, Worker, on_databases, rigs, survivors, wait_until
 
@@ -109,7 +110,7 @@ def _worker_stopped(rig: Rig) -> None:
     first = _start(rig)
     training = rig.train(_FIRST_HANGS)
     rig.await_begun(training.id)
-    rig.freeze(first)
+    freeze(first.signal, rig.folder / "home")
     _start(rig)
     _check(rig, training, "Succeeded", attempts=2)
     over = rig.training(training)
@@ -123,7 +124,7 @@ def _worker_stopped_alone(rig: Rig) -> None:
     first = _start(rig, threads=1)
     training = rig.train(_FIRST_HANGS)
     rig.await_begun(training.id)
-    rig.freeze(first)
+    freeze(first.signal, rig.folder / "home")
     wait_until(lambda: not survivors(training), what="the runner ends the training of a silent worker")
     first.signal(signal.SIGCONT)
     _check(rig, training, "Succeeded", attempts=2, losses=1)

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,26 +171,6 @@ class Rig:
         """Return the runner of a training under way."""
         above = psutil.Process(self.begun(training.id)[-1]).parents()
         return next(process for process in above if "workers.runner" in process.cmdline())
-
-    def freeze(self, worker: Worker) -> None:
-        """Stop a worker, but not with SQLite's write lock in its hand: that holds up everybody until it goes on."""
-        worker.signal(signal.SIGSTOP)
-        while self.is_locked():
-            worker.signal(signal.SIGCONT)
-            worker.signal(signal.SIGSTOP)
-
-    def is_locked(self) -> bool:
-        """Return whether a process sits in a transaction of SQLite; PostgreSQL ends one by itself."""
-        file = self.folder / "home" / "launchpin.sqlite3"
-        if not file.exists():
-            return False
-        with closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as probe:
-            try:
-                probe.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            probe.execute("ROLLBACK")
-        return False
 
     def stop_workers(self) -> None:
         """End every worker; the relay goes on."""
