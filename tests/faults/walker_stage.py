@@ -159,7 +159,9 @@ def set_stage(folder: Path, mlflow: str) -> Iterator[Stage]:
         stack.callback(forge.kill)
         host = stack.enter_context(running_host(folder / "host"))
         forge.wait_ready()
-        http = stack.enter_context(httpx.Client(trust_env=False, timeout=60))
+        # A connection that is kept may be closed for being idle in the very moment in which it is used again.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        http = stack.enter_context(httpx.Client(trust_env=False, timeout=60, limits=fresh))
         model = f"walked-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
         stage = Stage(
             folder=folder,

@@ -60,7 +60,9 @@ class Host:
         self.token_file.write_text(TOKEN + "\n")
         self.token_file.chmod(0o600)
         self.target = LocalTarget(self.url, TOKEN)
-        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30.0)
+        # A connection that is kept may be closed for being idle in the very moment in which it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30.0, limits=limits)
 
     @property
     def url(self) -> str:
