@@ -13,7 +13,7 @@ from tests.e2e.conftest import SECRET
 from tests.support.cli import call
 from tests.support.live import Live, Pair, git, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=1, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(2, 3)
 
 HEAD = """
 import mlflow

@@ -10,7 +10,7 @@ from gitops.records import Training
 from tests.e2e.bad_input_rig import check_of
 from tests.support.live import Live, Pair, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=3, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(6, 7)
 
 _SEARCH = """
 search:

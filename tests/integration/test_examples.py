@@ -16,8 +16,7 @@ import pytest
 from tests.faults.tally import is_full
 from tests.integration.test_templates import fill
 
-# What costs minutes belongs to a pair of runs, one on each database, and not to the next.
-pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=3, of=5, by_pairs=True)]
+pytestmark = pytest.mark.slow
 
 _BIN = Path(sys.executable).parent
 _MLFLOW = (str(_BIN / "mlflow"), "run", ".", "--env-manager", "local")
@@ -83,7 +82,7 @@ def models(folder: Path) -> int:
     return len(list(folder.rglob("MLmodel")))
 
 
-@pytest.mark.takes_turns(which=0)
+@pytest.mark.slices(6)
 @pytest.mark.timeout(600)
 def test_iris_compares_a_hundred_trees_and_logs_one_without_launchpin(tmp_path: Path) -> None:
     folder = fill("iris", tmp_path / "iris")
@@ -119,7 +118,7 @@ def test_iris_compares_a_hundred_trees_and_logs_one_without_launchpin(tmp_path: 
         assert sum(seen.parent == last.run_id for seen in runs(folder)) == 100
 
 
-@pytest.mark.takes_turns(which=1)
+@pytest.mark.slices(7)
 @pytest.mark.timeout(600)
 def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) -> None:
     folder = fill("churn", tmp_path / "churn")
@@ -151,6 +150,7 @@ def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) 
     assert ranks[1].startswith(f"{winner['algorithm']} ")
 
 
+@pytest.mark.slices(6, 7)
 def test_churns_page_tells_what_its_data_say_of_themselves(tmp_path: Path) -> None:
     folder = fill("churn", tmp_path / "churn")
     said = run(folder, ("python", "data.py"))

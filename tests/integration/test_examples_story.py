@@ -26,7 +26,7 @@ from tests.support.store import make_training, write
 from tests.support.story_ports import BuiltEnvironments
 from tests.support.training import HeldLease
 
-pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=1), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.slices(1, 3, 5, 7, 9), pytest.mark.timeout(600)]
 
 
 class OwnEnvironment(BuiltEnvironments):
