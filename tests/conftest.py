@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.table import pytest_runtest_makereport, pytest_sessionfinish, pytest_terminal_summary, tally
-from tests.faults.tally import is_full, is_turn
+from tests.faults.tally import find_mistake, is_full, is_slice
 from tests.support.live import ENVIRONMENTS
 from tests.support.mlflow import running_mlflow
 from tests.support.postgres import Postgres, running_postgres
@@ -57,6 +57,8 @@ _LONG = (
 )
 # Of the fault tests these keep a core busy, and the others mostly wait.
 _BUSY = {"e2e/test_demo.py", "faults/test_walker_rollouts.py", "faults/test_walker.py", "faults/test_outside_away.py"}
+# The stack of the end-to-end tests, on another database in each second run.
+_ON_BOTH = "live"
 _HERE = Path(__file__).parent
 
 
@@ -75,7 +77,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_of_this_run(item: pytest.Item) -> bool:
-    return all(is_turn(**{"of": 2, **mark.kwargs}) for mark in item.iter_markers("takes_turns"))
+    marks = [mark.args for mark in item.iter_markers("slices")]
+    if not marks:
+        return True
+    if mistake := find_mistake(marks, is_on_both=_ON_BOTH in getattr(item, "fixturenames", ())):
+        raise pytest.UsageError(f"{item.nodeid}: {mistake}")
+    return is_slice(*marks[0])
 
 
 def _interleaved(*lists: list[pytest.Item]) -> list[pytest.Item]:

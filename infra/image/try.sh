@@ -6,7 +6,8 @@
 #   apt-get install --no-install-recommends podman runc debootstrap postgresql curl
 #   infra/image/try.sh [FOLDER OF THE BASE]
 #
-# As root, on Debian. It takes 10 to 30 minutes, and 6 GB of disk.
+# As root, on Debian. It takes 10 to 30 minutes, and 6 GB of disk. A base.tar that lies in that folder is taken as it is:
+# CI puts the base there that is pinned.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)

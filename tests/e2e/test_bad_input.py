@@ -11,7 +11,7 @@ from tests.e2e.bad_input_rig import check_of
 from tests.e2e.test_script_shapes_loop import make_undeployed, train, versions_of, write_script
 from tests.support.live import Live, Pair, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=0, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(0, 1)
 
 # Nobody but this file pushes to it: whatever was pushed before, nothing of it may ever be registered.
 _NAME = "hapless"

@@ -15,7 +15,7 @@ from tests.e2e.bad_input_rig import check_of
 from tests.e2e.test_script_shapes_loop import make_undeployed, train, versions_of
 from tests.support.live import Live, Pair, git, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=4, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(8, 9)
 
 
 @pytest.fixture(scope="module")

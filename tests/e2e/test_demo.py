@@ -18,7 +18,7 @@ from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.demo.ends import OVERTAKEN
 from gitops.cli.demo.kills import PARTS
 from gitops.steps import Phase
-from tests.faults.tally import SLICES, Tally, choose, is_full, is_turn
+from tests.faults.tally import Tally, choose, is_slice
 
 _LONGEST = 600
 _FIRST = 2  # the first step that a picture shows, after the start and the repositories
@@ -115,9 +115,9 @@ def test_the_demo_and_its_acts_come_to_their_end_in_one_folder(folder: Path) -> 
 
     # The same folder again: a second push of the same model or another one beside it, and all that was there before.
     # The runs between these kill every part instead.
-    if is_full() or (is_turn(1, of=2) and not is_turn(9, of=SLICES)):
+    if is_slice(1, 3, 5, 7):
         _play_worse(folder, "iris", "accuracy 0.6667 is not above 0.9", before=broken)
-    if is_turn(9, of=SLICES):
+    if is_slice(9):
         _play_worse(folder, "churn", "is not above 0.7", before=broken)
 
 
@@ -139,7 +139,7 @@ def _play_worse(folder: Path, example: str, why: str, *, before: dict[str, Any])
 
 
 @pytest.mark.slow
-@pytest.mark.takes_turns(which=0)
+@pytest.mark.slices(0, 2, 4, 6, 8)
 @pytest.mark.timeout(2 * _LONGEST)
 def test_parts_die_in_turn_and_the_end_is_the_same_as_without(folder: Path, tally: Callable[[str], Tally]) -> None:
     parts = choose(PARTS, of=5)

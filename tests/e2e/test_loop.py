@@ -12,12 +12,8 @@ from gitops.cli.demo.traffic import Traffic
 from gitops.store import check_audit_joins
 from tests.support.live import Live, Pair, git, make_pair
 
+# What names its slices here is a model's whole life, which takes minutes; the demo plays one in each run.
 JSON = {"content-type": "application/json"}
-
-
-def _of_pair(number: int, *, of: int = 5) -> pytest.MarkDecorator:
-    """Have a test belong to one of so many pairs of runs: each is a model's whole life, and the demo has one always."""
-    return pytest.mark.takes_turns(which=number, of=of, by_pairs=True)
 
 
 def deployed(live: Live, folder: Path, name: str, *, bake: str = "1s") -> tuple[Pair, str]:
@@ -96,7 +92,7 @@ def _anchored(live: Live, pair: Pair, note: str) -> bool | None:
     return True if note in written else None
 
 
-@_of_pair(1, of=2)
+@pytest.mark.slices(2, 3, 6, 7)
 def test_a_worse_model_gets_no_pull_request_and_its_commit_says_why(live: Live, clones: Path) -> None:
     pair, version = deployed(live, clones, "worse")
     pair.edit("model/launchpin.yaml", "max_depth: 3,", "max_depth: 1,")
@@ -150,7 +146,7 @@ def break_model(pair: Pair, *, answers: int) -> None:
     )
 
 
-@_of_pair(0, of=2)
+@pytest.mark.slices(0, 1, 4, 5, 8, 9)
 def test_a_model_that_fails_its_smoke_or_its_bake_is_rolled_back_while_nobody_sees_an_error(
     live: Live, clones: Path
 ) -> None:
@@ -193,7 +189,7 @@ def _held(pair: Pair, version: str) -> str | None:
     return found.message if found is not None and found.reason == "Held" else None
 
 
-@_of_pair(0)
+@pytest.mark.slices(0, 1)
 def test_a_first_deploy_that_fails_leaves_no_endpoint_and_an_empty_pin(live: Live, clones: Path) -> None:
     pair = make_pair(live, clones, "first")
     break_model(pair, answers=0)
@@ -205,7 +201,7 @@ def test_a_first_deploy_that_fails_leaves_no_endpoint_and_an_empty_pin(live: Liv
     assert answer.status_code == 404
 
 
-@_of_pair(1)
+@pytest.mark.slices(2, 3)
 def test_a_push_and_a_merge_are_seen_when_no_webhook_comes(live: Live, clones: Path) -> None:
     pair = make_pair(live, clones, "silent", hooks=False)
     training = pair.trained(pair.push())
@@ -218,7 +214,7 @@ def test_a_push_and_a_merge_are_seen_when_no_webhook_comes(live: Live, clones: P
     assert deliveries == []
 
 
-@_of_pair(2)
+@pytest.mark.slices(4, 5)
 def test_i18_a_revert_on_the_base_branch_rolls_back(live: Live, clones: Path) -> None:
     pair, first = deployed(live, clones, "reverted")
     pair.append("model/train.py", "# again\n")
@@ -232,7 +228,7 @@ def test_i18_a_revert_on_the_base_branch_rolls_back(live: Live, clones: Path) ->
     pair.serving("staging", first)
 
 
-@_of_pair(3)
+@pytest.mark.slices(6, 7)
 def test_a_rollback_by_hand_moves_traffic_writes_git_and_holds(live: Live, clones: Path) -> None:
     pair, first = deployed(live, clones, "byhand")
     pair.append("model/train.py", "# again\n")
@@ -246,7 +242,7 @@ def test_a_rollback_by_hand_moves_traffic_writes_git_and_holds(live: Live, clone
     assert [hold.author for hold in live.store.holds(path="staging", repository_id=known.repository_id)] == ["ada"]
 
 
-@_of_pair(4)
+@pytest.mark.slices(8, 9)
 def test_attack_52_a_pin_to_a_version_that_does_not_exist_is_refused_on_the_pull_request_and_at_rollout(
     live: Live, clones: Path
 ) -> None:
@@ -278,7 +274,7 @@ def test_attack_52_a_pin_to_a_version_that_does_not_exist_is_refused_on_the_pull
     assert answer.status_code == 200
 
 
-@_of_pair(2)
+@pytest.mark.slices(4, 5)
 def test_a_pull_request_that_a_person_closes_is_not_opened_again_for_that_version(live: Live, clones: Path) -> None:
     pair, version = deployed(live, clones, "closed")
     proposed = pair.proposed("production", version)
@@ -296,7 +292,7 @@ def test_a_pull_request_that_a_person_closes_is_not_opened_again_for_that_versio
     assert again.facts.number != proposed.facts.number
 
 
-@_of_pair(0)
+@pytest.mark.slices(0, 1)
 def test_i17_a_newer_version_takes_over_the_open_pull_request(live: Live, clones: Path) -> None:
     pair, version = deployed(live, clones, "newer")
     first = pair.proposed("production", version)
@@ -327,7 +323,7 @@ def test_a_wrong_launchpin_file_gets_a_check_with_its_line_and_trains_nothing(li
     assert pair.training(commit) is None
 
 
-@_of_pair(3)
+@pytest.mark.slices(6, 7)
 def test_a_rollout_that_changes_nothing_is_not_begun_when_only_a_comment_changed(live: Live, clones: Path) -> None:
     pair, version = deployed(live, clones, "comment")
     before = pair.rollout("staging")

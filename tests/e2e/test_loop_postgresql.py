@@ -14,7 +14,7 @@ from tests.support.postgres import Postgres
 
 
 # In the other ordinary runs every end-to-end test is on PostgreSQL.
-@pytest.mark.takes_turns(which=0)
+@pytest.mark.slices(0, 2, 4, 6, 8)
 def test_a_push_becomes_a_prediction_when_the_records_are_on_postgresql(
     tmp_path: Path, clones: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from tests.e2e.conftest import SECRET
 from tests.support.cli import call
 from tests.support.live import Live, Pair, git, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=1, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(2, 3)
 
 HEAD = """
 import mlflow
@@ -186,6 +186,36 @@ def test_a_granted_secret_reaches_the_training_and_not_its_log_and_another_one_l
     assert "ROOT_TOKEN is not granted to acme/shapes" in refused.message
     assert (refused.facts.run_id, refused.facts.exit_code) == (None, None)
     (shapes.model / "launchpin.yaml").write_text(before)
+
+
+_PRINTED = """timeout: 10m
+  metric_definitions:
+    - {name: accuracy, regex: "accuracy ([0-9.]+)"}
+    - {name: f1, regex: "f1 ([0-9.]+)"}"""
+
+
+def test_a_script_that_only_prints_its_metrics_is_judged_by_them_and_proposed(live: Live, clones: Path) -> None:
+    pair = make_pair(live, clones, "printing")
+    pair.edit("model/train.py", "        mlflow.log_metrics(metrics)\n", "")
+    pair.edit("model/launchpin.yaml", "timeout: 10m", _PRINTED)
+    # It goes no further than the pull request here.
+    pair.edit("model/launchpin.yaml", "merge: auto", "merge: review")
+
+    training = pair.trained(pair.push())
+    assert_one_version(live, training, run_id=training.facts.run_id)
+    printed = training.facts.printed
+    assert set(printed) == {"accuracy", "f1"}
+    assert ", ".join(f"{name} {value}" for name, value in printed.items()) in training.facts.log_tail
+    numbers = {name: float(value) for name, value in printed.items()}
+    assert {name: float(value) for name, value in training.facts.metrics.items()} == numbers
+    run = ask_mlflow(live, "runs/get", run_id=training.facts.run_id or "")["run"]
+    assert {one["key"]: one["value"] for one in run["data"]["metrics"]} == numbers
+    assert [gate.metric for gate in training.facts.gates] == ["accuracy", "f1"]
+
+    proposed = pair.proposed("staging", training.facts.version or "")
+    body = live.api("GET", f"/repos/{pair.deploy_repository}/pulls/{proposed.facts.number}")["body"]
+    for name, value in training.facts.metrics.items():
+        assert f"| `{name}` | `{value}` |" in body
 
 
 _THEIRS = {

@@ -10,8 +10,10 @@ from gitops.records import Training
 from tests.e2e.bad_input_rig import check_of
 from tests.support.live import Live, Pair, make_pair
 
-pytestmark = pytest.mark.takes_turns(which=3, of=5, by_pairs=True)
+pytestmark = pytest.mark.slices(6, 7)
 
+_PRINTED = """timeout: 10m
+  metric_definitions: [{name: accuracy, regex: "accuracy ([0-9.]+)"}]"""
 _SEARCH = """
 search:
   objective: {metric: accuracy}
@@ -23,11 +25,13 @@ search:
 
 
 def make_searching(live: Live, folder: Path, name: str, search: str = _SEARCH) -> Pair:
-    """Make a pair whose pushes search, and whose gate some of the trials pass."""
+    """Make a pair whose pushes search, whose gate some trials pass, and whose script only prints its accuracy."""
     pair = make_pair(live, folder, name)
     pair.edit("model/launchpin.yaml", "{max_depth: 3, max_leaf_nodes: 8, seed: 42}", "{seed: 42}")
     pair.edit("model/launchpin.yaml", "above: 0.9}", "above: 0.5}")
+    pair.edit("model/launchpin.yaml", "timeout: 10m", _PRINTED)
     pair.append("model/launchpin.yaml", search)
+    pair.edit("model/train.py", "mlflow.log_metrics(metrics)", 'mlflow.log_metric("f1", metrics["f1"])')
     return pair
 
 
@@ -49,6 +53,10 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
 
 
+def metrics_of(run: dict[str, Any]) -> dict[str, float]:
+    return {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+
+
 def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(live: Live, clones: Path) -> None:
     pair = make_searching(live, clones, "searched")
     commit = pair.push()
@@ -61,6 +69,8 @@ def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(l
     best = max(trials, key=lambda trial: (float(trial.facts.metrics["accuracy"]), -trial.number))
     assert training.facts.trial == best.number == 4
     assert training.facts.metrics == best.facts.metrics
+    assert set(best.facts.metrics) == {"accuracy", "f1"}
+    assert [list(trial.facts.printed) for trial in trials] == [["accuracy"]] * 4
     first = pair.proposed("staging", training.facts.version or "")
     body = live.api("GET", f"/repos/{pair.deploy_repository}/pulls/{first.facts.number}")["body"]
     assert "The best of 4 trials by `accuracy`: trial 4." in body
@@ -70,6 +80,9 @@ def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(l
     assert set(runs) == {"", "1", "2", "3", "4"}
     assert {run["info"]["status"] for run in runs.values()} == {"FINISHED"}
     parent = runs.pop("")["info"]["run_id"]
+    assert {name: metrics_of(run)["accuracy"] for name, run in runs.items()} == {
+        str(trial.number): float(trial.facts.printed["accuracy"]) for trial in trials
+    }
     assert {tags_of(run)["mlflow.parentRunId"] for run in runs.values()} == {parent}
     version = live.store.version(pair.name, training.facts.version or "")
     assert version is not None

@@ -140,9 +140,11 @@ def test_thousand_trials_are_brushed_at_once(chromium: Browser, board: Dashboard
     page.goto(PATH)
     stage.trials = try_grid()
     expect(page.locator(LINES)).to_have_count(1_000)
+    drag(page, 0, start=0.0, end=0.1)
+    expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1000 trials$"))
+    # With a mark that is set, so that it is asked of each line where it crosses the axis.
     took = page.evaluate("() => { const began = performance.now(); filter(); return performance.now() - began; }")
     assert took < 500
-    drag(page, 0, start=0.0, end=0.1)
     expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1000 trials$"))
     page.context.close()
 

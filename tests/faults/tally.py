@@ -1,7 +1,8 @@
 """What fault tests share: how much of them runs now, and the table they close with.
 
 `make faults` runs everything. An ordinary run takes one of ten slices, so that ten runs cover every case; which one is
-said by `LAUNCHPIN_FAULTS`: `all`, or a number from 0 to 9.
+said by `LAUNCHPIN_FAULTS`: `all`, or a number from 0 to 9. Tests that take long, wherever they stand, name the slices
+that they belong to by one mark: `slices`.
 """
 
 import os
@@ -29,16 +30,26 @@ def choose(cases: Sequence[T], *, of: int = SLICES) -> list[T]:
     return list(cases) if is_full() else list(cases)[_slice() % of :: of]
 
 
-def is_turn(which: int, *, of: int, by_pairs: bool = False) -> bool:
-    """Return whether this run comes by: all do when everything was asked for, otherwise one of so many.
+def is_slice(*numbers: int) -> bool:
+    """Return whether this run is one of these slices; it is when everything was asked for."""
+    return is_full() or _slice() in numbers
+
+
+def find_mistake(marks: Sequence[Sequence[int]], *, is_on_both: bool) -> str:
+    """Return what is wrong with the slices that a test belongs to; empty when nothing is.
 
     Args:
-        by_pairs: two runs follow each other with the same answer, of which one is on SQLite and one on PostgreSQL.
+        marks: the numbers that each of its marks `slices` names.
+        is_on_both: whether it is on SQLite in slices of an even number and on PostgreSQL in the others.
     """
-    if is_full():
-        return True
-    number = _slice() // 2 if by_pairs else _slice()
-    return number % of == which
+    if len(marks) > 1:
+        return f"{len(marks)} marks say to which slices it belongs, and one must"
+    (numbers,) = marks
+    if not numbers or list(numbers) != [one for one in range(SLICES) if one in numbers]:
+        return f"slices are numbers from 0 to {SLICES - 1}, each once, in their order"
+    if is_on_both and {one % 2 for one in numbers} != {0, 1}:
+        return "no slice of its is on one of the two databases"
+    return ""
 
 
 def turn(cases: Sequence[T]) -> list[T]:

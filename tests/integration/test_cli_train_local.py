@@ -23,8 +23,7 @@ from tests.support.store import make_environment, make_version, write
 from tests.support.training import is_alive, pids_in, wait_until
 
 __all__ = ["_as_committed", "clone"]
-# What costs minutes belongs to a pair of runs, one on each database, and not to the next.
-pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=2, of=5, by_pairs=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.slices(4, 5)]
 
 
 def test_an_uncommitted_change_is_trained_and_passes(clone: Clone) -> None:

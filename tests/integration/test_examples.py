@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.tally import is_full
-from tests.integration.test_templates import fill
+from tests.integration.test_templates import fill, fill_four_trees
 
-# What costs minutes belongs to a pair of runs, one on each database, and not to the next.
-pytestmark = [pytest.mark.slow, pytest.mark.takes_turns(which=3, of=5, by_pairs=True)]
+pytestmark = pytest.mark.slow
 
 _BIN = Path(sys.executable).parent
 _MLFLOW = (str(_BIN / "mlflow"), "run", ".", "--env-manager", "local")
 _PLAIN = ("python", "train.py")
 _PARENT = "mlflow.parentRunId"
+# How many candidates of each algorithm the churn example compares.
+_GRID = {"knn": 3, "logistic": 6, "tree": 3, "forest": 4}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def models(folder: Path) -> int:
     return len(list(folder.rglob("MLmodel")))
 
 
-@pytest.mark.takes_turns(which=0)
+@pytest.mark.slices(6)
 @pytest.mark.timeout(600)
 def test_iris_compares_a_hundred_trees_and_logs_one_without_launchpin(tmp_path: Path) -> None:
     folder = fill("iris", tmp_path / "iris")
@@ -112,31 +112,46 @@ def test_iris_compares_a_hundred_trees_and_logs_one_without_launchpin(tmp_path: 
     assert min(single.metrics["accuracy"], single.metrics["f1"]) > 0.9
     assert models(folder) == 2
 
-    if is_full():  # the hundred once more, by the entry point that is for them
-        run(folder, (*_MLFLOW, "-e", "grid"))
-        *_, last = (seen for seen in runs(folder) if not seen.parent)
-        assert last.metrics == parent.metrics
-        assert sum(seen.parent == last.run_id for seen in runs(folder)) == 100
+
+@pytest.mark.slices(6)
+def test_iris_compares_its_trees_by_the_entry_point_that_is_for_it_without_launchpin(tmp_path: Path) -> None:
+    folder = fill_four_trees(tmp_path / "iris")
+
+    run(folder, (*_MLFLOW, "-e", "grid"))
+
+    (parent,) = (seen for seen in runs(folder) if not seen.parent)
+    trees = [seen for seen in runs(folder) if seen.parent == parent.run_id]
+    assert {seen.status for seen in (parent, *trees)} == {"FINISHED"}
+    shapes = {(seen.parameters["max_depth"], seen.parameters["max_leaf_nodes"]) for seen in trees}
+    assert shapes == {("2", "4"), ("2", "5"), ("3", "4"), ("3", "5")}
+    assert (parent.parameters["best_max_depth"], parent.parameters["best_max_leaf_nodes"]) in shapes
+    assert min(parent.metrics["accuracy"], parent.metrics["f1"]) > 0.9
+    assert models(folder) == 1
 
 
-@pytest.mark.takes_turns(which=1)
+@pytest.mark.slices(7)
 @pytest.mark.timeout(600)
-def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) -> None:
+def test_churn_compares_four_algorithms_and_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) -> None:
     folder = fill("churn", tmp_path / "churn")
 
-    run(folder, (*_PLAIN, "--algorithms", "tree", "--customers", "600"))
-    run(folder, (*_MLFLOW, "-P", "algorithms=tree", "-P", "customers=600"))
+    run(folder, (*_PLAIN, "--customers", "400"))
+    (plain,) = (seen for seen in runs(folder) if not seen.parent)
+    # Among the candidates of its own algorithm the winner is the same one.
+    won = plain.parameters["algorithm"]
+    run(folder, (*_MLFLOW, "-P", f"algorithms={won}", "-P", "customers=400"))
 
-    plain, project = (seen for seen in runs(folder) if not seen.parent)
-    assert plain.metrics == project.metrics
-    assert plain.parameters == project.parameters
-    assert {seen.status for seen in runs(folder)} == {"FINISHED"}
-    for parent in (plain, project):
-        candidates = [seen for seen in runs(folder) if seen.parent == parent.run_id]
-        assert len(candidates) == 3
-        assert max(seen.metrics["f1"] for seen in candidates) == parent.metrics["cv_f1"]
-        folds = Counter(seen.parent for seen in runs(folder) if seen.name.startswith("fold "))
+    known = runs(folder)
+    (project,) = (seen for seen in known if not seen.parent and seen.run_id != plain.run_id)
+    assert project.metrics == plain.metrics
+    assert project.parameters == {**plain.parameters, "algorithms": won}
+    assert plain.parameters["algorithms"] == "all"
+    assert {seen.status for seen in known} == {"FINISHED"}
+    folds = Counter(seen.parent for seen in known if seen.name.startswith("fold "))
+    for parent, grid in ((plain, _GRID), (project, {won: _GRID[won]})):
+        candidates = [seen for seen in known if seen.parent == parent.run_id]
+        assert Counter(seen.parameters["algorithm"] for seen in candidates) == grid
         assert {folds[seen.run_id] for seen in candidates} == {5}
+        assert max(seen.metrics["f1"] for seen in candidates) == parent.metrics["cv_f1"]
     assert models(folder) == 2
     winner = json.loads((plain.artifacts / "winner" / "parameters.json").read_text())
     assert winner["algorithm"] == plain.parameters["algorithm"]
@@ -147,10 +162,11 @@ def test_churn_comes_to_the_same_winner_twice_without_launchpin(tmp_path: Path) 
         kept = plain.artifacts / "winner" / "source" / source
         assert kept.read_text() == (folder / source).read_text()
     ranks = (plain.artifacts / "candidates.csv").read_text().splitlines()
-    assert len(ranks) == 4
+    assert len(ranks) == 1 + sum(_GRID.values())
     assert ranks[1].startswith(f"{winner['algorithm']} ")
 
 
+@pytest.mark.slices(6, 7)
 def test_churns_page_tells_what_its_data_say_of_themselves(tmp_path: Path) -> None:
     folder = fill("churn", tmp_path / "churn")
     said = run(folder, ("python", "data.py"))

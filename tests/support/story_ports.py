@@ -1,5 +1,6 @@
 """Small parts for the tests of stories: each remembers what it was told, and can be away."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,13 @@ class BuiltEnvironments:
 
     def find(self, key: str) -> BuiltEnvironment:
         return BuiltEnvironment(key, Path("/usr/bin/python3"))
+
+
+class OwnEnvironment(BuiltEnvironments):
+    """The environment of the tests, which has MLflow and what the templates require."""
+
+    def find(self, key: str) -> BuiltEnvironment:
+        return BuiltEnvironment(key, Path(sys.executable))
 
 
 class AnyEnvironments(BuiltEnvironments):

@@ -2,22 +2,18 @@
 
 import pytest
 
-from tests.faults.tally import SLICES, choose, is_full, is_turn, turn
+from tests.faults.tally import SLICES, choose, find_mistake, is_full, is_slice, turn
 
 
 def of_run(monkeypatch: pytest.MonkeyPatch, which: object) -> None:
     monkeypatch.setenv("LAUNCHPIN_FAULTS", str(which))
 
 
-@pytest.mark.parametrize("by_pairs", [False, True], ids=["single", "by pairs"])
-@pytest.mark.parametrize("which", [0, 1])
-def test_everything_is_taken_when_everything_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, which: int, by_pairs: bool
-) -> None:
+def test_everything_is_taken_when_everything_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     of_run(monkeypatch, "all")
 
     assert is_full()
-    assert is_turn(which, of=2, by_pairs=by_pairs)
+    assert all(is_slice(which) for which in range(SLICES))
     assert choose(range(25), of=5) == turn(range(25)) == list(range(25))
 
 
@@ -31,15 +27,33 @@ def test_ten_runs_choose_every_case(monkeypatch: pytest.MonkeyPatch, of: int) ->
     assert sorted(chosen) == sorted(list(range(33)) * (SLICES // of))
 
 
-@pytest.mark.parametrize("of", [2, 5])
-def test_what_takes_turns_by_runs_or_by_pairs_comes_by_in_ten_runs_and_pairs_see_both_databases(
-    monkeypatch: pytest.MonkeyPatch, of: int
-) -> None:
-    single, pairs = set(), set()
-    for which in range(SLICES):
-        of_run(monkeypatch, which)
-        single |= {turn for turn in range(of) if is_turn(turn, of=of)}
-        pairs |= {(turn, which % 2) for turn in range(of) if is_turn(turn, of=of, by_pairs=True)}
+@pytest.mark.parametrize(("run", "is_ours"), [(0, False), (6, True), (7, True), (9, False), (16, True), (19, False)])
+def test_a_run_is_the_slice_of_its_last_digit(monkeypatch: pytest.MonkeyPatch, run: int, is_ours: bool) -> None:
+    of_run(monkeypatch, run)
 
-    assert single == set(range(of))
-    assert pairs == {(turn, parity) for turn in range(of) for parity in (0, 1)}
+    assert not is_full()
+    assert is_slice(6, 7) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_on_both", "said"),
+    [
+        ([(6,)], False, ""),
+        ([(6, 7)], True, ""),
+        ([(1, 4)], True, ""),
+        ([(6, 7), (6,)], False, "2 marks"),
+        ([()], False, "from 0 to 9"),
+        ([(10,)], False, "from 0 to 9"),
+        ([(7, 6)], False, "in their order"),
+        ([(6, 6)], False, "each once"),
+        ([(6,)], True, "one of the two databases"),
+        ([(1, 3, 5, 7, 9)], True, "one of the two databases"),
+    ],
+)
+def test_a_test_that_would_run_nobody_knows_when_or_not_on_each_database_is_a_mistake(
+    marks: list[tuple[int, ...]], is_on_both: bool, said: str
+) -> None:
+    mistake = find_mistake(marks, is_on_both=is_on_both)
+
+    assert said in mistake
+    assert bool(mistake) is bool(said)
