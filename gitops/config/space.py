@@ -3,9 +3,10 @@
 Numbers are computed as decimals, whose logarithms are correctly rounded, so that every machine comes to the same texts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from functools import cached_property
 
 DRAW_BITS = 64
@@ -14,6 +15,7 @@ DRAW_BITS = 64
 _EXACT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 # A drawn or spaced decimal is written with so many significant digits: enough to tell trials apart, few enough to read.
 _WRITTEN = Context(prec=8, rounding=ROUND_HALF_EVEN)
+_ROUND = Context(prec=1, rounding=ROUND_CEILING)
 _HALF = Decimal("0.5")
 
 
@@ -69,6 +71,17 @@ class Range:
         if self.step is not None:
             return int(_EXACT.divide_int(_EXACT.subtract(self.high, self.low), self.step)) + 1
         return int(self.high) - int(self.low) + 1 if self.is_whole else None
+
+    @property
+    def spacing(self) -> Decimal:
+        """How far two numbers are apart at the farther end, as every script reads them: in 64 bits."""
+        return Decimal(math.ulp(float(max(abs(self.low), abs(self.high)))))
+
+    @property
+    def least_step(self) -> Decimal:
+        """The least distance at which no two decimals of the range are read as the same number."""
+        # By one spacing alone two of them may both be rounded to the one between.
+        return _ROUND.plus(_EXACT.multiply(Decimal(2), self.spacing))
 
     def at(self, index: int) -> str:
         """Return the value at a place, from 0; only where there is a count."""
