@@ -11,7 +11,7 @@ from gitops.config.mlproject import MLproject
 from gitops.config.parameters import explain_unknown_variable
 from gitops.config.scalars import resolve
 from gitops.config.section import Section
-from gitops.config.space import Axis, Choices, Range
+from gitops.config.space import FEWEST, Axis, Choices, Range
 from gitops.config.text import did_you_mean, show
 from gitops.errors import InputError
 
@@ -137,11 +137,18 @@ def _read_axis(section: Section, name: str, *, is_grid: bool) -> Axis:
     points = section.at("points").whole()
     axis = Range(name, low, high, is_whole=is_whole, is_log=is_log, step=step, points=points)
     _check_step(section.at("step"), axis)
+    _check_points(section.at("points"), axis)
     if is_grid and step is None and not points and (is_log or not is_whole):
         of = "a logarithm" if is_log else "decimals"
         ways = "points" if is_log else "step or points"
         message = f"a grid over {of} needs {ways}; write `points: 5` for example, or `strategy: random`"
         raise section.error("key_missing", message)
+    if axis.is_too_narrow:
+        message = (
+            f"fewer than {FEWEST:,} numbers lie between min and max as scripts read them, in 64 bits; write them "
+            "further apart, or values"
+        )
+        raise section.at("max").error("limit_exceeded", message)
     return axis
 
 
@@ -183,6 +190,18 @@ def _check_step(at: Section, axis: Range) -> None:
         message = (
             f"step {axis.step} is lost beside {largest}: scripts read numbers of 64 bits, and {axis.least_step} is the "
             "least that tells two of them apart there; write a greater step, or points"
+        )
+        raise at.error("limit_exceeded", message)
+
+
+def _check_points(at: Section, axis: Range) -> None:
+    """Refuse points of which two come to the same number, so that there are as many trials as were asked for."""
+    if axis.points and (axis.count or 0) < axis.points:
+        most = axis.most_points
+        kind = "whole numbers" if axis.is_whole else "numbers, as scripts read them"
+        way_out = f"write `points: {most}`, or values" if most else f"write `values: [{axis.at(0)}]`"
+        message = (
+            f"{axis.points} points from {axis.low} to {axis.high} come to {axis.count} different {kind}; {way_out}"
         )
         raise at.error("limit_exceeded", message)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from gitops.config.launchpin import parse_launchpin
 from gitops.config.search import Search
+from gitops.config.space import Range
 from gitops.errors import InputError
 from gitops.layout import lay_out
 
@@ -50,11 +51,25 @@ def read(axis: dict[str, str], strategy: str) -> Search | InputError:
 @example({"min": "0", "max": "1e300", "step": "0.1"}, "random")
 @example({"min": "0.0", "max": "1.0", "step": "1e-29"}, "grid")
 @example({"min": "1", "max": "9", "points": "0x5"}, "grid")
+@example({"min": "100000000.5", "max": "100000001.5", "points": "5"}, "grid")
+@example({"min": "100000000.5", "max": "100000001.5"}, "random")
+@example({"min": "0.5", "max": "0.5"}, "random")
+@example({"min": "-0.0", "max": "0.0", "step": "5e-300"}, "grid")
 @settings(max_examples=400, deadline=None)
-def test_a_space_of_any_numbers_is_laid_out_or_refused_with_its_place(axis: dict[str, str], strategy: str) -> None:
+def test_a_space_of_any_numbers_has_as_many_trials_as_it_says_or_is_refused_with_its_place(
+    axis: dict[str, str], strategy: str
+) -> None:
     found = read(axis, strategy)
     if isinstance(found, InputError):
         assert found.line > 0
         assert found.message
         return
-    assert 1 <= len(lay_out(found)) <= MOST
+    values = [trial["a"] for trial in lay_out(found)]
+    assert len({float(text) for text in values}) == len(values), "two trials are the same"
+    (axis_read,) = found.space
+    assert isinstance(axis_read, Range)
+    if axis_read.points:
+        spaced = [axis_read.at(index) for index in range(axis_read.points)]
+        assert len(spaced) == len(set(spaced))
+        assert (float(spaced[0]), float(spaced[-1])) == (float(axis_read.low), float(axis_read.high))
+    assert len(values) == (MOST if found.size is None else min(found.size, MOST))
