@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Self
 
 from pydantic import Field
 
@@ -42,6 +43,24 @@ class Trial(Record):
     def run_key(self, attempt: int) -> str:
         """Return what an attempt's run in MLflow is found by; it also marks the further runs of its script."""
         return f"{self.id}/{attempt}"
+
+
+class Standing(Trial):
+    """A trial as its search and people look at it: all of it but the last lines of its log, and what its job does.
+
+    Those lines are much, and every end of a trial has its search look at all of them.
+
+    Args:
+        job: `ready`, `leased`, `waiting`, `retrying` or `stalled`; empty for a trial that is over.
+    """
+
+    job: str = ""
+
+    @classmethod
+    def of(cls, trial: Trial, *, job: str = "") -> Self:
+        """Return how a trial stands."""
+        facts = trial.facts.model_copy(update={"log_tail": ()})
+        return cls.model_validate({**dict(trial), "facts": facts, "job": job})
 
 
 @dataclass(frozen=True)

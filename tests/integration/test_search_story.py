@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic_core import from_json
 
 from gitops.audit.entry import parse
 from gitops.ports import End, RunEnd, TrainingEnd
@@ -138,6 +139,28 @@ def test_people_see_how_far_a_search_is_while_it_runs(world: World) -> None:
         "Searching",
         "3 of 4 trials are over, 1 under way; best accuracy 0.94 so far (trial 3)",
     )
+
+
+def test_a_look_at_a_search_reads_no_lines_of_its_trials_logs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def count(text: str) -> object:
+        read.append(len(text))
+        return from_json(text)
+
+    def play(played: Played) -> float | TrainingEnd:
+        if played.number < 4:
+            return replace(world.scripts.ended(exit_code=1), tail=("x" * 2000,) * 40)
+        with monkeypatch.context() as patched:
+            patched.setattr("gitops.store.columns.from_json", count)
+            world.store.wake("training", "t-1")
+            world.control()
+        return accuracy_of(played)
+
+    world.scripts.play = play
+    world.begin()
+    assert world.finish().facts.trial == 4
+    assert 0 < sum(read) < 20_000
 
 
 def test_a_trial_is_running_for_people_while_a_worker_has_it(world: World) -> None:
