@@ -1,6 +1,7 @@
 """`trials`: the trials of a search, as far as whoever asks may look at it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gitops.errors import UnknownNameError
 from gitops.records import Training
@@ -8,7 +9,7 @@ from gitops.telling import answers
 from gitops.telling.library import Library
 from gitops.telling.runs import sentence_of
 from gitops.telling.subjects import find_training
-from gitops.trials import Trial, TrialView, objective_of, view
+from gitops.trials import Trial, TrialView, objective_of, progress_of, view
 
 
 def find_search(library: Library, typed: str) -> Training:
@@ -27,7 +28,19 @@ def find_search(library: Library, typed: str) -> Training:
     return (library.training(found.facts.search_of) if found.facts.search_of else None) or found
 
 
-def read_trials(library: Library, searched: Training, *, sort: str) -> Sequence[TrialView]:
+@dataclass(frozen=True)
+class Found:
+    """The trials of a search that were begun.
+
+    Args:
+        message: how far the search is at this moment, or why it ended.
+    """
+
+    rows: Sequence[TrialView]
+    message: str
+
+
+def read_trials(library: Library, searched: Training, *, sort: str) -> Found:
     """Return the trials of a search that were begun, by number, or the highest first.
 
     Args:
@@ -36,11 +49,13 @@ def read_trials(library: Library, searched: Training, *, sort: str) -> Sequence[
     Raises:
         UnknownNameError: no trial has it.
     """
-    rows = view(library.store.trials(searched.id), objective=objective_of(searched))
+    begun = library.store.trials(searched.id)
+    rows, now = view(begun, objective=objective_of(searched)), progress_of(searched, begun)
     known = sorted({name for row in rows for name in (*row.metrics, *row.parameters)})
     if sort and rows and sort not in known:
         raise UnknownNameError("metric or parameter", sort, known)
-    return sorted(rows, key=lambda row: -_value(row, sort)) if sort else rows
+    rows = tuple(sorted(rows, key=lambda row: -_value(row, sort))) if sort else rows
+    return Found(rows, now.sentence if now is not None else sentence_of(searched))
 
 
 def _value(row: TrialView, name: str) -> float:
@@ -50,15 +65,15 @@ def _value(row: TrialView, name: str) -> float:
         return float("-inf")
 
 
-def tell_trials(searched: Training, rows: Sequence[TrialView]) -> answers.Trials:
+def tell_trials(searched: Training, found: Found) -> answers.Trials:
     """Return the trials of a search as programs read them."""
     return answers.Trials(
         training=searched.id,
         phase=searched.phase.value,
-        message=sentence_of(searched),
+        message=found.message,
         objective=searched.facts.objective,
         total=searched.facts.trials,
-        trials=tuple(tell_trial(searched, row) for row in rows),
+        trials=tuple(tell_trial(searched, row) for row in found.rows),
     )
 
 

@@ -136,6 +136,17 @@ def test_a_step_of_a_trial_that_is_not_its_last_wakes_nobody(store: SqlStore) ->
     assert states(store) == [(1, Phase.RUNNING)]
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [Stalled("NoInterpreter", "Python 3.9 is not here"), Wait(HOUR, "HandedBack", "its worker was asked to stop")],
+    ids=["stalled", "waiting"],
+)
+def test_a_trial_that_must_wait_wakes_its_search(store: SqlStore, outcome: Outcome) -> None:
+    searching(store, 1, 2)
+    answer(store, take(store, Queue.TRAINING), outcome, step="train")
+    assert is_ready(store, "training", "t-1")
+
+
 def test_a_trial_that_ends_while_its_search_is_looked_at_is_looked_at_once_more(store: SqlStore) -> None:
     searching(store, 1, 2)
     answer(store, take(store, Queue.TRAINING), Done(), step="measure")

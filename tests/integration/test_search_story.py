@@ -133,12 +133,40 @@ def test_people_see_how_far_a_search_is_while_it_runs(world: World) -> None:
     world.scripts.play = play
     world.begin()
     world.finish()
-    assert told[0] == ("search", "Searching", "0 of 4 trials are over, 2 under way")
+    assert told[0] == ("search", "Searching", "0 of 4 trials are over, 2 wait for a worker")
     assert told[3] == (
         "search",
         "Searching",
         "3 of 4 trials are over, 1 under way; best accuracy 0.94 so far (trial 3)",
     )
+
+
+def test_the_sentence_is_written_anew_when_a_worker_has_taken_a_trial(world: World, clock: Clock) -> None:
+    told: list[str] = []
+
+    def play(played: Played) -> float:
+        clock.advance(timedelta(seconds=31))
+        world.control()
+        told.append(world.now.message)
+        return accuracy_of(played)
+
+    world.scripts.play = play
+    world.begin()
+    world.finish()
+    assert told[0] == "0 of 4 trials are over, 1 under way, 1 waits for a worker"
+
+
+def test_a_search_whose_trials_are_stalled_says_so_and_goes_on_when_that_is_mended(world: World) -> None:
+    world.begin()
+    world.control()
+    deps = world.loop.deps
+    world.loop = replace(world.loop, deps=replace(deps, service=replace(deps.service, least_free=1 << 60)))
+    run_until_idle(world.loop, Queue.TRAINING)
+    world.control()
+    assert [(trial.reason, trial.job) for trial in world.store.trials("t-1")] == [("DiskLow", "stalled")] * 2
+    assert (world.now.reason, world.now.message) == ("Searching", "0 of 4 trials are over, 2 stalled (DiskLow)")
+    world.loop = replace(world.loop, deps=deps)
+    assert world.finish().facts.trial == 3
 
 
 def test_a_look_at_a_search_reads_no_lines_of_its_trials_logs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
