@@ -18,7 +18,7 @@ from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Cause, Training
 from gitops.running import DEADLINE, Script, choose, end_well, fill_in, granted_secrets, run_script, start_run
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story, Wait
-from gitops.trials import SEARCHING, Progress, Standing, Trial, progress
+from gitops.trials import SEARCHING, Progress, Standing, Trial, progress, search_of
 from gitops.writes import StartTrial
 
 # Each trial's end wakes the search, and each one that must wait; this is for whatever nobody thought of.
@@ -127,7 +127,7 @@ def end_best(deps: Deps, training: Training) -> Trial:
     Raises:
         NotFoundError: `NoTrial`.
     """
-    searched = training.facts.search_of or training.id
+    searched = search_of(training)
     trial = deps.store.trial(Trial.id_of(searched, training.facts.trial or 0))
     if trial is None:
         raise NotFoundError("NoTrial", f"trial {training.facts.trial} of training {searched} is not there")

@@ -155,6 +155,11 @@ def objective_of(training: Training) -> Objective | None:
     return Objective(known["metric"], Goal(known["goal"])) if known else None
 
 
+def search_of(training: Training) -> str:
+    """Return the id of the training whose search one is of: of one that judges a hand-chosen trial, the earlier one."""
+    return training.facts.search_of or training.id
+
+
 def chosen_facts(known: TrainingFacts) -> TrainingFacts:
     """Return what is known of a training that begins with a trial of an earlier one: how that was trained."""
     trained = {"project", "environment_key", "lock_sha256", "python_version", "experiment_id", "run_id"}
