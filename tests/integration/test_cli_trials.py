@@ -57,6 +57,16 @@ def test_trials_are_sorted_by_a_metric_or_a_parameter_the_highest_first(stack: S
     assert rows[1].split()[0] == "1"
 
 
+def test_the_lowest_comes_first_where_that_is_asked_for_and_what_has_no_number_last(stack: Stack) -> None:
+    rows = stack.launchpin("trials", SEARCHED, "--sort", "depth", "--lowest").out.splitlines()[1:4]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    rows = stack.launchpin("trials", SEARCHED, "--sort", "f1", "--lowest").out.splitlines()[1:4]
+    assert rows[0].split()[0] == "1"
+    alone = stack.launchpin("trials", SEARCHED, "--lowest")
+    assert alone.code == 2
+    assert "name it with --sort NAME" in alone.err
+
+
 def test_a_name_to_sort_by_that_no_trial_has_is_told_with_those_there_are(stack: Stack) -> None:
     result = stack.launchpin("trials", SEARCHED, "--sort", "accurracy")
     assert result.code == 2
