@@ -4,13 +4,22 @@ Per ref the last commit considered is kept; the diff to the head decides, so a l
 changes nothing. What is wrong with a launchpin.yaml goes to the commit's check, and nothing trains.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from gitops.checkouts import new_training
-from gitops.config.launchpin import launchpin_files, parse_launchpin
-from gitops.disk.space import DISK_LOW
-from gitops.errors import InputError, NotFoundError, RefusedError, StalledError
+from gitops.config.launchpin import LaunchpinFile, launchpin_files, parse_launchpin
+from gitops.disk.space import DISK_LOW, is_disk_full
+from gitops.errors import (
+    InputError,
+    LaunchpinError,
+    NotFoundError,
+    RefusedError,
+    RetryError,
+    StaleEpochError,
+    StalledError,
+)
 from gitops.hooks import hear
 from gitops.payloads import Ping, read_event
 from gitops.ports import Check, CheckState, Deps
@@ -21,8 +30,12 @@ from gitops.texts import code, short
 from gitops.triggers import Concern, Decision, decide, is_branch_watched, is_path_watched
 from gitops.writes import MoveRef, StartTraining, Wake, Write
 
+_log = logging.getLogger(__name__)
+
 UNREADABLE = (RefusedError, StalledError, NotFoundError, InputError)
 """What the mirror says of a repository that it will not, or cannot, take until a person changes something."""
+
+_SHOWN = 500  # characters of what nobody foresaw
 
 
 @dataclass(frozen=True)
@@ -103,9 +116,30 @@ def ended(
 def consider(deps: Deps, repository: Repository, ref: str, *, head: str, cause: Cause) -> Considered:
     """Return what the head of a ref starts, compared with the last commit that was considered.
 
+    A commit that cannot be read has that said in its check, whatever it is that it holds.
+
     Args:
         head: the commit in the mirror, empty when the branch is gone.
+
+    Raises:
+        Exception: whatever reading it raised, foreseen or not.
     """
+    try:
+        return _consider(deps, repository, ref, head=head, cause=cause)
+    except Exception as error:
+        if _is_of_commit(error):
+            _report_unreadable(deps, repository, head, error)
+        raise
+
+
+def _is_of_commit(error: Exception) -> bool:
+    """Return whether an error is about what a commit holds: not about who is away, or what an operator must mend."""
+    if isinstance(error, OSError) and is_disk_full(error):
+        return False
+    return not isinstance(error, (RetryError, StaleEpochError, StalledError))
+
+
+def _consider(deps: Deps, repository: Repository, ref: str, *, head: str, cause: Cause) -> Considered:
     known = deps.store.watched_ref(repository.id, ref)
     if not head:
         return Considered(reason="gone")
@@ -139,7 +173,7 @@ def _consider_file(
 ) -> tuple[Training | None, str, str]:
     try:
         content = deps.mirror.read(repository, head, path) or b""
-        file = parse_launchpin(content, file=path)
+        file = _parse(content, file=path)
     except (InputError, RefusedError) as error:
         _report_config(deps, repository, head, error, path=path)
         return None, "config", str(error)
@@ -153,6 +187,41 @@ def _consider_file(
     return (None, "known", "") if deps.store.training_of(training) else (training, "", "")
 
 
+def _parse(content: bytes, *, file: str) -> LaunchpinFile:
+    """Read a launchpin.yaml; what the reader did not foresee is told like a mistake of the file, and keeps nobody up.
+
+    Raises:
+        InputError: as `parse_launchpin`, or `config_unreadable`.
+    """
+    try:
+        return parse_launchpin(content, file=file)
+    except InputError:
+        raise
+    except Exception as error:
+        _log.exception("%s raised what its reader did not foresee", file)
+        message = f"{type(error).__name__}: {error}"[:_SHOWN]
+        way_out = "Launchpin did not foresee this: write the last change in another way, and report it with the file"
+        raise InputError("config_unreadable", f"{message}; {way_out}", file=file) from error
+
+
+def _report_unreadable(deps: Deps, repository: Repository, head: str, error: Exception) -> None:
+    """Put what keeps a commit from being read on the commit, once, however often its branch is looked at."""
+    told: InputError | RefusedError
+    if isinstance(error, (InputError, RefusedError)):
+        told = error
+    elif isinstance(error, LaunchpinError):
+        told = RefusedError(error.reason, str(error))
+    else:
+        _log.error("%s at %s cannot be read", repository.full_name, head, exc_info=error)
+        told = InputError("config_unreadable", f"{type(error).__name__}: {error}"[:_SHOWN])
+    deps.effects.renew(
+        "report_check",
+        f"unreadable:{repository.id}:{head}",
+        content=str(told),
+        act=lambda: _report_config(deps, repository, head, told),
+    )
+
+
 def _report_config(
     deps: Deps, repository: Repository, head: str, error: InputError | RefusedError, *, path: str = "launchpin.yaml"
 ) -> None:
@@ -162,7 +231,7 @@ def _report_config(
         f"launchpin/config ({path})",
         CheckState.FAILURE,
         short(str(error)),
-        summary=f"{code(str(error), limit=1000)}\n\nNothing was trained. Mend the file and push again.",
+        summary=f"{code(str(error), limit=1000)}\n\nNothing was trained. Mend it and push again.",
         path=path,
         line=line,
     )

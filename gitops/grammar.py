@@ -184,7 +184,8 @@ _TABLE = (
         AccessRole.VIEWER,
         (
             _place("training", Kind.TRAINING, "The training that searched.", is_required=False),
-            Argument("sort", Kind.TEXT, "Sort by a metric or parameter, the highest first."),
+            Argument("sort", Kind.TEXT, "Sort by a metric or parameter, the best or highest first."),
+            Argument("lowest", Kind.FLAG, "With --sort: the lowest first."),
         ),
     ),
     Verb(

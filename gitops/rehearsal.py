@@ -17,7 +17,7 @@ from gitops.records import Frozen, Repository, Training, TrainingFacts, Version
 from gitops.searching import TRIAL
 from gitops.steps import Done, Outcome, Phase, Refused, Stalled, Step
 from gitops.training import TRAINING
-from gitops.trials import Trial
+from gitops.trials import Standing, Trial
 from gitops.writes import StartTrial
 
 E = TypeVar("E", bound=Frozen)
@@ -78,10 +78,10 @@ class KnownRows:
         """Return a trial."""
         return self.tried.get(trial_id)
 
-    def trials(self, training_id: str) -> Sequence[Trial]:
-        """Return the trials, in their order."""
+    def trials(self, training_id: str) -> Sequence[Standing]:
+        """Return how the trials stand, in their order."""
         del training_id
-        return list(self.tried.values())
+        return [Standing.of(one) for one in self.tried.values()]
 
 
 def rehearse(deps: Deps, training: Training, *, rows: KnownRows, before: Before, trying: Trying) -> Rehearsed:
@@ -109,7 +109,7 @@ def rehearse(deps: Deps, training: Training, *, rows: KnownRows, before: Before,
             step = TRAINING.after(step.name, then=outcome.then)
         elif not begun:
             break
-    return replace(rehearsed, trials=rows.trials(training.id))
+    return replace(rehearsed, trials=list(rows.tried.values()))
 
 
 def _rehearse_step(deps: Deps, step: Step[Deps, Training], known: Rehearsed, before: Before) -> Rehearsed:

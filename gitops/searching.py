@@ -18,11 +18,13 @@ from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Cause, Training
 from gitops.running import DEADLINE, Script, choose, end_well, fill_in, granted_secrets, run_script, start_run
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story, Wait
-from gitops.trials import Progress, Trial, progress
+from gitops.trials import SEARCHING, Progress, Standing, Trial, progress, search_of
 from gitops.writes import StartTrial
 
-# Each trial's end wakes the search; this is for whatever nobody thought of.
+# Each trial's end wakes the search, and each one that must wait; this is for whatever nobody thought of.
 _LOOK = timedelta(minutes=10)
+# No trial that a worker takes wakes it: while one has none, the sentence that tells of it is soon written anew.
+_SOON = timedelta(seconds=30)
 _ATTEMPT = 1  # of a training that searches: its own run is made once
 _SHOWN = 300
 
@@ -60,8 +62,10 @@ def search(deps: Deps, training: Training) -> Outcome:
     if known.over == known.total:
         return _over(deps, training, run, trials, known, facts)
     begun = tuple(_next_trials(deps, training, file, file.search, run, points, trials))
-    after = progress([*trials, *begun], total=len(points), objective=objective)
-    return Wait(_LOOK, "Searching", after.sentence, writes=tuple(map(StartTrial, begun)), facts=facts)
+    queued = (Standing.of(trial, job="ready") for trial in begun)
+    after = progress([*trials, *queued], total=len(points), objective=objective)
+    look = _LOOK if after.is_all_running else _SOON
+    return Wait(look, SEARCHING, after.sentence, writes=tuple(map(StartTrial, begun)), facts=facts)
 
 
 def _parent_run(deps: Deps, training: Training, file: LaunchpinFile) -> RunRef:
@@ -123,7 +127,7 @@ def end_best(deps: Deps, training: Training) -> Trial:
     Raises:
         NotFoundError: `NoTrial`.
     """
-    searched = training.facts.search_of or training.id
+    searched = search_of(training)
     trial = deps.store.trial(Trial.id_of(searched, training.facts.trial or 0))
     if trial is None:
         raise NotFoundError("NoTrial", f"trial {training.facts.trial} of training {searched} is not there")

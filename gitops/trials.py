@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Self
 
 from pydantic import Field
 
@@ -11,6 +12,9 @@ from gitops.config.goals import Goal, Objective
 from gitops.facts import ScriptFacts
 from gitops.records import Record, Training, TrainingFacts
 from gitops.steps import Phase
+
+SEARCHING = "Searching"
+"""What a training waits for whose trials are not all over."""
 
 
 class Trial(Record):
@@ -42,6 +46,29 @@ class Trial(Record):
     def run_key(self, attempt: int) -> str:
         """Return what an attempt's run in MLflow is found by; it also marks the further runs of its script."""
         return f"{self.id}/{attempt}"
+
+
+class Standing(Trial):
+    """A trial as its search and people look at it: all of it but the last lines of its log, and what its job does.
+
+    Those lines are much, and every end of a trial has its search look at all of them.
+
+    Args:
+        job: `ready`, `leased`, `waiting`, `retrying` or `stalled`; empty for a trial that is over.
+    """
+
+    job: str = ""
+
+    @property
+    def why(self) -> str:
+        """What it waits for, in a word; of one that is tried again the cause, which its message names first."""
+        return self.message.partition(": ")[0] if self.reason == "Retrying" else self.reason
+
+    @classmethod
+    def of(cls, trial: Trial, *, job: str = "") -> Self:
+        """Return how a trial stands."""
+        facts = trial.facts.model_copy(update={"log_tail": ()})
+        return cls.model_validate({**dict(trial), "facts": facts, "job": job})
 
 
 @dataclass(frozen=True)
@@ -78,7 +105,10 @@ class Progress:
     Args:
         total: how many trials it has.
         over: how many of them ended, well or not.
-        running: how many were begun and are not over.
+        running: how many a worker has.
+        queued: how many were begun and wait for a worker.
+        waiting: those that go on by themselves, when what they wait for is there.
+        stalled: those for which a person must change something.
         failed: how many ended without a model.
         best: the best so far, None while there is none.
         value: its metric.
@@ -87,6 +117,9 @@ class Progress:
     total: int
     over: int
     running: int
+    queued: int
+    waiting: tuple[Standing, ...]
+    stalled: tuple[Standing, ...]
     failed: int
     best: Trial | None
     value: Decimal | None
@@ -98,17 +131,33 @@ class Progress:
         said = [f"{self.over} of {self.total} trials are over"]
         if self.running:
             said.append(f"{self.running} under way")
+        if self.queued:
+            said.append(f"{self.queued} {'waits' if self.queued == 1 else 'wait'} for a worker")
+        if self.waiting:
+            said.append(f"{len(self.waiting)} {'waits' if len(self.waiting) == 1 else 'wait'} ({self.waiting[0].why})")
+        if self.stalled:
+            said.append(f"{len(self.stalled)} stalled ({self.stalled[0].why})")
         if self.failed:
             said.append(f"{self.failed} failed")
         so_far = "" if self.over == self.total else " so far"
         best = f"; best {self.objective.metric} {self.value}{so_far} (trial {self.best.number})" if self.best else ""
         return ", ".join(said) + best
 
+    @property
+    def is_all_running(self) -> bool:
+        """Whether a worker has each of those that were begun and are not over."""
+        return not (self.queued or self.waiting or self.stalled)
+
 
 def objective_of(training: Training) -> Objective | None:
     """Return what a training's search looks for, None where it has not begun one."""
     known = training.facts.objective
     return Objective(known["metric"], Goal(known["goal"])) if known else None
+
+
+def search_of(training: Training) -> str:
+    """Return the id of the training whose search one is of: of one that judges a hand-chosen trial, the earlier one."""
+    return training.facts.search_of or training.id
 
 
 def chosen_facts(known: TrainingFacts) -> TrainingFacts:
@@ -136,7 +185,7 @@ def measure(trial: Trial, objective: Objective) -> Decimal | None:
     return value if value.is_finite() else None
 
 
-def progress(trials: Sequence[Trial], *, total: int, objective: Objective) -> Progress:
+def progress(trials: Sequence[Standing], *, total: int, objective: Objective) -> Progress:
     """Return how far a search is.
 
     Args:
@@ -145,15 +194,27 @@ def progress(trials: Sequence[Trial], *, total: int, objective: Objective) -> Pr
     """
     over = [trial for trial in trials if trial.phase.is_final]
     best = best_trial(over, objective)
+    idle = [trial for trial in trials if not trial.phase.is_final and trial.job not in {"leased", "stalled"}]
     return Progress(
         total=total,
         over=len(over),
-        running=len(trials) - len(over),
+        running=sum(trial.job == "leased" for trial in trials),
+        queued=sum(not trial.reason for trial in idle),
+        waiting=tuple(trial for trial in idle if trial.reason),
+        stalled=tuple(trial for trial in trials if trial.job == "stalled"),
         failed=sum(trial.phase in {Phase.ERRORED, Phase.REFUSED} for trial in over),
         best=best,
         value=measure(best, objective) if best else None,
         objective=objective,
     )
+
+
+def progress_of(training: Training, trials: Sequence[Standing]) -> Progress | None:
+    """Return how far a training's search is; None where it is not at it."""
+    objective = objective_of(training)
+    if objective is None or training.phase.is_final or training.reason != SEARCHING:
+        return None
+    return progress(trials, total=training.facts.trials or 0, objective=objective)
 
 
 def view(trials: Sequence[Trial], *, objective: Objective | None) -> tuple[TrialView, ...]:

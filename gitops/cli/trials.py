@@ -10,8 +10,7 @@ from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import duration, print_json, table
 from gitops.cli.suggest import offers, searches
 from gitops.telling.library import Library, Reader
-from gitops.telling.runs import sentence_of
-from gitops.telling.trials import find_search, read_trials, tell_trials
+from gitops.telling.trials import LOWEST_ALONE, find_search, read_trials, tell_trials
 from gitops.trainers.redaction import show_controls
 from gitops.trials import TrialView
 from gitops.words import cut, number
@@ -22,27 +21,30 @@ _CELL = 20
 
 @click.command()
 @click.argument("training", required=False, default="", shell_complete=offers(searches))
-@click.option("--sort", metavar="NAME", default="", help="Sort by a metric or parameter, the highest first.")
+@click.option("--sort", metavar="NAME", default="", help="Sort by a metric or parameter, the best or highest first.")
+@click.option("--lowest", is_flag=True, help="With --sort: the lowest first.")
 @stack_dir_option
 @json_option
-def trials(training: str, *, sort: str, stack_dir: Path, as_json: bool) -> None:
+def trials(training: str, *, sort: str, lowest: bool, stack_dir: Path, as_json: bool) -> None:
     """List the trials of TRAINING's search (the newest search by default): parameters, metric, state, and the best.
 
     The best is marked with a star. What a trial logged is in `launchpin logs TRAINING.NUMBER`.
     """
+    if lowest and not sort:
+        raise click.UsageError(LOWEST_ALONE)
     with opened(stack_dir) as (_, store):
         library = Library(store)
         searched = find_search(library, training)
-        rows = read_trials(library, searched, sort=sort)
+        found = read_trials(library, searched, sort=sort, is_lowest=lowest)
     if as_json:
-        print_json({"ok": True, **tell_trials(searched, rows).model_dump(mode="json")})
+        print_json({"ok": True, **tell_trials(searched, found).model_dump(mode="json")})
         return
     if not searched.facts.trials:
         click.echo(f"Training {searched.id} makes no search: it has one run, and no trials.")
         return
     metric = searched.facts.objective.get("metric", "")
-    click.echo(show_trials(rows, metric, also=sort) if rows else "No trial was begun yet.")
-    click.echo(show_controls(f"{searched.id}: {searched.phase}: {cut(sentence_of(searched), 2 * _TEXT)}"))
+    click.echo(show_trials(found.rows, metric, also=sort) if found.rows else "No trial was begun yet.")
+    click.echo(show_controls(f"{searched.id}: {searched.phase}: {cut(found.message, 2 * _TEXT)}"))
 
 
 def show_trials(rows: Sequence[TrialView], metric: str, *, also: str = "") -> str:

@@ -5,20 +5,20 @@ log treat it as any other; nothing is trained again.
 """
 
 from gitops.commands.naming import cause_of, find_training
-from gitops.commands.trainings import SAME, begin, facts_of
+from gitops.commands.trainings import AGAIN, SAME, begin, facts_of, newest_try
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Command, Training
-from gitops.steps import Done, Outcome, Phase
-from gitops.trials import Trial, chosen_facts
+from gitops.steps import Done, Outcome, Phase, Refused
+from gitops.trials import Trial, chosen_facts, search_of
 
 _MOST = 1000  # versions that are looked through
 
 
 def register(deps: Deps, command: Command) -> Outcome:
     """Judge a trial that somebody chose, register its model and propose it; once for each trial."""
-    searched = find_training(deps, command.arguments["training"])
+    searched = find_training(deps, search_of(find_training(deps, command.arguments["training"])))
     trial = _find_trial(deps, searched, int(command.arguments["trial"]))
     _check_unregistered(deps, trial)
     told = {"trial": trial.number, "search_of": searched.id, "chosen": command.arguments["reason"]}
@@ -31,9 +31,18 @@ def register(deps: Deps, command: Command) -> Outcome:
     )
     known = deps.store.training_of(chosen)
     if known is not None:
-        message = f"trial {trial.number} of {searched.id} was chosen before, as {known.id} ({known.phase})"
-        return Done(facts=facts_of(known), message=message)
+        return _chosen_before(trial, newest_try(deps, known))
     return begin(chosen, f"training {chosen.id} judges trial {trial.number} of {searched.id}")
+
+
+def _chosen_before(trial: Trial, known: Training) -> Outcome:
+    """Return what asking for a trial comes to that was chosen before: the same, and how it is judged once more."""
+    message = f"trial {trial.number} of {trial.training_id} was chosen before, as {known.id} ({known.phase})"
+    if known.phase not in AGAIN:
+        return Done(facts=facts_of(known), message=message)
+    way_out = f"launchpin retry {known.id} judges it once more"
+    message = f"{message}: {known.message or known.reason}; {way_out}"
+    return Refused(known.reason or known.phase.value, message, facts=facts_of(known))
 
 
 def _find_trial(deps: Deps, searched: Training, number: int) -> Trial:
@@ -43,7 +52,7 @@ def _find_trial(deps: Deps, searched: Training, number: int) -> Trial:
         RefusedError: `NoSearch`, `SearchUnderWay`, `UnknownTrial` or `TrialUnusable`.
     """
     total = searched.facts.trials
-    if searched.facts.search_of or not total:
+    if not total:
         raise RefusedError("NoSearch", f"training {searched.id} made no search: its launchpin.yaml has none")
     if not searched.phase.is_final:
         message = f"training {searched.id} is under way: wait for its end, or call it off with launchpin cancel"

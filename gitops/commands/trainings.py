@@ -20,7 +20,8 @@ _SHOWN = 10  # names in a sentence
 SAME = ("repository_id", "repository", "ref", "commit", "config_path", "config_sha256", "model")
 """What two trainings of one commit by one launchpin.yaml share."""
 
-_AGAIN = {Phase.ERRORED, Phase.REFUSED, Phase.CANCELLED}
+AGAIN = frozenset({Phase.ERRORED, Phase.REFUSED, Phase.CANCELLED})
+"""How a training ended that may be tried once more."""
 
 
 def train(deps: Deps, command: Command) -> Outcome:
@@ -106,7 +107,7 @@ def retry(deps: Deps, command: Command) -> Outcome:
     if not training.phase.is_final:
         wakes = (Wake("training", training.id),)
         return Done(facts={"result": {"woken": [training.id]}}, writes=wakes, message=_told(training, "training"))
-    if training.phase not in _AGAIN:
+    if training.phase not in AGAIN:
         what = f"training {training.id} is over ({training.phase}): {training.message}"
         way_out = f"launchpin train {training.repository} --force trains the branch's head once more"
         raise RefusedError("NothingToRetry", f"{what}; {way_out}")
@@ -128,6 +129,15 @@ def _train_again(deps: Deps, command: Command, training: Training) -> Outcome:
         return Done(facts=facts_of(known), message=message)
     why = f"{training.phase} {training.reason}".rstrip()
     return begin(again, f"training {again.id} tries {training.commit[:12]} once more, after {training.id} ({why})")
+
+
+def newest_try(deps: Deps, training: Training) -> Training:
+    """Return the last try of a training, however often it was tried once more; itself where it never was."""
+    found: Training | None = training
+    while found is not None:
+        training = found
+        found = deps.store.training_of(training.model_copy(update={"nonce": training.id}))
+    return training
 
 
 def _retry_endpoint(deps: Deps, name: str) -> Outcome:

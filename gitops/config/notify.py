@@ -6,7 +6,6 @@ from pathlib import PurePath
 from gitops.config.addresses import Allowed, check_host, parse_network, split_url
 from gitops.config.channels import WAKE, Channel, Mention, NotifyFile, Rule, Slack, Smtp, Tls, Webhook
 from gitops.config.names import BadNameError
-from gitops.config.scalars import resolve
 from gitops.config.schema import SchemaKind, validate
 from gitops.config.section import Section
 from gitops.config.text import did_you_mean, show
@@ -71,7 +70,7 @@ def _read_smtp(smtp: Section, allowed: Allowed, folder: PurePath) -> Smtp:
     usual = _SUBMISSION_OVER_TLS if tls is Tls.IMPLICIT else _SUBMISSION
     return Smtp(
         host=smtp.at("host").text(),
-        port=int(str(resolve(smtp.at("port").text(str(usual))))),
+        port=smtp.at("port").whole(usual),
         sender=smtp.at("from").text(),
         to=smtp.at("to").texts(),
         user=user.text(),

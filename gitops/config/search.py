@@ -11,7 +11,7 @@ from gitops.config.mlproject import MLproject
 from gitops.config.parameters import explain_unknown_variable
 from gitops.config.scalars import resolve
 from gitops.config.section import Section
-from gitops.config.space import Axis, Choices, Range
+from gitops.config.space import FEWEST, Axis, Choices, Range
 from gitops.config.text import did_you_mean, show
 from gitops.errors import InputError
 
@@ -82,10 +82,10 @@ def read_search(section: Section, *, fixed: Iterable[str]) -> Search | None:
     search = Search(
         strategy=strategy,
         objective=objective,
-        max_trials=int(section.at("max_trials").text(str(LARGEST_GRID))),
-        max_parallel=int(section.at("max_parallel").text(str(DEFAULT_PARALLEL))),
+        max_trials=section.at("max_trials").whole(LARGEST_GRID),
+        max_parallel=section.at("max_parallel").whole(DEFAULT_PARALLEL),
         space=tuple(_read_axis(space.at(name), name, is_grid=is_grid) for name in space.names()),
-        seed=int(section.at("seed").text("0")),
+        seed=section.at("seed").whole(),
     )
     if is_grid and (search.size or 0) > search.max_trials:
         said = "max_trials is" if section.at("max_trials") else "without max_trials the limit is"
@@ -134,13 +134,21 @@ def _read_axis(section: Section, name: str, *, is_grid: bool) -> Axis:
         message = f"a logarithm needs numbers above 0 and min is {low}; raise min, or remove log"
         raise section.at("min").error("value_invalid", message)
     step = _read_step(section, is_whole=is_whole, is_log=is_log)
-    points = int(section.at("points").text("0"))
+    points = section.at("points").whole()
     axis = Range(name, low, high, is_whole=is_whole, is_log=is_log, step=step, points=points)
+    _check_step(section.at("step"), axis)
+    _check_points(section.at("points"), axis)
     if is_grid and step is None and not points and (is_log or not is_whole):
         of = "a logarithm" if is_log else "decimals"
         ways = "points" if is_log else "step or points"
         message = f"a grid over {of} needs {ways}; write `points: 5` for example, or `strategy: random`"
         raise section.error("key_missing", message)
+    if axis.is_too_narrow:
+        message = (
+            f"fewer than {FEWEST:,} numbers lie between min and max as scripts read them, in 64 bits; write them "
+            "further apart, or values"
+        )
+        raise section.at("max").error("limit_exceeded", message)
     return axis
 
 
@@ -173,6 +181,29 @@ def _read_step(section: Section, *, is_whole: bool, is_log: bool) -> Decimal | N
     if step <= 0:
         raise at.error("value_invalid", f"step is {step}; write a number above 0")
     return step
+
+
+def _check_step(at: Section, axis: Range) -> None:
+    """Refuse a step that comes to the same number twice, as scripts read numbers; so there are at most 2^53 steps."""
+    if axis.step is not None and not axis.is_whole and axis.step < axis.least_step:
+        largest = max(abs(axis.low), abs(axis.high))
+        message = (
+            f"step {axis.step} is lost beside {largest}: scripts read numbers of 64 bits, and {axis.least_step} is the "
+            "least that tells two of them apart there; write a greater step, or points"
+        )
+        raise at.error("limit_exceeded", message)
+
+
+def _check_points(at: Section, axis: Range) -> None:
+    """Refuse points of which two come to the same number, so that there are as many trials as were asked for."""
+    if axis.points and (axis.count or 0) < axis.points:
+        most = axis.most_points
+        kind = "whole numbers" if axis.is_whole else "numbers, as scripts read them"
+        way_out = f"write `points: {most}`, or values" if most else f"write `values: [{axis.at(0)}]`"
+        message = (
+            f"{axis.points} points from {axis.low} to {axis.high} come to {axis.count} different {kind}; {way_out}"
+        )
+        raise at.error("limit_exceeded", message)
 
 
 def _is_whole(section: Section) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from gitops.config.durations import format_duration, parse_duration
 from gitops.config.names import clean_path
-from gitops.config.scalars import read_decimal
+from gitops.config.scalars import read_decimal, resolve
 from gitops.config.text import Path
 from gitops.config.tree import Document, Mapping, Sequence
 from gitops.errors import InputError
@@ -56,6 +56,10 @@ class Section:
     def decimal(self, default: Decimal = Decimal(0)) -> Decimal:
         """Return a number as written, quoted or not."""
         return read_decimal(self.text()) if self else default
+
+    def whole(self, default: int = 0) -> int:
+        """Return a whole number in whichever base it is written, `0x10` for example."""
+        return int(str(resolve(self.text()))) if self else default
 
     def flag(self) -> bool:
         """Return whether it says true."""

@@ -271,6 +271,10 @@ _READING: tuple[Row, ...] = (
     ),
     ("ping event comment not_a_branch deleted gone fork pull_request branch paths no_config known", Answer(Who.NOBODY)),
     ("config", Answer(Who.AUTHOR, _FILES)),
+    (
+        "config_unreadable",
+        Answer(Who.OPERATOR, "read what it raised in the worker's log, and report it", look=_CONTROL),
+    ),
     ("bad_json schema handling_failed", Answer(Who.OPERATOR, "see what the sender sends")),
     ("repo_not_allowed", Answer(Who.OPERATOR, "connect the repository with `launchpin add DIR`")),
 )

@@ -30,7 +30,7 @@ class Doing:
 
 DOING: Mapping[tuple[str, str], Doing] = {
     ("training", "environment"): Doing("its environment is built", "it trains and is judged by its gates"),
-    ("training", "search"): Doing("its trials run", "the best of them is judged by its gates"),
+    ("training", "search"): Doing("its trials are tried", "the best of them is judged by its gates"),
     ("training", "train"): Doing("its script runs", "its gates judge it"),
     ("training", "judge"): Doing("its gates judge it", "it is registered where they hold"),
     ("training", "register"): Doing("its version is registered", "it is proposed where launchpin.yaml says"),
@@ -173,6 +173,12 @@ def _who(record: Story, who: Who, job: JobView | None) -> Who:
     return Who.ITSELF if job is not None and job.state == "retrying" else who
 
 
+def stalled_on(reason: str) -> Who:
+    """Return who has to act where a job is stalled for a reason: a person, whatever the reason says."""
+    who = answer_to(reason).who
+    return who if who.is_person else Who.OPERATOR
+
+
 def name_of(who: Who, record: Story) -> str:
     """Return in words who is meant by a record's answer."""
     repository = record.repository
@@ -240,9 +246,8 @@ def job_follows(job: JobView, name: str, reading: Reading) -> Statement:
         name: what it is about, as people call it; empty where that is said beside it.
     """
     reason, message = split_reason(job.reason, job.message)
-    answer = answer_to(reason)
     is_stalled = job.state == "stalled"
-    who = (answer.who if answer.who.is_person else Who.OPERATOR) if is_stalled else Who.ITSELF
+    who = stalled_on(reason) if is_stalled else Who.ITSELF
     what = f"{JOBS.get(job.kind, job.kind)} of {name}: " if name else ""
     why = ": ".join(part for part in (reason, message) if part)
     due = until(job.not_before, reading.now) if reading.is_up else "once the stack is up"

@@ -1,14 +1,25 @@
 """A training explained: where it stands or why it failed, what came of its version, and what follows. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitops.explaining.answers import answer_to, split_reason
 from gitops.explaining.endpoint import failed_training, label
 from gitops.explaining.explanation import Explanation, Hint, Reading, Statement, Who, choose_hints, collect_parts
-from gitops.explaining.following import DOING, RESUME, STOPPED, doing, follows, is_stopped, waits
+from gitops.explaining.following import (
+    DOING,
+    RESUME,
+    STOPPED,
+    doing,
+    follows,
+    is_stopped,
+    name_of,
+    stalled_on,
+    waits,
+)
 from gitops.records import Environment, Promotion, Training
 from gitops.steps import Phase
+from gitops.trials import SEARCHING, Progress
 from gitops.verdicts import describe_tier
 from gitops.words import age, number, short
 
@@ -23,11 +34,13 @@ class Trained:
     Args:
         promotions: of its version, newest first.
         environments: those of its model.
+        progress: how far its search is, where it is at it.
     """
 
     training: Training
     promotions: tuple[Promotion, ...] = ()
     environments: tuple[Environment, ...] = ()
+    progress: Progress | None = None
 
     @property
     def is_broken(self) -> bool:
@@ -65,7 +78,9 @@ def _headline(trained: Trained) -> str:
     what = f"training {training.id} of {training.model}"
     if not training.phase.is_final:
         reason, _ = split_reason(training.reason, training.message)
-        waits = reason not in {"", "Searching"}
+        if reason == SEARCHING and trained.progress is not None:
+            return f"{what} {_searches(trained.progress)}."
+        waits = reason not in {"", SEARCHING}
         return f"{what} waits: {reason}." if waits else f"{what} is under way: {doing(training).now}."
     if trained.is_broken:
         return f"{what} came to nothing: {training.reason}."
@@ -73,6 +88,14 @@ def _headline(trained: Trained) -> str:
         return f"{what} {_ended(training)}".rstrip(".") + "."
     where = ", ".join(one.endpoint or one.path for one in trained.serves_on)
     return f"{what} is over: {label(training.facts.version)} serves {f'on {where}' if where else 'nowhere'}."
+
+
+def _searches(progress: Progress) -> str:
+    """Return what becomes of the trials of a search at this moment."""
+    if progress.running:
+        return "is under way: its trials run"
+    still = progress.stalled or progress.waiting
+    return f"waits: {still[0].why}" if still else "waits for a worker to take its trials"
 
 
 def _ended(training: Training) -> str:
@@ -134,6 +157,24 @@ def _waits_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
     for record, title in _moving(trained):
         if told := waits(record, title, reading):
             yield told
+    yield from _stalled_trials(trained)
+
+
+def _stalled_trials(trained: Trained) -> Iterator[Statement]:
+    """Give the trials for which somebody must change something, by what that is."""
+    stalled = trained.progress.stalled if trained.progress is not None else ()
+    for why in dict.fromkeys(trial.why for trial in stalled):
+        these = [trial for trial in stalled if trial.why == why]
+        of, who = these[0], stalled_on(why)
+        trials = f"trial {of.number} is" if len(these) == 1 else f"trial {of.number} and {len(these) - 1} more are"
+        text = f"{trials} stalled: {why}: {of.message}, on {name_of(who, trained.training)}"
+        yield Statement(text, of.id, why, who)
+
+
+def _go_on(trained: Trained) -> Iterator[Statement]:
+    """Give what has stalled trials go on."""
+    for told in _stalled_trials(trained):
+        yield replace(told, text=f"for its stalled trials, {answer_to(told.reason).do or 'follow the message'}")
 
 
 def _moving(trained: Trained) -> Iterator[tuple[Training | Promotion, str]]:
@@ -148,6 +189,7 @@ def _next_part(trained: Trained, reading: Reading) -> Iterator[Statement]:
     if not reading.is_up:
         yield Statement(STOPPED, who=Who.OPERATOR)
     elif not training.phase.is_final or trained.is_broken:
+        yield from _go_on(trained)
         yield follows(training, f"training {training.id}", reading)
     elif not (still := _open_promotions(trained)):
         yield Statement(training.message or "it is over")
@@ -165,7 +207,7 @@ def _hints(trained: Trained, reading: Reading) -> tuple[Hint, ...]:
     still, is_off = _open_promotions(trained), training.phase is Phase.CANCELLED
     kept = [one for one in still if is_stopped(one, reading)]
     waiting = [one for one in still if one.facts.number and one.reason == "AwaitingMerge" and one not in kept]
-    logs, look = f"launchpin logs {training.id}", _look(training)
+    logs, look = f"launchpin logs {training.id}", _look(trained)
     return choose_hints(
         Hint(look, "why") if look else None,
         Hint(f"launchpin retry {training.id}", "trains the same commit once more") if is_off else None,
@@ -181,9 +223,10 @@ def _is_training(training: Training) -> bool:
     return not training.phase.is_final and doing(training) is DOING["training", "train"]
 
 
-def _look(training: Training) -> str:
-    reason, _ = split_reason(training.reason, training.message)
-    return answer_to(reason).look
+def _look(trained: Trained) -> str:
+    stalled = next(_stalled_trials(trained), None)
+    reason, _ = split_reason(trained.training.reason, trained.training.message)
+    return answer_to(stalled.reason if stalled is not None else reason).look
 
 
 def pull_hints(promotion: Promotion, *, is_held: bool = False) -> tuple[Hint, ...]:

@@ -23,7 +23,7 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Outcome, Queue
-from gitops.trials import Trial
+from gitops.trials import Standing, Trial
 
 E = TypeVar("E", bound=Frozen)
 
@@ -297,8 +297,8 @@ class Store(Outbox, Protocol):
         """Return a trial."""
         ...
 
-    def trials(self, training_id: str) -> Sequence[Trial]:
-        """Return the trials of a training that were begun, by number; one that a worker has now is running."""
+    def trials(self, training_id: str) -> Sequence[Standing]:
+        """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         ...
 
     def promotion(self, promotion_id: str) -> Promotion | None:

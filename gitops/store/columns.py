@@ -57,7 +57,7 @@ class Word(TypeDecorator[str]):
 
 
 class Json(TypeDecorator[object]):
-    """Anything that pydantic can write, as JSON text: no query looks inside, so no database's own type is needed."""
+    """Anything that pydantic can write, as JSON text; no query but `rows.without` looks inside."""
 
     impl = Text
     cache_ok = True

@@ -102,12 +102,12 @@ def _report(tx: Transaction, kind: Kind, record: Record) -> None:
 
 
 def tell_family(tx: Transaction, record: Record, *, cause: Cause | None = None) -> None:
-    """Wake the search whose trial this is, where it is over; end the trials of a training that is.
+    """Wake the search whose trial this is, where it is over or must wait; end the trials of a training that is over.
 
     Args:
         cause: of the end, where it is not what brought the record into being.
     """
-    if isinstance(record, Trial) and record.phase.is_final:
+    if isinstance(record, Trial) and (record.phase.is_final or record.reason):
         wake_job(tx, TRAINING.name, record.training_id, queue=Queue.CONTROL, after=None)
     if isinstance(record, Training) and record.phase.is_final:
         under_way = (trials.c.training_id == record.id, trials.c.phase.in_(OPEN_PHASES))

@@ -12,7 +12,7 @@ from gitops.ports import Resting
 from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.steps import Phase
 from gitops.store.jobs import State
-from gitops.store.rows import KINDS, TRIAL, read_all, read_one
+from gitops.store.rows import KINDS, TRIAL, read_all, read_one, without
 from gitops.store.tables import (
     OPEN_PHASES,
     declined,
@@ -26,7 +26,7 @@ from gitops.store.tables import (
     trials,
     versions,
 )
-from gitops.trials import Trial
+from gitops.trials import Standing
 
 _RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -59,13 +59,23 @@ def read_training_of(connection: Connection, wanted: Training) -> Training | Non
     return read_one(connection, trainings, Training, *where)
 
 
-def read_trials(connection: Connection, training_id: str) -> list[Trial]:
-    """Return the trials of a training that were begun, by number; one that a worker has now is running."""
-    of = read_all(connection, trials, Trial, trials.c.training_id == training_id, order=(trials.c.number,))
-    these = (jobs.c.kind == TRIAL.name, jobs.c.subject.in_([one.id for one in of if one.phase is Phase.PENDING]))
-    held = select(jobs.c.subject).where(*these, jobs.c.state == State.LEASED.value)
-    running = set(connection.execute(held).scalars())
-    return [one.model_copy(update={"phase": Phase.RUNNING}) if one.id in running else one for one in of]
+def read_trials(connection: Connection, training_id: str) -> list[Standing]:
+    """Return how the trials of a training that were begun stand, by number; one that a worker has now is running.
+
+    The lines of their logs stay in the database, which takes them out of the facts.
+    """
+    columns = [column for column in trials.c if column is not trials.c.facts]
+    facts = without(connection, trials.c.facts, "log_tail").label("facts")
+    job = case((jobs.c.state != State.OVER.value, jobs.c.state), else_="").label("job")
+    its = and_(jobs.c.kind == TRIAL.name, jobs.c.subject == trials.c.id)
+    query = select(*columns, facts, job).select_from(trials.outerjoin(jobs, its))
+    rows = connection.execute(query.where(trials.c.training_id == training_id).order_by(trials.c.number)).mappings()
+    return [_stand(Standing.model_validate(row)) for row in rows]
+
+
+def _stand(trial: Standing) -> Standing:
+    is_running = trial.phase is Phase.PENDING and trial.job == State.LEASED.value
+    return trial.model_copy(update={"phase": Phase.RUNNING}) if is_running else trial
 
 
 def read_overtaking(connection: Connection, training: Training) -> Training | None:

@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, LargeBinary, Table, func, select, update
+from sqlalchemy import Column, Connection, LargeBinary, Table, func, literal_column, select, type_coerce, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ColumnElement
 
 from gitops.records import Command, Delivery, Frozen, Promotion, Record, Rollout, Training
 from gitops.store import tables
+from gitops.store.columns import Json
 from gitops.trials import Trial
 
 if TYPE_CHECKING:
@@ -99,6 +100,13 @@ def read_one(
     """Return the first row that matches, without its large columns; None when there is none."""
     found = read_all(connection, table, model, *where, order=order, limit=1, is_locked=is_locked)
     return found[0] if found else None
+
+
+def without(connection: Connection, column: Column[Any], key: str) -> ColumnElement[Any]:
+    """Return a column of JSON as the database gives it without one of its keys, so that what that holds is not read."""
+    if connection.dialect.name == "postgresql":
+        return literal_column(f"({column.table.name}.{column.name}::jsonb - '{key}')::text", Json)
+    return type_coerce(func.json_remove(column, f"$.{key}"), Json)
 
 
 def insert_new(connection: Connection, table: Table, row: Row) -> bool:

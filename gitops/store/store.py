@@ -29,7 +29,7 @@ from gitops.store.ingest import insert_deliveries
 from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
-from gitops.trials import Trial
+from gitops.trials import Standing, Trial
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
@@ -154,8 +154,8 @@ class SqlStore(OutboxStore):
         table = tables.trials
         return self._read(lambda connection: read_one(connection, table, Trial, table.c.id == trial_id))
 
-    def trials(self, training_id: str) -> Sequence[Trial]:
-        """Return the trials of a training that were begun, by number; one that a worker has now is running."""
+    def trials(self, training_id: str) -> Sequence[Standing]:
+        """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         return self._read(lambda connection: queries.read_trials(connection, training_id))
 
     def promotion(self, promotion_id: str) -> Promotion | None:

@@ -8,6 +8,7 @@ from gitops.errors import InputError, NotFoundError, UnknownNameError
 from gitops.explaining import Place, Proposal, Trained
 from gitops.records import Environment, Promotion, Rollout, Training
 from gitops.telling.library import Library
+from gitops.trials import SEARCHING, Progress, progress_of
 from gitops.words import short
 
 _PULL = re.compile(
@@ -178,7 +179,15 @@ def _of_commit(found: Sequence[Training]) -> list[Training]:
 def _trained(library: Library, training: Training) -> Trained:
     promotions = [one for one in library.promotions if one.training_id == training.id]
     environments = [one for one in library.environments if one.model == training.model]
-    return Trained(training, tuple(promotions), tuple(environments))
+    progress = read_progress(library, training)
+    if progress is not None:
+        training = training.model_copy(update={"message": progress.sentence})
+    return Trained(training, tuple(promotions), tuple(environments), progress)
+
+
+def read_progress(library: Library, training: Training) -> Progress | None:
+    """Return how far a training's search is at this moment; None where it is not at it."""
+    return progress_of(training, library.store.trials(training.id)) if training.reason == SEARCHING else None
 
 
 def _find_other(library: Library, typed: str) -> Subject | None:

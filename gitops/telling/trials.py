@@ -1,14 +1,19 @@
 """`trials`: the trials of a search, as far as whoever asks may look at it."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gitops.errors import UnknownNameError
+from gitops.config.goals import Goal
+from gitops.errors import InputError, UnknownNameError
 from gitops.records import Training
 from gitops.telling import answers
 from gitops.telling.library import Library
 from gitops.telling.runs import sentence_of
 from gitops.telling.subjects import find_training
-from gitops.trials import Trial, TrialView, objective_of, view
+from gitops.trials import Trial, TrialView, objective_of, progress_of, search_of, view
+
+LOWEST_ALONE = "--lowest says which end of a metric or parameter comes first: name it with --sort NAME"
 
 
 def find_search(library: Library, typed: str) -> Training:
@@ -24,41 +29,75 @@ def find_search(library: Library, typed: str) -> Training:
     """
     newest = () if typed else (one for one in library.trainings if one.facts.trials)
     found = next(iter(newest), None) or find_training(library, typed)
-    return (library.training(found.facts.search_of) if found.facts.search_of else None) or found
+    return library.training(search_of(found)) or found
 
 
-def read_trials(library: Library, searched: Training, *, sort: str) -> Sequence[TrialView]:
-    """Return the trials of a search that were begun, by number, or the highest first.
+@dataclass(frozen=True)
+class Found:
+    """The trials of a search that were begun.
 
     Args:
-        sort: a metric or parameter; empty for the order of their numbers.
+        message: how far the search is at this moment, or why it ended.
+    """
+
+    rows: Sequence[TrialView]
+    message: str
+
+
+def read_trials(library: Library, searched: Training, *, sort: str, is_lowest: bool = False) -> Found:
+    """Return the trials of a search that were begun, by number, or the best or highest first.
+
+    Args:
+        sort: a metric or parameter; empty for the order of their numbers. By the objective the best is first.
+        is_lowest: the lowest is first, whatever the objective.
 
     Raises:
+        InputError: `lowest_alone`.
         UnknownNameError: no trial has it.
     """
-    rows = view(library.store.trials(searched.id), objective=objective_of(searched))
+    if is_lowest and not sort:
+        raise InputError("lowest_alone", LOWEST_ALONE, field="lowest")
+    begun = library.store.trials(searched.id)
+    rows, now = view(begun, objective=objective_of(searched)), progress_of(searched, begun)
     known = sorted({name for row in rows for name in (*row.metrics, *row.parameters)})
     if sort and rows and sort not in known:
         raise UnknownNameError("metric or parameter", sort, known)
-    return sorted(rows, key=lambda row: -_value(row, sort)) if sort else rows
+    if sort:
+        objective = objective_of(searched)
+        is_least_best = objective is not None and (objective.metric, objective.goal) == (sort, Goal.MINIMIZE)
+        rows = sort_trials(rows, sort, is_lowest=is_lowest or is_least_best)
+    return Found(rows, now.sentence if now is not None else sentence_of(searched))
 
 
-def _value(row: TrialView, name: str) -> float:
+def sort_trials(rows: Sequence[TrialView], name: str, *, is_lowest: bool) -> tuple[TrialView, ...]:
+    """Return trials by a metric or parameter; what has no number there comes last."""
+    values = {row.number: _value(row, name) for row in rows}
+    sign = 1 if is_lowest else -1
+
+    def place(row: TrialView) -> tuple[bool, float]:
+        value = values[row.number]
+        return value is None, sign * (value or 0.0)
+
+    return tuple(sorted(rows, key=place))
+
+
+def _value(row: TrialView, name: str) -> float | None:
     try:
-        return row.metrics[name] if name in row.metrics else float(row.parameters[name])
+        value = row.metrics[name] if name in row.metrics else float(row.parameters[name])
     except (KeyError, ValueError):
-        return float("-inf")
+        return None
+    return value if math.isfinite(value) else None
 
 
-def tell_trials(searched: Training, rows: Sequence[TrialView]) -> answers.Trials:
+def tell_trials(searched: Training, found: Found) -> answers.Trials:
     """Return the trials of a search as programs read them."""
     return answers.Trials(
         training=searched.id,
         phase=searched.phase.value,
-        message=sentence_of(searched),
+        message=found.message,
         objective=searched.facts.objective,
         total=searched.facts.trials,
-        trials=tuple(tell_trial(searched, row) for row in rows),
+        trials=tuple(tell_trial(searched, row) for row in found.rows),
     )
 
 

@@ -3,15 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from pydantic_core import from_json
 
 from gitops.audit.entry import parse
 from gitops.errors import StaleEpochError
 from gitops.ports import JobView
 from gitops.records import Training
 from gitops.retention import Kind
-from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Wait
+from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
-from gitops.trials import Trial
+from gitops.trials import Standing, Trial
 from gitops.writes import CancelTraining, StartTraining, StartTrial
 from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, store, take, write
 
@@ -51,7 +52,9 @@ def test_a_trial_is_begun_once_with_its_job_on_the_training_queue(store: SqlStor
     write(store, StartTrial(make_trial(1, parameters={"depth": "9"})))
     (trial,) = store.trials("t-1")
     assert (trial.id, trial.number, trial.parameters, trial.phase) == ("t-1.1", 1, {"depth": "1"}, Phase.PENDING)
-    assert store.trial("t-1.1") == trial
+    kept = store.trial("t-1.1")
+    assert kept is not None
+    assert Standing.of(kept, job="ready") == trial
     job = job_of(store, "trial", "t-1.1")
     assert job is not None
     assert (job.queue, job.state) == ("training", "ready")
@@ -65,6 +68,45 @@ def test_trials_are_told_by_number_and_those_that_a_worker_has_as_running(store:
     assert claim.subject == "t-1.10"
     assert states(store) == [(1, Phase.PENDING), (2, Phase.PENDING), (10, Phase.RUNNING)]
     assert store.trials("t-2") == []
+
+
+def test_trials_are_told_with_what_their_jobs_do(store: SqlStore) -> None:
+    searching(store, 1, 2, 3, 4)
+    answer(store, take(store, Queue.TRAINING), Stalled("NoInterpreter", "Python 3.9 is not here"), step="train")
+    answer(store, take(store, Queue.TRAINING), Done(), step="measure")
+    take(store, Queue.TRAINING)
+    assert [(one.job, one.reason, one.phase) for one in store.trials("t-1")] == [
+        ("stalled", "NoInterpreter", Phase.PENDING),
+        ("", "", Phase.SUCCEEDED),
+        ("leased", "", Phase.RUNNING),
+        ("ready", "", Phase.PENDING),
+    ]
+
+
+def test_the_lines_of_the_trials_logs_stay_in_the_database_when_a_search_is_looked_at(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching(store, 1, 2, 3)
+    lines = ["\\x00 café " + "x" * 1990] * 40
+    facts = {"run_id": "r", "metrics": {"accuracy": "0.9"}, "seconds": 0.25, "log_tail": lines}
+    for _ in range(3):
+        answer(store, take(store, Queue.TRAINING), Done(facts=facts), step="measure")
+    read: list[int] = []
+
+    def count(text: str) -> object:
+        read.append(len(text))
+        return from_json(text)
+
+    monkeypatch.setattr("gitops.store.columns.from_json", count)
+    trials = store.trials("t-1")
+    assert 0 < sum(read) < 10_000
+    assert [(one.facts.log_tail, one.facts.metrics["accuracy"], one.facts.seconds) for one in trials] == [
+        ((), "0.9", 0.25)
+    ] * 3
+    assert all(one.created_at and one.updated_at for one in trials)
+    kept = store.trial("t-1.2")
+    assert kept is not None
+    assert kept.facts.log_tail == tuple(lines)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +134,17 @@ def test_a_step_of_a_trial_that_is_not_its_last_wakes_nobody(store: SqlStore) ->
     answer(store, take(store, Queue.TRAINING), Done(facts={"exit_code": 0}), step="train", next_step="measure")
     assert not is_ready(store, "training", "t-1")
     assert states(store) == [(1, Phase.RUNNING)]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Stalled("NoInterpreter", "Python 3.9 is not here"), Wait(HOUR, "HandedBack", "its worker was asked to stop")],
+    ids=["stalled", "waiting"],
+)
+def test_a_trial_that_must_wait_wakes_its_search(store: SqlStore, outcome: Outcome) -> None:
+    searching(store, 1, 2)
+    answer(store, take(store, Queue.TRAINING), outcome, step="train")
+    assert is_ready(store, "training", "t-1")
 
 
 def test_a_trial_that_ends_while_its_search_is_looked_at_is_looked_at_once_more(store: SqlStore) -> None:

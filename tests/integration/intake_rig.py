@@ -79,6 +79,13 @@ class Model:
         mirror = GitMirror(root, forge_api=forge_api or self.forge.api, token=self.forge.bot, limits=limits)
         self.loop = replace(self.loop, deps=replace(self.loop.deps, mirror=mirror))
 
+    def check(self, commit: str, name: str = "launchpin/config (launchpin.yaml)") -> str:
+        """Return what the check on a commit says, its conclusion first; empty where there is none."""
+        found = self.forge.http().get(f"/repos/{self.repository.full_name}/commits/{commit}/check-runs").json()
+        runs = [run for run in found["check_runs"] if run["name"] == name]
+        assert len(runs) <= 1
+        return "".join(f"{run['conclusion']}: {run['output']['summary']}" for run in runs)
+
     def trainings(self) -> list[Training]:
         return [record for record in self.store.recent("training", limit=500) if isinstance(record, Training)]
 

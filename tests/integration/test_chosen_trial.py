@@ -103,6 +103,28 @@ def test_a_chosen_trial_that_was_refused_is_judged_again_by_retry_and_not_traine
     assert len(world.scripts.played) == 4
 
 
+def test_the_training_of_a_chosen_trial_names_the_search_that_it_comes_from(world: World) -> None:
+    world.begin(more=GATES)
+    world.finish()
+    first = chosen_by(world, choose(world, 1))
+    second = chosen_by(world, choose(world, 4, training=first.id))
+    assert (second.phase, second.facts.search_of, second.facts.trial) == (Phase.SUCCEEDED, "t-1", 4)
+
+
+def test_a_second_choice_of_what_was_refused_says_how_it_is_judged_once_more(world: World) -> None:
+    world.begin(more=GATES)
+    world.finish()
+    refused = chosen_by(world, choose(world, 2))
+    second = choose(world, 2)
+    assert (second.phase, second.reason) == (Phase.REFUSED, "GateRefused")
+    assert second.message.startswith(f"trial 2 of t-1 was chosen before, as {refused.id} (Refused): ")
+    assert second.message.endswith(f"; launchpin retry {refused.id} judges it once more")
+    again = chosen_by(world, ask(world, "retry", name=refused.id))
+    third = choose(world, 2)
+    assert third.message.endswith(f"; launchpin retry {again.id} judges it once more")
+    assert third.facts.result["training"] == again.id
+
+
 @pytest.mark.parametrize(
     ("number", "reason", "words"),
     [

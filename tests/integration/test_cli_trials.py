@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gitops.steps import Done, Ended, Phase, Queue, Wait
+from gitops.steps import Done, Ended, Phase, Queue, Stalled, Wait
 from gitops.writes import StartTraining, StartTrial
 from tests.support.cli import Stack, make_stack
 from tests.support.store import answer, make_training, make_trial, take, write
 
 SEARCHED = "t-1searched"
 PLAIN = "t-2plain"
+NOW = "2 of 4 trials are over, 1 waits for a worker, 1 failed; best accuracy 0.96 so far (trial 1)"
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_trials_of_the_newest_search_are_listed_with_the_best_marked(stack: Stac
     assert rows[1].split()[:4] == ["2", "2", "-", "Errored"]
     assert "TrainingFailed: main ended with exit code 1: \\x1b[2Jtoo deep" in rows[1]
     assert rows[2].split() == ["3", "3", "-", "Pending", "-"]
-    assert rows[3] == f"{SEARCHED}: Pending: 2 of 4 trials are over; best accuracy 0.96 so far (trial 1)"
+    assert rows[3] == f"{SEARCHED}: Pending: {NOW}"
 
 
 def test_trials_are_sorted_by_a_metric_or_a_parameter_the_highest_first(stack: Stack) -> None:
@@ -54,6 +55,16 @@ def test_trials_are_sorted_by_a_metric_or_a_parameter_the_highest_first(stack: S
     rows = stack.launchpin("trials", SEARCHED, "--sort", "f1").out.splitlines()
     assert rows[0].split() == ["TRIAL", "depth", "accuracy", "f1", "STATE", "TOOK"]
     assert rows[1].split()[0] == "1"
+
+
+def test_the_lowest_comes_first_where_that_is_asked_for_and_what_has_no_number_last(stack: Stack) -> None:
+    rows = stack.launchpin("trials", SEARCHED, "--sort", "depth", "--lowest").out.splitlines()[1:4]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    rows = stack.launchpin("trials", SEARCHED, "--sort", "f1", "--lowest").out.splitlines()[1:4]
+    assert rows[0].split()[0] == "1"
+    alone = stack.launchpin("trials", SEARCHED, "--lowest")
+    assert alone.code == 2
+    assert "name it with --sort NAME" in alone.err
 
 
 def test_a_name_to_sort_by_that_no_trial_has_is_told_with_those_there_are(stack: Stack) -> None:
@@ -103,7 +114,23 @@ def test_a_trials_log_is_shown_by_its_number(stack: Stack) -> None:
 def test_explain_says_how_far_a_search_is(stack: Stack) -> None:
     result = stack.launchpin("explain", SEARCHED)
     assert result.code == 0, result.both
-    assert "2 of 4 trials are over; best accuracy 0.96 so far (trial 1)" in " ".join(result.out.split())
+    assert NOW in " ".join(result.out.split())
+    assert "waits for a worker to take its trials" in result.out.splitlines()[0]
+
+
+def test_a_stalled_trial_is_seen_at_its_training(stack: Stack) -> None:
+    stalled = Stalled("NoInterpreter", "Python 3.9 is not among 3.11, 3.12")
+    answer(stack.store, take(stack.store, Queue.TRAINING), stalled, step="train")
+    rows = stack.launchpin("trials", SEARCHED).out.splitlines()
+    assert rows[3].split()[:6] == ["3", "3", "-", "Pending", "-", "NoInterpreter:"]
+    assert "2 of 4 trials are over, 1 stalled (NoInterpreter), 1 failed" in rows[4]
+    explained = " ".join(stack.launchpin("explain", SEARCHED).out.split())
+    assert f"training {SEARCHED} of iris waits: NoInterpreter." in explained
+    assert "trial 3 is stalled: NoInterpreter: Python 3.9 is not among 3.11, 3.12, on whoever runs this" in explained
+    assert "for its stalled trials, install the Python version that it names" in explained
+    assert "launchpin doctor" in explained
+    found = stack.launchpin("trials", SEARCHED, "--json").json
+    assert "1 stalled (NoInterpreter)" in found["message"]
 
 
 def test_nothing_is_asked_for_while_the_stack_is_down(stack: Stack) -> None:

@@ -111,6 +111,28 @@ def test_one_file_is_checked_when_it_is_named(here: Path) -> None:
     assert call("validate", "notes.yaml").code == 1
 
 
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        ("{min: 0, max: 1e300, step: 0.1}", "search.space.a.step: step 0.1 is lost beside 1E+300"),
+        ("{min: 0.0, max: 1.0, step: 1e-29}", "search.space.a.step: step 1E-29 is lost beside 1.0"),
+        ("{min: 1.0, max: 1.0000000000000004, points: 5}", "search.space.a.points: 5 points from 1.0"),
+        ("{min: 1, max: 3, points: 9}", "come to 3 different whole numbers; write `points: 3`"),
+    ],
+    ids=["endless", "fine", "near", "few"],
+)
+def test_a_space_that_cannot_be_is_told_with_its_place(here: Path, axis: str, said: str) -> None:
+    search = f"search: {{objective: {{metric: f1}}, space: {{a: {axis}}}}}\n"
+    write(here, launchpin_yaml=LAUNCHPIN + search, MLproject=MLPROJECT)
+
+    result = call("validate", ".")
+
+    assert result.code == 1, result.both
+    assert "launchpin.yaml:3:" in result.out
+    assert said in result.out
+    assert "Traceback" not in result.both
+
+
 def test_nothing_to_check_is_a_mistake_of_usage_when_a_folder_has_nothing_of_ours(here: Path) -> None:
     write(here, node_modules__x__launchpin_yaml="nonsense", **{".git__launchpin_yaml": "nonsense"})
 

@@ -1,17 +1,25 @@
 """How pushes are seen: real repositories on the embedded forge, the real mirror and store, and no training worker."""
 
+import errno
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import InvalidOperation
+from typing import Any, cast
 
 import pytest
 
 from gitops.audit.entry import format_time, parse
+from gitops.config.launchpin import LaunchpinFile, parse_launchpin
+from gitops.errors import RetryError
 from gitops.forge.checkout import TreeLimits
 from gitops.forge.mirror import MirrorLimits
 from gitops.intake import poll_repository
+from gitops.ports import Mirror
 from gitops.reconcile import run_until_idle
+from gitops.records import Repository
 from gitops.steps import Queue, Wait
 from gitops.writes import SaveRepository
 from tests.integration.intake_rig import Model, forge, model
@@ -187,12 +195,89 @@ def test_a_branch_that_cannot_be_read_hides_no_other_one(model: Model) -> None:
     head = model.commit("train.py", "# one\n")
     for number in range(30):
         (model.clone / f"many-{number}").write_text("x")
-    model.commit("more", "x", branch="a-large-one")
+    large = model.commit("more", "x", branch="a-large-one")
     model.mirror_with(limits=MirrorLimits(tree=TreeLimits(files=20)))
     job = model.poll()
     assert (job.state, job.reason) == ("stalled", "repo_too_large")
     assert "refs/heads/a-large-one" in job.message
     assert [training.commit for training in model.trainings()] == [head]
+    assert model.check(large).startswith("failure: ")
+    assert "20 files" in model.check(large)
+
+
+ENDLESS = "search: {objective: {metric: f1}, space: {a: {min: 0, max: 1e300, step: 0.1}}}\n"
+
+
+def test_a_space_that_cannot_be_counted_is_told_on_its_commit_and_the_other_branches_are_polled(model: Model) -> None:
+    head = model.commit("train.py", "# one\n")
+    config = (model.clone / "launchpin.yaml").read_text()
+    endless = model.commit("launchpin.yaml", config + ENDLESS, branch="an-endless-one")
+    job = model.poll()
+    assert (job.state, job.reason) == ("waiting", "Polling")
+    assert [training.commit for training in model.trainings()] == [head]
+    assert "search.space.a.step" in model.check(endless)
+    assert model.outcome(model.deliver(endless, ref="refs/heads/an-endless-one")) == "ignored:known"
+
+
+def test_a_file_whose_reading_raises_what_nobody_foresaw_is_told_on_its_commit_and_holds_nobody_up(
+    model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def parse(content: bytes, *, file: str) -> LaunchpinFile:
+        if b"odd" in content:
+            raise InvalidOperation("DivisionImpossible")
+        return parse_launchpin(content, file=file)
+
+    monkeypatch.setattr("gitops.arrivals.parse_launchpin", parse)
+    head = model.commit("train.py", "# one\n")
+    odd = model.commit("launchpin.yaml", (model.clone / "launchpin.yaml").read_text() + "# odd\n", branch="an-odd-one")
+    assert model.outcome(model.deliver(odd, ref="refs/heads/an-odd-one")) == "ignored:config"
+    assert "InvalidOperation: DivisionImpossible; Launchpin did not foresee this" in model.check(odd)
+    assert "raised what its reader did not foresee" in caplog.text
+    assert model.poll().reason == "Polling"
+    assert [training.commit for training in model.trainings()] == [head]
+
+
+class OddMirror:
+    """A mirror of which one commit's files cannot be listed, for a cause that nobody foresaw."""
+
+    def __init__(self, mirror: Mirror, odd: str, error: Exception) -> None:
+        self._mirror, self._odd, self._error = mirror, odd, error
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the mirror has
+        return getattr(self._mirror, name)
+
+    def files(self, repository: Repository, commit: str) -> Sequence[str]:
+        """Return a commit's files, unless it is the odd one."""
+        if commit == self._odd:
+            raise self._error
+        return self._mirror.files(repository, commit)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason", "is_told"),
+    [
+        (ValueError("nobody foresaw this"), "stalled", "config_unreadable", True),
+        (RetryError("MirrorBusy", "somebody else has it"), "waiting", "Retrying", False),
+        (OSError(errno.ENOSPC, "No space left on device"), "stalled", "DiskLow", False),
+    ],
+    ids=["unforeseen", "busy", "full"],
+)
+def test_a_branch_whose_reading_raises_is_told_and_the_other_branches_are_polled(
+    model: Model, error: Exception, state: str, reason: str, *, is_told: bool
+) -> None:
+    head = model.commit("train.py", "# one\n")
+    odd = model.commit("train.py", "# odd\n", branch="an-odd-one")
+    deps = model.loop.deps
+    mirror = cast("Mirror", OddMirror(deps.mirror, odd, error))
+    model.loop = replace(model.loop, deps=replace(deps, mirror=mirror))
+    for _ in range(2):
+        job = model.poll()
+    assert (job.state, job.reason) == (state, reason)
+    assert "refs/heads/an-odd-one" in job.message
+    assert [training.commit for training in model.trainings()] == [head]
+    assert model.check(odd).startswith("failure: ") is is_told
+    model.loop = replace(model.loop, deps=deps)
+    assert model.poll().reason == "Polling"
 
 
 def test_a_push_with_a_wrong_file_says_what_is_wrong_in_its_outcome(model: Model) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic_core import from_json
 
 from gitops.audit.entry import parse
 from gitops.ports import End, RunEnd, TrainingEnd
@@ -132,12 +133,62 @@ def test_people_see_how_far_a_search_is_while_it_runs(world: World) -> None:
     world.scripts.play = play
     world.begin()
     world.finish()
-    assert told[0] == ("search", "Searching", "0 of 4 trials are over, 2 under way")
+    assert told[0] == ("search", "Searching", "0 of 4 trials are over, 2 wait for a worker")
     assert told[3] == (
         "search",
         "Searching",
         "3 of 4 trials are over, 1 under way; best accuracy 0.94 so far (trial 3)",
     )
+
+
+def test_the_sentence_is_written_anew_when_a_worker_has_taken_a_trial(world: World, clock: Clock) -> None:
+    told: list[str] = []
+
+    def play(played: Played) -> float:
+        clock.advance(timedelta(seconds=31))
+        world.control()
+        told.append(world.now.message)
+        return accuracy_of(played)
+
+    world.scripts.play = play
+    world.begin()
+    world.finish()
+    assert told[0] == "0 of 4 trials are over, 1 under way, 1 waits for a worker"
+
+
+def test_a_search_whose_trials_are_stalled_says_so_and_goes_on_when_that_is_mended(world: World) -> None:
+    world.begin()
+    world.control()
+    deps = world.loop.deps
+    world.loop = replace(world.loop, deps=replace(deps, service=replace(deps.service, least_free=1 << 60)))
+    run_until_idle(world.loop, Queue.TRAINING)
+    world.control()
+    assert [(trial.reason, trial.job) for trial in world.store.trials("t-1")] == [("DiskLow", "stalled")] * 2
+    assert (world.now.reason, world.now.message) == ("Searching", "0 of 4 trials are over, 2 stalled (DiskLow)")
+    world.loop = replace(world.loop, deps=deps)
+    assert world.finish().facts.trial == 3
+
+
+def test_a_look_at_a_search_reads_no_lines_of_its_trials_logs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def count(text: str) -> object:
+        read.append(len(text))
+        return from_json(text)
+
+    def play(played: Played) -> float | TrainingEnd:
+        if played.number < 4:
+            return replace(world.scripts.ended(exit_code=1), tail=("x" * 2000,) * 40)
+        with monkeypatch.context() as patched:
+            patched.setattr("gitops.store.columns.from_json", count)
+            world.store.wake("training", "t-1")
+            world.control()
+        return accuracy_of(played)
+
+    world.scripts.play = play
+    world.begin()
+    assert world.finish().facts.trial == 4
+    assert 0 < sum(read) < 20_000
 
 
 def test_a_trial_is_running_for_people_while_a_worker_has_it(world: World) -> None:

@@ -39,6 +39,12 @@ def test_the_trials_of_a_training_are_listed_with_the_best_marked(searched: Dash
         ]
         sorted_by = get(client, "trials", training=SEARCHED, sort="depth")["trials"]
         assert [one["number"] for one in sorted_by] == [2, 1]
+        lowest = get(client, "trials", training=SEARCHED, sort="depth", lowest="true")["trials"]
+        assert [one["number"] for one in lowest] == [1, 2]
+        best = get(client, "trials", training=SEARCHED, sort="loss")["trials"]
+        assert [(one["number"], one["is_best"]) for one in best] == [(2, True), (1, False)]
+        alone = client.get("/api/v1/trials", params={"training": SEARCHED, "lowest": "true"})
+        assert (alone.status_code, alone.json()["code"]) == (422, "lowest_alone")
         assert get(client, "trials", training=REFUSED)["trials"] == []
         assert client.get("/api/v1/trials", params={"training": "t-nobody"}).status_code == 404
         shown = get(client, f"trainings/{SEARCHED}")

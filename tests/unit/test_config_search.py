@@ -97,6 +97,17 @@ def test_the_objective_of_the_search_chooses_the_best_run() -> None:
         ('{values: ["${user}"]}', "variable_unknown", "search.space.a.values[0]", "known: commit"),
         ("{min: 0, max: 9007199254740993}", "limit_exceeded", "search.space.a.max", "2^53"),
         ("{min: 0.0, max: 1e301, points: 2}", "limit_exceeded", "search.space.a.max", "1e300"),
+        ("{min: 0, max: 1e300, step: 0.1}", "limit_exceeded", "search.space.a.step", "3E+284 is the least that tells"),
+        (
+            "{min: 0.0, max: 1.0, step: 1e-29}",
+            "limit_exceeded",
+            "search.space.a.step",
+            "write a greater step, or points",
+        ),
+        ("{min: 1, max: 3, points: 9}", "limit_exceeded", "search.space.a.points", "3 different whole numbers"),
+        ("{min: 1, max: 10, log: true, points: 9}", "limit_exceeded", "search.space.a.points", "write `points: 6`"),
+        ("{min: 0.5, max: 0.5, points: 2}", "limit_exceeded", "search.space.a.points", "write `values: [0.5]`"),
+        ("{min: 1.0, max: 1.0000000000000004, points: 5}", "limit_exceeded", "search.space.a.points", "`points: 3`"),
         ('{min: "1", max: 2}', "wrong_type", "search.space.a.min", "a number"),
         ("{low: 1}", "unknown_key", "search.space.a.low", 'did you mean "log"?'),
         ("{min: 1, max: 101}", "limit_exceeded", "search.space", "101 points and without max_trials the limit is 100"),
@@ -153,6 +164,35 @@ def test_a_grid_beyond_every_machine_is_counted_and_not_laid_out() -> None:
     error = refuse(f"search:\n  objective: {{metric: f1}}\n  space:\n{axes}")
     assert error.reason == "limit_exceeded"
     assert "max_trials" in error.message
+
+
+def test_a_step_may_be_as_small_as_the_refusal_says() -> None:
+    for axis in ("{min: 0.0, max: 1.0, step: 5E-16}", "{min: 0, max: 1e300, step: 3E+284}"):
+        (read_axis,) = read_search(space(axis, more="  strategy: random\n  max_trials: 3\n")).space
+        assert isinstance(read_axis, Range)
+        assert (read_axis.count or 0) > 10**15
+
+
+def test_points_may_be_as_many_as_the_refusal_says() -> None:
+    for axis in ("{min: 1, max: 10, log: true, points: 6}", "{min: 1.0, max: 1.0000000000000004, points: 3}"):
+        (read_axis,) = read_search(space(axis)).space
+        assert isinstance(read_axis, Range)
+        assert read_axis.count == read_axis.points
+
+
+def test_a_range_too_narrow_to_draw_from_is_refused_and_one_number_is_no_range() -> None:
+    more = "  strategy: random\n  max_trials: 3\n"
+    error = refuse(space("{min: 1.0, max: 1.0000000001}", more=more))
+    assert (error.reason, error.field) == ("limit_exceeded", "search.space.a.max")
+    assert "fewer than 1,000,000 numbers lie between" in error.message
+    assert read_search(space("{min: 0.5, max: 0.5}", more=more)).size == 1
+
+
+def test_whole_numbers_are_read_in_whichever_base_they_are_written() -> None:
+    more = "  strategy: random\n  seed: 0x10\n  max_trials: 0o14\n  max_parallel: +3\n"
+    search = read_search(space("{min: 0x1, max: 0x20, points: 0x5}", more=more))
+    assert (search.seed, search.max_trials, search.max_parallel) == (16, 12, 3)
+    assert search.space == (Range("a", Decimal(1), Decimal(32), is_whole=True, points=5),)
 
 
 MLPROJECT = (

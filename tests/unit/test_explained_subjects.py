@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ from gitops.explaining import (
 )
 from gitops.records import Direction, Health, MergeMode, RolloutFacts, Sync, TrainingFacts
 from gitops.steps import Phase
+from gitops.trials import Standing, progress_of
 from tests.support.explained import EARLIER, NOW, failed_rollout, job, open_pull, reading, serving, texts
-from tests.support.store import make_hold, make_rollout, make_training
+from tests.support.store import make_hold, make_rollout, make_training, make_trial
 
 # ---------------------------------------------------------------- endpoints
 
@@ -187,10 +189,51 @@ def test_training_that_searches_is_told_with_how_far_it_is_and_how_to_see_its_tr
     facts = TrainingFacts(trials=12)
     training = make_training(phase=Phase.RUNNING, step="search", reason="Searching", message=said, facts=facts)
     explanation = explain_training(Trained(training), reading(job(training, "waiting")))
-    assert explanation.headline == f"training {training.id} of iris is under way: its trials run."
+    assert explanation.headline == f"training {training.id} of iris is under way: its trials are tried."
     assert said in texts(explanation, Part.WAITS)
     assert "the best of its trials is judged once all of them are over" in texts(explanation, Part.NEXT)
     assert Hint(f"launchpin trials {training.id}", "each trial of its search") in explanation.hints
+
+
+def searching(*begun: Standing) -> Trained:
+    facts = TrainingFacts(trials=4, objective={"metric": "accuracy", "goal": "maximize"})
+    training = make_training(phase=Phase.RUNNING, step="search", reason="Searching", message="2 run", facts=facts)
+    return Trained(training, progress=progress_of(training, begun))
+
+
+def begun(number: int, job: str, **changes: Any) -> Standing:  # noqa: ANN401 - any field of the record
+    return Standing.of(make_trial(number, **changes), job=job)
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ([begun(1, "leased"), begun(2, "stalled", reason="DiskLow")], "is under way: its trials run."),
+        ([begun(1, "ready")], "waits for a worker to take its trials."),
+        ([begun(1, "retrying", reason="Retrying", message="IndexUnavailable: 503")], "waits: IndexUnavailable."),
+        ([begun(1, "ready"), begun(2, "stalled", reason="DiskLow")], "waits: DiskLow."),
+    ],
+    ids=["running", "queued", "waiting", "stalled"],
+)
+def test_training_that_searches_is_told_with_what_its_trials_do_at_this_moment(
+    trials: list[Standing], said: str
+) -> None:
+    explanation = explain_training(searching(*trials), reading())
+    assert explanation.headline.endswith(said)
+
+
+def test_stalled_trials_are_told_by_their_reasons_with_who_mends_what() -> None:
+    stalled = [begun(number, "stalled", reason="NoInterpreter", message="no 3.9 here") for number in (1, 2, 3)]
+    trained = searching(*stalled, begun(4, "stalled", reason="ForgeUnavailable", message="away"))
+    explanation = explain_training(trained, reading(job(trained.training)))
+    told = explanation.parts[Part.WAITS][1:]
+    assert [(one.text, one.who) for one in told] == [
+        ("trial 1 and 2 more are stalled: NoInterpreter: no 3.9 here, on whoever runs this stack", Who.OPERATOR),
+        ("trial 4 is stalled: ForgeUnavailable: away, on whoever runs this stack", Who.OPERATOR),
+    ]
+    assert "for its stalled trials, install the Python version that it names" in texts(explanation, Part.NEXT)
+    assert explanation.hints[0] == Hint("launchpin doctor", "why")
+    assert max(map(len, show(explanation).splitlines())) <= 80
 
 
 def test_failed_training_is_told_with_its_last_lines_and_who_mends_it() -> None:

@@ -82,8 +82,16 @@ def test_a_grid_goes_through_the_space_like_nested_loops_the_first_parameters_ou
         (Range("a", Decimal(1), Decimal(3), is_whole=True, points=9), ["1", "2", "3"]),
         (Range("a", Decimal("1e-5"), Decimal("1e-5"), is_log=True, points=4), ["1e-05"]),
         (Range("a", Decimal(7), Decimal(7), is_whole=True), ["7"]),
+        (
+            Range("a", Decimal("100000000.5"), Decimal("100000001.5"), points=5),
+            ["100000000.5", "100000000.75", "100000001.0", "100000001.25", "100000001.5"],
+        ),
+        (
+            Range("a", Decimal("0.1234567891"), Decimal("0.9876543219"), points=3),
+            ["0.1234567891", "0.55555556", "0.9876543219"],
+        ),
     ],
-    ids=["whole-step", "step", "points", "log", "whole-log", "few-whole", "one-decimal", "one-whole"],
+    ids=["whole-step", "step", "points", "log", "whole-log", "few-whole", "one-decimal", "one-whole", "near", "long"],
 )
 def test_an_axis_of_a_grid_has_the_values_that_its_step_or_points_say(axis: Range, values: list[str]) -> None:
     assert [trial["a"] for trial in lay_out(search(axis))] == values
@@ -115,6 +123,13 @@ def test_a_space_of_fewer_points_than_trials_is_tried_whole() -> None:
 def test_points_that_are_hardly_ever_drawn_are_tried_all_the_same() -> None:
     trials = lay_out(search(whole("a", 1, 300, is_log=True), strategy=Strategy.RANDOM, max_trials=300))
     assert sorted(int(trial["a"]) for trial in trials) == list(range(1, 301))
+
+
+def test_draws_from_a_narrow_range_far_from_zero_all_differ() -> None:
+    axis = Range("a", Decimal("100000000.5"), Decimal("100000001.5"))
+    drawn = {trial["a"] for trial in lay_out(search(axis, strategy=Strategy.RANDOM, max_trials=900))}
+    assert len(drawn) == 900
+    assert len({float(text) for text in drawn}) == 900
 
 
 def test_a_logarithm_draws_as_often_from_each_power_of_ten() -> None:

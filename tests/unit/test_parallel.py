@@ -75,6 +75,13 @@ def test_words_have_a_place_each_in_the_order_of_the_space() -> None:
     assert drawn(*THREE).axes[1].choices == ("entropy", "gini")
 
 
+@pytest.mark.parametrize("odd", ["1e400", "-1e400", "inf", "-Infinity", "nan", "sNaN"])
+def test_what_no_number_of_64_bits_can_hold_is_a_word(odd: str) -> None:
+    axis = drawn(tried(1, 0.5, rate=odd), tried(2, 0.7, rate="2")).axes[0]
+    assert axis.choices == tuple(sorted((odd, "2")))
+    assert axis.scale == {"choices": sorted((odd, "2"))}
+
+
 def test_logarithm_is_spread_evenly_where_the_space_says_so_or_the_values_ask_for_it() -> None:
     rates = [tried(at, at / 10, rate=rate) for at, rate in enumerate(("1e-4", "0.01", "1"), 1)]
     for picture in (drawn(*rates), drawn(*rates, logs={"rate"})):

@@ -4,14 +4,22 @@ from gitops.config.goals import Goal, Objective
 from gitops.facts import ScriptFacts
 from gitops.records import Cause
 from gitops.steps import Phase
-from gitops.trials import Trial, TrialView, best_trial, progress, view
+from gitops.trials import Standing, Trial, TrialView, best_trial, progress, view
 
 ACCURACY = Objective("accuracy")
 LOSS = Objective("accuracy", Goal.MINIMIZE)
 
 
-def trial(number: int, value: str | None = None, *, phase: Phase = Phase.SUCCEEDED) -> Trial:
-    return Trial(
+def trial(
+    number: int,
+    value: str | None = None,
+    *,
+    phase: Phase = Phase.SUCCEEDED,
+    job: str = "",
+    reason: str = "",
+    message: str = "",
+) -> Standing:
+    return Standing(
         id=Trial.id_of("t-1", number),
         phase=phase,
         cause=Cause(kind="training", id="t-1"),
@@ -23,8 +31,16 @@ def trial(number: int, value: str | None = None, *, phase: Phase = Phase.SUCCEED
         model="iris",
         parent_run_id="parent",
         parameters={"depth": str(number)},
+        job=job,
+        reason=reason,
+        message=message,
         facts=ScriptFacts(run_id=f"run{number}", metrics={} if value is None else {"accuracy": value}),
     )
+
+
+def begun(number: int, job: str, reason: str = "", message: str = "") -> Standing:
+    phase = Phase.RUNNING if job == "leased" else Phase.PENDING
+    return trial(number, phase=phase, job=job, reason=reason, message=message)
 
 
 def number_of(found: Trial | None) -> int | None:
@@ -62,7 +78,7 @@ def test_what_failed_or_has_no_finite_number_is_never_the_best() -> None:
 
 
 def test_the_sentence_tells_how_far_it_is_and_the_best_so_far() -> None:
-    trials = [trial(1, "0.9"), trial(2, phase=Phase.ERRORED), trial(3, "0.96"), trial(4, phase=Phase.RUNNING)]
+    trials = [trial(1, "0.9"), trial(2, phase=Phase.ERRORED), trial(3, "0.96"), begun(4, "leased")]
     assert progress(trials, total=12, objective=ACCURACY).sentence == (
         "3 of 12 trials are over, 1 under way, 1 failed; best accuracy 0.96 so far (trial 3)"
     )
@@ -75,8 +91,38 @@ def test_the_sentence_of_a_search_that_is_over_says_which_was_best() -> None:
 
 
 def test_nothing_is_best_before_a_trial_is_over() -> None:
-    said = progress([trial(1, phase=Phase.RUNNING)], total=2, objective=ACCURACY).sentence
-    assert said == "0 of 2 trials are over, 1 under way"
+    known = progress([begun(1, "leased")], total=2, objective=ACCURACY)
+    assert known.sentence == "0 of 2 trials are over, 1 under way"
+    assert known.is_all_running
+
+
+def test_the_sentence_tells_those_that_run_from_those_that_wait_or_are_stalled() -> None:
+    trials = [
+        begun(1, "leased", "NoInterpreter", "it was stalled before"),
+        begun(2, "ready"),
+        begun(3, "retrying", "Retrying", "RegistryUnavailable: the tracking server does not answer"),
+        begun(4, "stalled", "NoInterpreter", "Python 3.9 is not here"),
+        begun(5, "stalled", "DiskLow", "the disk is full"),
+        begun(6, "waiting", "HandedBack", "its worker was asked to stop"),
+        begun(7, "ready"),
+    ]
+    known = progress(trials, total=9, objective=ACCURACY)
+    assert known.sentence == (
+        "0 of 9 trials are over, 1 under way, 2 wait for a worker, 2 wait (RegistryUnavailable), "
+        "2 stalled (NoInterpreter)"
+    )
+    assert not known.is_all_running
+    assert [one.number for one in known.stalled] == [4, 5]
+    one_each = progress([begun(2, "ready"), begun(3, "ready", "HandedBack")], total=9, objective=ACCURACY).sentence
+    assert one_each == "0 of 9 trials are over, 1 waits for a worker, 1 waits (HandedBack)"
+
+
+def test_a_trial_stands_as_it_is_kept_but_for_the_lines_of_its_log() -> None:
+    kept = Trial.model_validate(
+        {**trial(1, "0.9").model_dump(exclude={"job"}), "facts": {"log_tail": ["a line"], "metrics": {"f1": "1"}}}
+    )
+    standing = Standing.of(kept, job="ready")
+    assert (standing.id, standing.job, standing.facts) == (kept.id, "ready", ScriptFacts(metrics={"f1": "1"}))
 
 
 def test_people_see_trials_by_number_with_their_finite_metrics_and_which_is_best() -> None:

@@ -83,7 +83,8 @@ def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
 
 def _trials(_: Request, library: Library, given: _Given) -> answers.Trials:
     searched = find_search(library, given.get("training", ""))
-    return tell_trials(searched, read_trials(library, searched, sort=given.get("sort", "")))
+    found = read_trials(library, searched, sort=given.get("sort", ""), is_lowest="lowest" in given)
+    return tell_trials(searched, found)
 
 
 def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:

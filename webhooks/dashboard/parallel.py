@@ -342,10 +342,10 @@ def _tick(height: float | None, text: str) -> Tick:
 
 def _number(text: str) -> float | None:
     try:
-        value = Decimal(text)
-    except InvalidOperation:
+        value = float(Decimal(text))
+    except (InvalidOperation, ValueError):
         return None
-    return float(value) if value.is_finite() else None
+    return value if math.isfinite(value) else None  # 1e400 is a decimal, and no number of 64 bits
 
 
 def _plain(value: float) -> str:
