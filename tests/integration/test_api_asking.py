@@ -196,6 +196,17 @@ def test_a_decision_on_an_endpoint_that_changed_since_is_not_carried_out(own: Da
         assert client.post("/api/v1/hold", json=HOLD, headers={"If-Match": "*"}).status_code == 202
 
 
+def test_of_two_who_saw_the_same_endpoint_the_second_is_told_what_the_first_asked_for(own: Dashboard) -> None:
+    with program_as(own, APPROVER) as ada, program_as(own, APPROVER) as bob:
+        seen = _tag(bob)
+        back = {"endpoint": "iris-staging"}
+        assert ada.post("/api/v1/rollback", json=back, headers={"If-Match": _tag(ada)}).status_code == 202
+        answer = bob.post("/api/v1/rollback", json=back, headers={"If-Match": seen})
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (412, "changed", "If-Match")
+        assert "rollback was asked for by" in answer.json()["detail"]
+    assert [one.verb for one in own.store.recent("command") if isinstance(one, Command)].count("rollback") == 1
+
+
 def _tag(client: httpx.Client) -> str:
     return str(client.get("/api/v1/endpoints/iris-staging").headers["etag"])
 

@@ -96,12 +96,13 @@ def of_delivery(access: Access, delivery: Delivery) -> tuple[Action, ...]:
     return (_action("Handle again", "redeliver", f"delivery {delivery.id[:8]}", delivery=delivery.id),)
 
 
-def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterator[str]:
+def tell(verb: str, place: Environment | None, holds: Sequence[Hold], *, back: Rollout | None = None) -> Iterator[str]:
     """Give what will happen when a verb is carried out, one sentence each; code in backticks.
 
     Args:
         place: the endpoint it is about, None where it is about none, or none was chosen yet.
         holds: the open ones that keep it.
+        back: the rollback there that is not over, None where there is none.
     """
     name = (place.endpoint or place.name) if place else "the endpoint"
     serving = f"It goes on serving {label(place.serving)}." if place and place.serving else ""
@@ -113,9 +114,7 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
             yield from (f"What {one.author} set is lifted: {one.message}" for one in holds)
             yield "What waits there goes on at once: a pin that is merged rolls out."
         case "rollback":
-            yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
-            yield "Then Git is made to pin it, and the environment is held, so that nothing rolls it forward again."
-            yield from ([f"Now {label(place.serving)} serves."] if place and place.serving else [])
+            yield from _tell_rollback(name, place.serving if place else "", back)
         case "promote":
             yield "A pull request in the deploy repository proposes the version; one that is open there is updated."
             yield "Its merge rolls the version out. Nothing that serves changes before that."
@@ -131,3 +130,13 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
         case "pause":
             yield "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere."
             yield "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it."
+
+
+def _tell_rollback(name: str, serving: str, back: Rollout | None) -> Iterator[str]:
+    yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
+    yield "Then Git is made to pin it, and the environment is held, so that nothing rolls it forward again."
+    if back is not None:
+        yield f"{back.cause.actor} asked for the way back to {label(back.version)}, which is not over."
+        yield "Without a version of your choice this waits for the end of that, and goes no further back."
+    elif serving:
+        yield f"Now {label(serving)} serves."
