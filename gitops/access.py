@@ -14,7 +14,8 @@ from datetime import datetime
 
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
-from gitops.records import Frozen
+from gitops.grammar import VERBS, Verb
+from gitops.records import Frozen, Training
 from gitops.roles import AccessRole
 
 EVERYWHERE = 0
@@ -149,6 +150,16 @@ class Access:
         if self.may(AccessRole.VIEWER):
             return None
         return frozenset(place for place in {*self.roles, *self.kept_to} - {EVERYWHERE} if self.role_on(place))
+
+
+def role_to_ask(verb: Verb, training: Training | None = None) -> AccessRole:
+    """Return the role that a verb takes on what it is used on: to try again what somebody chose is to choose it.
+
+    Args:
+        training: which one is named, where one is.
+    """
+    is_chosen = training is not None and training.facts.search_of is not None
+    return VERBS["register"].who if verb.name == "retry" and is_chosen else verb.who
 
 
 def may_read(entry: Entry, sees: Callable[[int], bool]) -> bool:

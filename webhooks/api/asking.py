@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import JsonValue
 
-from gitops.access import EVERYWHERE
+from gitops.access import EVERYWHERE, role_to_ask
 from gitops.errors import ConflictError
 from gitops.grammar import VERBS, Kind, Verb
 from gitops.identifiers import new_id
@@ -88,7 +88,10 @@ def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tupl
         ProblemError: 403 for what whoever asks may not do there; 404, or 409 where several are called so.
     """
     given, place = _resolve(request, verb, arguments)
-    _check_role(asker_of(request), verb, _repository_of(request, verb, given, place))
+    repository_id = _repository_of(request, verb, given, place)
+    named = next((given.get(one.name, "") for one in verb.arguments if one.kind is Kind.STORY), "")
+    training = store_of(request).training(named) if named else None
+    _check_role(asker_of(request), verb, role_to_ask(verb, training), repository_id)
     # Deliveries are of everything: whether one is there is said to those alone who may look at all.
     guid = next((given[one.name] for one in verb.arguments if one.kind is Kind.DELIVERY and one.name in given), "")
     if guid and store_of(request).delivery(guid.lower()) is None:
@@ -159,14 +162,15 @@ def _repository_of(request: Request, verb: Verb, given: Mapping[str, str], place
     return EVERYWHERE
 
 
-def _check_role(asker: Asker, verb: Verb, repository_id: int) -> None:
+def _check_role(asker: Asker, verb: Verb, needed: AccessRole, repository_id: int) -> None:
     """Make sure that whoever asks may do so there.
 
     Raises:
         ProblemError: 403.
     """
-    if not asker.access.may(verb.who, repository_id):
-        detail = f"{asker.access.person.login} may not {verb.name} there: it takes the role {verb.who}."
+    if not asker.access.may(needed, repository_id):
+        what = f"{verb.name} what was chosen by hand" if needed is not verb.who else verb.name
+        detail = f"{asker.access.person.login} may not {what} there: it takes the role {needed}."
         raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from gitops.access import EVERYWHERE, Access
+from gitops.access import EVERYWHERE, Access, role_to_ask
 from gitops.grammar import VERBS
 from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
 from gitops.steps import Phase
@@ -53,13 +53,18 @@ def _of_place(access: Access, one: Environment, is_held: bool) -> Iterator[Actio
 
 def of_training(access: Access, training: Training) -> tuple[Action, ...]:
     """Return what may be done about a training."""
-    if not _may(access, "retry", training.repository_id):
-        return ()
-    about = f"training of {training.model}"
-    if not training.phase.is_final:
-        waits = [_action("Try now", "retry", about, name=training.id)] if training.reason else []
-        return (*waits, _action("Cancel", "cancel", about, training=training.id))
-    return (_action("Train again", "retry", about, name=training.id),) if training.phase in _AGAIN else ()
+    return tuple(_of_training(access, training))
+
+
+def _of_training(access: Access, training: Training) -> Iterator[Action]:
+    about, is_over = f"training of {training.model}", training.phase.is_final
+    may_retry = access.may(role_to_ask(VERBS["retry"], training), training.repository_id)
+    if may_retry and not is_over and training.reason:
+        yield _action("Try now", "retry", about, name=training.id)
+    if not is_over and _may(access, "cancel", training.repository_id):
+        yield _action("Cancel", "cancel", about, training=training.id)
+    if may_retry and training.phase in _AGAIN:
+        yield _action("Train again", "retry", about, name=training.id)
 
 
 def of_repository(access: Access, newest: Training) -> tuple[Action, ...]:
