@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from gitops.access import LOCAL, Person, check_login, claimed_login
 from gitops.errors import InputError, NotFoundError, RefusedError
+from gitops.logins import this_user
 from gitops.ports import Accounts
 
 
@@ -70,6 +71,17 @@ def find_person(accounts: Accounts, provider: str, login: str) -> Person:
     how = f"`launchpin people grant {login} viewer` lets them in"
     how = f"somebody calls themselves so there, and is {called!r} here" if called else how
     raise NotFoundError("UnknownPerson", f"nobody of {provider} is called {login!r} here: {how}")
+
+
+def check_may_leave(person: Person) -> None:
+    """Refuse to shut out whoever owns the folder of this Launchpin: nothing could.
+
+    Raises:
+        RefusedError: `OwnFolder`.
+    """
+    if person.provider == LOCAL and person.login == this_user():
+        why = f"{person.login} owns the folder of this stack, and `launchpin status` would let them in again"
+        raise RefusedError("OwnFolder", f"{why}: change who owns the folder")
 
 
 def say_who(person: Person) -> str:

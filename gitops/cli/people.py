@@ -17,7 +17,7 @@ from gitops.cli.suggest import logins, offers, providers, repositories
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import RefusedError
 from gitops.logins import LINK_SECONDS, mint_link, this_user
-from gitops.people import find_person, name_person, say_who
+from gitops.people import check_may_leave, find_person, name_person, say_who
 from gitops.roles import AccessRole
 
 if TYPE_CHECKING:
@@ -138,9 +138,7 @@ def disable(login: str, *, provider: str, stack_dir: Path, as_json: bool) -> int
     """End every session and token of LOGIN, for good."""
     with opened(stack_dir) as (_, store):
         person = find_person(store, provider, login)
-        if person.provider == LOCAL and person.login == this_user():
-            why = f"you own the folder of this stack, and `launchpin status` would let {login} in again"
-            raise RefusedError("OwnFolder", f"{why}: change who owns the folder")
+        check_may_leave(person)
         store.disable_person(person.id, actor=_actor())
     return _done(f"{say_who(person)} may not sign in any more", as_json=as_json, **_plain_who(person))
 
