@@ -14,7 +14,8 @@ from datetime import datetime
 
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
-from gitops.records import Frozen
+from gitops.grammar import VERBS, Verb
+from gitops.records import Frozen, Training
 from gitops.roles import AccessRole
 
 EVERYWHERE = 0
@@ -42,7 +43,7 @@ class Person(Frozen):
     Args:
         provider: who vouches for the person: `local`, or an identity provider's issuer.
         subject: the provider's own id of the person, which nobody else is ever given; empty until the first sign-in.
-        login: the name people and grants use.
+        login: the name people and grants use, as an admin gave it; `NAME (ID)` of whom only the provider calls so.
         disabled_at: since when neither sessions nor tokens of the person are good.
     """
 
@@ -151,6 +152,16 @@ class Access:
         return frozenset(place for place in {*self.roles, *self.kept_to} - {EVERYWHERE} if self.role_on(place))
 
 
+def role_to_ask(verb: Verb, training: Training | None = None) -> AccessRole:
+    """Return the role that a verb takes on what it is used on: to try again what somebody chose is to choose it.
+
+    Args:
+        training: which one is named, where one is.
+    """
+    is_chosen = training is not None and training.facts.search_of is not None
+    return VERBS["register"].who if verb.name == "retry" and is_chosen else verb.who
+
+
 def may_read(entry: Entry, sees: Callable[[int], bool]) -> bool:
     """Return whether an entry of the audit log is about something that somebody may look at.
 
@@ -230,6 +241,23 @@ def check_login(unverified_login: str) -> str:
         )
         raise InputError("login", message, field="login")
     return unverified_login
+
+
+def claimed_login(login: str, subject: str) -> str:
+    """Return what somebody is called here whom a provider calls so, and no admin: nobody can be named like that.
+
+    Whoever has an account may often change its name, and names are given up and taken by others.
+
+    Args:
+        login: as `check_login` takes it.
+        subject: the provider's own id of the person.
+    """
+    return f"{login} ({subject})"
+
+
+def is_claimed(person: Person) -> bool:
+    """Return whether only a provider calls a person as they are called here."""
+    return bool(person.subject) and person.login.endswith(claimed_login("", person.subject))
 
 
 def check_token_name(unverified_name: str) -> str:

@@ -16,6 +16,9 @@ from gitops.records import Frozen
 QUIET = timedelta(minutes=10)
 """So long nobody is woken again about the same subject for the same reason: what flaps must not flood."""
 
+REPEATED = "Repeated"
+"""The outcome of a notice that wakes nobody, because the same did a moment ago; who wants to know all hears of it."""
+
 PATIENCE = timedelta(hours=24)
 """So long a message is tried; what could not be told by then is no news any more."""
 
@@ -87,7 +90,7 @@ class Notice(Frozen):
         subject: what notices about the same thing have in common.
         entry: the event in the form of an audit entry, its evidence cut to what a message says.
         routed_at: when it was decided who is told.
-        outcome: why nobody was, where nobody was.
+        outcome: why nobody was, where nobody was; or `REPEATED`.
     """
 
     id: str
@@ -101,6 +104,11 @@ class Notice(Frozen):
     created_at: datetime
     routed_at: datetime | None = None
     outcome: str = ""
+
+    @property
+    def voice(self) -> Severity:
+        """How loud it is told: what is repeated wakes nobody."""
+        return Severity.TELL if self.outcome == REPEATED else self.severity
 
 
 class LetterState(StrEnum):

@@ -7,14 +7,15 @@ waits, beside what is new, for a day; a channel that is away is asked once for a
 
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gitops.config.channels import Channel, NotifyFile, Slack, Smtp, Webhook
 from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError
 from gitops.messages import Message, choose_channels, to_cloudevent, to_mail, to_message, to_slack
 from gitops.messages.cdevents import CONTENT_TYPE
-from gitops.notices import PATIENCE, is_repeated, same_as
+from gitops.notices import PATIENCE, REPEATED, Notice, is_repeated, same_as
 from gitops.ports import Deps, DueLetter, Packet
 from gitops.steps import Done, Outcome, Stalled, Step, Story, Wait
 from gitops.writes import RouteNotice, SettleLetter
@@ -35,7 +36,7 @@ class Post:
 
 
 def route(deps: Deps, _: Post) -> Outcome:
-    """Decide who is told of each new notice; nobody is woken twice by what flaps."""
+    """Decide who is told of each new notice; nobody is woken twice by what flaps, and no program misses any of it."""
     found = deps.store.unrouted(limit=_AT_ONCE)
     if not found:
         return Done()
@@ -47,20 +48,30 @@ def route(deps: Deps, _: Post) -> Outcome:
     told = dict(deps.store.told_lately(found))
     writes = []
     for notice in found:
-        channels = choose_channels(notice, file)
-        outcome = ""
-        if not channels:
-            outcome = "NobodyTold"
-        elif now - notice.created_at > PATIENCE:
-            outcome = "NotifyExpired"
-        elif is_repeated(notice, told):
-            outcome = "Repeated"
-        else:
+        decided = _decide(notice, file, told, now=now)
+        if not decided.outcome:
             told[same_as(notice)] = notice.created_at
-        writes.append(RouteNotice(notice.id, () if outcome else channels, outcome))
+        writes.append(decided)
     if len(found) < _AT_ONCE:
         return Done(writes=tuple(writes))
     return Wait(timedelta(0), "Routing", "there are more", writes=tuple(writes))
+
+
+def _decide(
+    notice: Notice, file: NotifyFile, told: Mapping[tuple[str, str, str], datetime], *, now: datetime
+) -> RouteNotice:
+    """Decide who is told of a notice, and how loud.
+
+    Args:
+        told: when somebody was told the same last.
+    """
+    outcome = REPEATED if is_repeated(notice, told) else ""
+    channels = choose_channels(notice.model_copy(update={"outcome": outcome}), file)
+    if not channels:
+        return RouteNotice(notice.id, (), outcome or "NobodyTold")
+    if now - notice.created_at > PATIENCE:
+        return RouteNotice(notice.id, (), "NotifyExpired")
+    return RouteNotice(notice.id, channels, outcome)
 
 
 def notify(deps: Deps, post: Post) -> Outcome:

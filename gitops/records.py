@@ -288,8 +288,13 @@ class Rollout(Record):
 
 
 class CommandFacts(Frozen):
-    """What came of a command."""
+    """What came of a command.
 
+    Args:
+        seen: how its endpoint must stand when it is carried out; empty where whoever asked said nothing of that.
+    """
+
+    seen: str = ""
     result: dict[str, JsonValue] = Field(default_factory=dict)
 
 

@@ -186,7 +186,7 @@ class RouteNotice:
     """Decide who is told of something, once; each channel has a letter from then on, and a job that sends it.
 
     Args:
-        outcome: why nobody is, where nobody is.
+        outcome: why nobody is, where nobody is; `REPEATED` where nobody is woken.
     """
 
     notice_id: str

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS
 from gitops.roles import AccessRole
 from webhooks.askers import Asker, check_browser, find_asker
@@ -49,6 +50,9 @@ ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "
 
 _OF_ALL = frozenset({"audit at"})
 """Verbs that read what belongs to no repository."""
+
+_GIVE = frozenset({"people grant"})
+"""Verbs that give somebody something: no token gives what outlives it."""
 
 MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/healthz"): OPEN,
@@ -104,6 +108,10 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/audit/entries"): _SEE_ALL,
     **{("GET", verb.route): _SEE for verb in VERBS.values() if not verb.changes and verb.name not in _OF_ALL},
     **{("POST", verb.route): Rule(verb.who) for verb in VERBS.values() if verb.changes},
+    **{
+        ("POST" if verb.changes else "GET", verb.route): Rule(verb.who, everywhere=True, for_people=verb.name in _GIVE)
+        for verb in AUTHORITY.values()
+    },
 }
 
 

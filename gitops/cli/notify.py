@@ -117,7 +117,7 @@ def _plain(letter: "Letter", notice: "Notice") -> dict[str, object]:
         "channel": letter.channel,
         "state": letter.state.value,
         "outcome": notice.news.value,
-        "severity": notice.severity.value,
+        "severity": notice.voice.value,
         "environment": notice.environment,
         "model": notice.model,
         "tries": letter.tries,

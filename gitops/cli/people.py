@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitops.access import EVERYWHERE, LOCAL, Person, check_login
+from gitops.access import EVERYWHERE, LOCAL, Person
 from gitops.audit.entry import Actor
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
@@ -15,8 +15,9 @@ from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import logins, offers, providers, repositories
 from gitops.embedded.stack.layout import Layout
-from gitops.errors import InputError, NotFoundError, RefusedError
+from gitops.errors import RefusedError
 from gitops.logins import LINK_SECONDS, mint_link, this_user
+from gitops.people import check_may_leave, find_person, name_person, say_who
 from gitops.roles import AccessRole
 
 if TYPE_CHECKING:
@@ -74,13 +75,14 @@ def list_people(*, stack_dir: Path, as_json: bool) -> int:
             (
                 person.login,
                 person.provider,
+                person.subject,
                 "may not sign in"
                 if person.disabled_at
                 else ", ".join(_say(each.role, names.get(each.repository_id, "")) for each in grants) or "nothing",
             )
             for person, grants in found
         ]
-        click.echo(table(("LOGIN", "BY", "MAY"), rows))
+        click.echo(table(("LOGIN", "BY", "ID", "MAY"), rows))
     else:
         click.echo("Nobody has signed in yet: `launchpin status` prints a link.")
     return ExitCode.OK
@@ -100,14 +102,14 @@ def grant(
     """Give LOGIN a role: viewer, runner, approver or admin, each of which may more than the one before.
 
     Somebody of a provider is named with --subject the first time: logins change hands, ids never. Whoever signs in
-    there without a role is shown what to send you.
+    there without a role is shown what to send you. Given again with another login, they are called so from then on.
     """
-    check_login(login)
     with opened(stack_dir) as (_, store):
         place = _place(store, repository)
-        person = _named(store, provider, login, subject=subject)
+        person = name_person(store, provider, login, subject=subject)
         store.grant(person.id, AccessRole(role), repository_id=place, actor=_actor())
-    return _done(f"{login} is {_say(AccessRole(role), repository)}", as_json=as_json, login=login, role=role)
+    text = f"{say_who(person)} is {_say(AccessRole(role), repository)}"
+    return _done(text, as_json=as_json, **_plain_who(person), role=role)
 
 
 @people.command()
@@ -119,11 +121,12 @@ def grant(
 def revoke(login: str, *, repository: str, provider: str, stack_dir: Path, as_json: bool) -> int:
     """Take the role of LOGIN away; tokens and sessions may no more from that moment on."""
     with opened(stack_dir) as (_, store):
-        person = _find(store, login, provider=provider)
+        person = find_person(store, provider, login)
         had = store.ungrant(person.id, repository_id=_place(store, repository), actor=_actor())
     where = f"on {repository}" if repository else "everywhere"
-    text = f"{login} has no role {where} any more" if had else f"{login} had no role {where}"
-    return _done(text, as_json=as_json, login=login, had=had)
+    who = say_who(person)
+    text = f"{who} has no role {where} any more" if had else f"{who} had no role {where}"
+    return _done(text, as_json=as_json, **_plain_who(person), had=had)
 
 
 @people.command()
@@ -134,12 +137,10 @@ def revoke(login: str, *, repository: str, provider: str, stack_dir: Path, as_js
 def disable(login: str, *, provider: str, stack_dir: Path, as_json: bool) -> int:
     """End every session and token of LOGIN, for good."""
     with opened(stack_dir) as (_, store):
-        person = _find(store, login, provider=provider)
-        if person.provider == LOCAL and person.login == this_user():
-            why = f"you own the folder of this stack, and `launchpin status` would let {login} in again"
-            raise RefusedError("OwnFolder", f"{why}: change who owns the folder")
+        person = find_person(store, provider, login)
+        check_may_leave(person)
         store.disable_person(person.id, actor=_actor())
-    return _done(f"{login} may not sign in any more", as_json=as_json, login=login)
+    return _done(f"{say_who(person)} may not sign in any more", as_json=as_json, **_plain_who(person))
 
 
 @people.command()
@@ -150,7 +151,7 @@ def link(login: str, *, stack_dir: Path, as_json: bool) -> int:
     """Print a link that signs LOGIN in to the dashboard, once, within 15 minutes."""
     with opened(stack_dir) as (layout, store):
         require_up(layout)
-        person = _find(store, login, provider=LOCAL)
+        person = find_person(store, LOCAL, login)
         if person.disabled_at is not None:
             raise RefusedError("PersonDisabled", f"{login} was disabled on {person.disabled_at:%Y-%m-%d}")
         url = _link(layout, login)
@@ -185,36 +186,8 @@ def _place(store: "SqlStore", repository: str) -> int:
     return number_of(repository, {each.full_name: each.id for each in store.repositories()})
 
 
-def _named(store: "SqlStore", provider: str, login: str, *, subject: str) -> Person:
-    """Return the person who is to be given something, known from now on.
-
-    Raises:
-        InputError: `subject`.
-        RefusedError: `LoginTaken`.
-    """
-    if provider == LOCAL:
-        if subject:
-            message = "whoever signs in by a link has no id: leave it out, or say with --provider who vouches"
-            raise InputError("subject", message, field="--subject")
-        return store.ensure_person(LOCAL, login)
-    known = _look_up(store, login, provider=provider)
-    wanted = subject or (known.subject if known is not None else "")
-    if not wanted:
-        message = f"nobody of {provider} has been named as {login} before: give their id there with --subject"
-        raise InputError("subject", message, field="--subject")
-    return store.ensure_person(provider, login, subject=wanted)
-
-
-def _look_up(store: "SqlStore", login: str, *, provider: str) -> Person | None:
-    return next((each for each in store.people() if (each.provider, each.login) == (provider, login)), None)
-
-
-def _find(store: "SqlStore", login: str, *, provider: str) -> Person:
-    found = _look_up(store, login, provider=provider)
-    if found is not None:
-        return found
-    how = f"`launchpin people grant {login} viewer` lets them in"
-    raise NotFoundError("UnknownPerson", f"nobody of {provider} is called {login!r} here: {how}")
+def _plain_who(person: Person) -> dict[str, str]:
+    return {"id": person.id, "login": person.login, "provider": person.provider, "subject": person.subject}
 
 
 def _link(layout: Layout, login: str) -> str:

@@ -20,6 +20,9 @@ def rollback(deps: Deps, command: Command) -> Outcome:
     under_way = deps.store.active_rollouts(
         target=environment.target, host=environment.host, endpoint=environment.endpoint
     )
+    known = _asked_before(deps, environment, under_way, command)
+    if known is not None:
+        return _join(environment, known)
     left, candidates = _way_back(deps, environment, under_way)
     wanted = command.arguments.get("to", "") or _previous(deps, environment, _without(candidates, left))
     if wanted == left:
@@ -35,6 +38,40 @@ def rollback(deps: Deps, command: Command) -> Outcome:
         # Whoever has no traffic yet gives way, and a bake ends at once.
         writes=(OpenRollout(rollout), *(Wake("rollout", other.id) for other in under_way)),
         message=f"{environment.endpoint} goes from version {left or 'nothing'} back to {wanted}",
+    )
+
+
+def _asked_before(
+    deps: Deps, environment: Environment, under_way: Sequence[Rollout], command: Command
+) -> Rollout | None:
+    """Return the way back that somebody else's word began, and that was not over when this was asked for, Git included.
+
+    Two people see the same version go wrong. Whoever is second must not go one further back, from the one that helps.
+    """
+    going = (one for one in reversed(under_way) if one.direction is Direction.ROLLBACK)
+    newest = next(going, None) or deps.store.newest_rollout(environment.repository_id, environment.path)
+    if newest is None or newest.direction is not Direction.ROLLBACK or newest.facts.failure:
+        return None
+    is_wanted = command.arguments.get("to", "") in {"", newest.version}
+    return newest if is_wanted and _was_under_way(newest, command) else None
+
+
+def _was_under_way(rollout: Rollout, command: Command) -> bool:
+    """Return whether a rollout is not over, or was not when something was asked for."""
+    if not rollout.phase.is_final:
+        return True
+    ended, asked = rollout.updated_at, command.created_at
+    return rollout.phase is Phase.SUCCEEDED and ended is not None and asked is not None and asked < ended
+
+
+def _join(environment: Environment, known: Rollout) -> Done:
+    """Wait for the end of a way back that is known, and look at it now."""
+    waits = f": {known.reason}: {known.message}" if known.reason else ""
+    message = f"{environment.endpoint} goes back to version {known.version} already, by rollout {known.id}"
+    return Done(
+        facts={"result": {"rollout": known.id, "endpoint": environment.endpoint, "version": known.version}},
+        writes=() if known.phase.is_final else (Wake("rollout", known.id),),
+        message=f"{message}, which {known.cause.actor} asked for{waits}; --to names another version",
     )
 
 

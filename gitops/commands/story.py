@@ -12,6 +12,7 @@ from gitops.commands.choosing import register
 from gitops.commands.collecting import collect_what_may_go
 from gitops.commands.deliveries import redeliver
 from gitops.commands.holds import hold, pause, resume
+from gitops.commands.naming import find_environment
 from gitops.commands.promotions import await_pull_request, promote
 from gitops.commands.repositories import connect
 from gitops.commands.rollbacks import await_rollout, rollback
@@ -20,6 +21,7 @@ from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Verb
 from gitops.ports import Deps
 from gitops.records import Command
+from gitops.standing import named_endpoint
 from gitops.steps import Done, Outcome, Step, Story
 
 _SHOWN = 100
@@ -67,6 +69,7 @@ def carry_out(deps: Deps, command: Command) -> Outcome:
     if verb is None or deed is None:
         raise RefusedError("UnknownVerb", f"there is no verb {command.verb!r}; there are {', '.join(sorted(DEEDS))}")
     check_arguments(verb, command.arguments)
+    check_seen(deps, command)
     return deed.act(deps, command)
 
 
@@ -88,6 +91,22 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
         value = given.get(one.name, "")
         if value and not one.takes(value):
             raise RefusedError("ArgumentInvalid", f"{verb.name}: {one.name} is {one.limit}, not {value[:_SHOWN]!r}")
+
+
+def check_seen(deps: Deps, command: Command) -> None:
+    """Hold the endpoint to how it stood when this was asked: between asking and now, others may have had their way.
+
+    Raises:
+        RefusedError: `NotAsSeen`, with how it stands now.
+    """
+    if not command.facts.seen:
+        return
+    place = find_environment(deps, named_endpoint(command))
+    now = deps.store.standing(place.repository_id, place.path)
+    if now is None or now.digest != command.facts.seen:
+        told = f": {now.sentence}" if now is not None else ""
+        message = f"nothing was done, for {place.endpoint} is not as it was when this was asked{told}"
+        raise RefusedError("NotAsSeen", f"{message}. Look again, and ask anew")
 
 
 def await_end(deps: Deps, command: Command) -> Outcome:

@@ -208,6 +208,7 @@ _VERBS: tuple[Row, ...] = (
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
+    ("NotAsSeen", Answer(Who.ASKER, "look at the endpoint, and ask anew")),
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
     (
         "UnknownVerb UnknownEndpoint UnknownDelivery EndpointUnclear RoleTaken",

@@ -78,11 +78,11 @@ def to_message(notice: Notice, *, base_url: str) -> Message:
     return Message(
         id=notice.id,
         news=notice.news,
-        severity=notice.severity,
+        severity=notice.voice,
         reason=notice.reason,
         title=cut(_title(notice.news, entry), _LONGEST_TITLE),
         sentence=cut(_sentence(entry), _LONGEST_SENTENCE),
-        do=answer_to(notice.reason).do if notice.reason and notice.severity is Severity.WAKE else "",
+        do=answer_to(notice.reason).do if notice.reason and notice.voice is Severity.WAKE else "",
         facts=_facts(entry),
         url=base_url + _page(entry),
         entry=entry,

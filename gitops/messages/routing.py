@@ -13,7 +13,7 @@ def choose_channels(notice: Notice, file: NotifyFile) -> tuple[str, ...]:
 
 def _is_for(rule: Rule, notice: Notice) -> bool:
     if not {ALL, notice.news.value}.intersection(rule.outcomes) and not (
-        WAKE in rule.outcomes and notice.severity is Severity.WAKE
+        WAKE in rule.outcomes and notice.voice is Severity.WAKE
     ):
         return False
     return _is_named(notice.environment, rule.environments) and _is_named(notice.model, rule.models)

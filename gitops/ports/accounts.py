@@ -15,16 +15,28 @@ class Accounts(Protocol):
     """
 
     def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
-        """Return the person of a login, known from now on.
+        """Return the person whom an admin names so, known from now on; who is known by the id is called so from now on.
 
         Args:
             provider: who vouches for the person.
-            login: the name there.
-            subject: the provider's own id, at a sign-in: it is bound to the login that was granted something before.
+            login: what the person is called here; somebody who was disabled has to leave it to another.
+            subject: the provider's own id, which is who the person is; empty where nobody but us vouches.
             name: shown beside the login.
 
         Raises:
-            RefusedError: `LoginTaken` when the login belongs to another subject.
+            RefusedError: `LoginTaken` when somebody else is called so who was not disabled.
+        """
+        ...
+
+    def greet_person(self, person_id: str, *, login: str, name: str) -> Person:
+        """Follow what a provider calls a person who signs in, in a form that no admin's word has: `NAME (ID)`.
+
+        Args:
+            login: empty where the provider gives none.
+            name: likewise.
+
+        Raises:
+            NotFoundError: `UnknownPerson`.
         """
         ...
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from gitops.ports.asked import Asked
 from gitops.ports.outbox import Outbox
 from gitops.records import (
-    Command,
     Delivery,
     Environment,
     Frozen,
@@ -190,7 +190,7 @@ class Lease(Protocol):
         ...
 
 
-class Store(Outbox, Protocol):
+class Store(Asked, Outbox, Protocol):
     """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
 
     def now(self) -> datetime:
@@ -208,10 +208,6 @@ class Store(Outbox, Protocol):
             RetryError: nothing of the batch was stored, or it is not known whether; `DatabaseBusy` when the lock was
                 not won in time, so that storing each alone would help nobody.
         """
-        ...
-
-    def save_command(self, command: Command) -> Command:
-        """Store a command and its job, or return the one that has the same idempotency key."""
         ...
 
     def claim(self, queue: Queue, *, owner: str, lease: timedelta) -> Claim | None:
@@ -307,10 +303,6 @@ class Store(Outbox, Protocol):
 
     def rollout(self, rollout_id: str) -> Rollout | None:
         """Return a rollout."""
-        ...
-
-    def command(self, command_id: str) -> Command | None:
-        """Return a command."""
         ...
 
     def repository(self, repository_id: int) -> Repository | None:

@@ -13,8 +13,12 @@ class AccountStore(AuditStore):
     """People and what they may do in a SQL database; implements `gitops.ports.Accounts`."""
 
     def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
-        """Return the person of a login, known from now on."""
+        """Return the person whom an admin names so, known from now on."""
         return self._write(lambda tx: accounts.ensure_person(tx, provider, login, subject=subject, name=name))
+
+    def greet_person(self, person_id: str, *, login: str, name: str) -> Person:
+        """Follow what a provider calls a person who signs in."""
+        return self._write(lambda tx: accounts.greet_person(tx, person_id, login=login, name=name))
 
     def find_person(self, provider: str, subject: str) -> Person | None:
         """Return the person who has an id at a provider."""

@@ -19,6 +19,7 @@ from gitops.access import (
     Token,
     access_by_session,
     access_by_token,
+    claimed_login,
     is_secret_of,
     read_token_id,
 )
@@ -33,50 +34,71 @@ from gitops.store.transaction import Transaction
 
 
 def ensure_person(tx: Transaction, provider: str, login: str, *, subject: str, name: str) -> Person:
-    """Return the person of a login; see `Accounts.ensure_person`.
+    """Return the person whom an admin names so; see `Accounts.ensure_person`.
 
     Raises:
         RefusedError: `LoginTaken`.
     """
     here = people.c.provider == provider
-    if subject:
-        known = read_one(tx.connection, people, Person, here, people.c.subject == subject, is_locked=True)
-        if known is not None:
-            return _rename(tx, known, login=login, name=name)
     named = read_one(tx.connection, people, Person, here, people.c.login == login, is_locked=True)
-    if named is None:
-        new = Person(id=new_id("u"), provider=provider, subject=subject, login=login, name=name, created_at=tx.now)
-        insert_new(tx.connection, people, to_row(new))
-        kept = read_one(tx.connection, people, Person, here, people.c.login == login)
-        if kept is not None and (not subject or kept.subject == subject):
-            return kept
-        raise _taken(login, provider)
-    if subject and named.subject not in ("", subject):
-        raise _taken(login, provider)
-    if subject and not named.subject:
-        named = named.model_copy(update={"subject": subject, "name": name or named.name})
-        write_row(tx.connection, people, to_row(named), fields=("subject", "name"))
-    return named
+    if named is not None and not subject:
+        return named
+    of_subject = (here, people.c.subject == subject)
+    known = read_one(tx.connection, people, Person, *of_subject, is_locked=True) if subject else None
+    if known is None and named is not None and not named.subject:
+        # They were named before anybody knew their id.
+        return _change(tx, named, subject=subject, name=name or named.name)
+    if named is not None and named != known:
+        _free(tx, named)
+    if known is not None:
+        return _change(tx, known, login=login, name=name or known.name)
+    new = Person(id=new_id("u"), provider=provider, subject=subject, login=login, name=name, created_at=tx.now)
+    insert_new(tx.connection, people, to_row(new))
+    kept = read_one(tx.connection, people, Person, here, people.c.login == login)
+    if kept is None or kept.subject != subject:
+        # Somebody else was named so at this very moment.
+        raise _taken(kept or new)
+    return kept
 
 
-def _rename(tx: Transaction, known: Person, *, login: str, name: str) -> Person:
-    """Follow a person whose login changed at the provider; the id there is what counts.
+def greet_person(tx: Transaction, person_id: str, *, login: str, name: str) -> Person:
+    """Follow what a provider calls a person; see `Accounts.greet_person`.
 
     Raises:
-        RefusedError: `LoginTaken`.
+        NotFoundError: `UnknownPerson`.
     """
-    now = known.model_copy(update={"login": login, "name": name or known.name})
-    if now == known:
-        return known
-    other = read_one(tx.connection, people, Person, people.c.provider == known.provider, people.c.login == login)
-    if other is not None and other.id != known.id:
-        raise _taken(login, known.provider)
-    write_row(tx.connection, people, to_row(now), fields=("login", "name"))
+    known = _person(tx, person_id)
+    is_called_so = login in {"", known.login}
+    return _change(
+        tx,
+        known,
+        login=known.login if is_called_so else claimed_login(login, known.subject),
+        name=name or known.name,
+    )
+
+
+def _change(tx: Transaction, known: Person, **changes: str) -> Person:
+    now = known.model_copy(update=changes)
+    if now != known:
+        write_row(tx.connection, people, to_row(now), fields=tuple(changes))
     return now
 
 
-def _taken(login: str, provider: str) -> RefusedError:
-    message = f"the login {login!r} belongs to another person of {provider} here: an admin must remove that one first"
+def _free(tx: Transaction, holder: Person) -> None:
+    """Take a login from somebody who left, for whoever an admin says has it now.
+
+    Raises:
+        RefusedError: `LoginTaken` where they did not leave.
+    """
+    if holder.disabled_at is None:
+        raise _taken(holder)
+    _change(tx, holder, login=claimed_login(holder.login, holder.subject or holder.id))
+
+
+def _taken(holder: Person) -> RefusedError:
+    who = f"{holder.login!r} is the person with the id {holder.subject or holder.id} here"
+    left = f"`launchpin people disable {holder.login} --provider {holder.provider}` if they left"
+    message = f"{who}, of {holder.provider}: {left}; else name this one otherwise, any login will do beside the id"
     return RefusedError("LoginTaken", message)
 
 

@@ -8,14 +8,17 @@ from sqlalchemy import select
 from gitops.errors import ConflictError
 from gitops.ports import Received
 from gitops.records import Cause, Command, Delivery, Record, Training
+from gitops.standing import Expected
 from gitops.steps import Phase, Queue
 from gitops.store.entries import end_evidence, record_event
 from gitops.store.jobs import end_job, lock_job, new_job, wake_job
+from gitops.store.queries import read_standing
 from gitops.store.rows import (
     COMMAND,
     TRAINING,
     TRIAL,
     Kind,
+    hold_name,
     insert_new,
     insert_new_rows,
     read_one,
@@ -131,19 +134,43 @@ def _end_trial(tx: Transaction, trial_id: str, training: Training, cause: Cause)
     wake_job(tx, "runs", trial_id, queue=Queue.CONTROL, after=None, within=_NOTICED)
 
 
-def save_command(tx: Transaction, command: Command) -> Command:
+def save_command(tx: Transaction, command: Command, *, expected: Expected | None = None) -> Command:
     """Store a command and its job, or return the one that has the same idempotency key.
 
+    Args:
+        expected: the endpoint as whoever asks has seen it. Whoever lost our answer asks again with what they knew then;
+            that the endpoint has changed since is their doing.
+
     Raises:
-        ConflictError: `IdempotencyKeyUsed` when the key was used for something else.
+        ConflictError: `IdempotencyKeyUsed` when the key was used for something else, or `NotAsSeen`.
     """
+    of_key = commands.c.idempotency_key == command.idempotency_key
+    if expected is not None:
+        hold_name(tx.connection, f"asked:{expected.repository_id}:{expected.path}")
+        if read_one(tx.connection, commands, Command, of_key) is None:
+            command = _note_seen(tx, command, expected)
     new = _fresh(tx, command)
     if insert_new(tx.connection, commands, to_row(new)):
         insert_new(tx.connection, jobs, new_job(COMMAND.name, new.id, queue=Queue.CONTROL, due=tx.now))
-    kept = read_one(tx.connection, commands, Command, commands.c.idempotency_key == command.idempotency_key)
+    kept = read_one(tx.connection, commands, Command, of_key)
     if kept is None or (kept.verb, kept.arguments) != (command.verb, command.arguments):
         raise ConflictError("IdempotencyKeyUsed", "this idempotency key was used for another command; make a new one")
     return kept
+
+
+def _note_seen(tx: Transaction, command: Command, expected: Expected) -> Command:
+    """Return a command with how its endpoint stands, so that it is carried out only while that is so.
+
+    Raises:
+        ConflictError: `NotAsSeen`.
+    """
+    now = read_standing(tx.connection, expected.repository_id, path=expected.path)
+    if now is None:
+        raise ConflictError("NotAsSeen", f"{expected.path} is not there any more. Look again, and decide anew.")
+    if now.tag not in expected.tags:
+        message = f"{now.environment.endpoint} is not as you have seen it: {now.sentence}. Look again, and decide anew."
+        raise ConflictError("NotAsSeen", message)
+    return command.model_copy(update={"facts": command.facts.model_copy(update={"seen": now.digest})})
 
 
 def save_deliveries(tx: Transaction, batch: Sequence[Delivery]) -> list[Received]:

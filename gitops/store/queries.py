@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import Connection, and_, case, func, or_, select, true
+from sqlalchemy import Connection, and_, case, func, literal_column, or_, select, true
 
 from gitops.errors import InputError
 from gitops.holding import EVERYWHERE
 from gitops.ports import Resting
-from gitops.records import Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
+from gitops.records import Command, Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
+from gitops.standing import Standing, is_about
 from gitops.steps import Phase
 from gitops.store.jobs import State
-from gitops.store.rows import KINDS, TRIAL, read_all, read_one, without
+from gitops.store.rows import COMMAND, KINDS, TRIAL, read_all, read_one, without
 from gitops.store.tables import (
     OPEN_PHASES,
+    commands,
     declined,
     deliveries,
     environments,
@@ -205,3 +207,21 @@ def read_newest_rollout(connection: Connection, repository_id: int, *, path: str
     """Return an environment's last rollout."""
     where = (rollouts.c.repository_id == repository_id, rollouts.c.path == path)
     return read_one(connection, rollouts, Rollout, *where, order=(rollouts.c.created_at.desc(), rollouts.c.id.desc()))
+
+
+def read_standing(connection: Connection, repository_id: int, *, path: str) -> Standing | None:
+    """Return how an environment's endpoint stands; None for an environment that nobody knows."""
+    here = (environments.c.repository_id == repository_id, environments.c.path == path)
+    known = read_one(connection, environments, Environment, *here)
+    if known is None:
+        return None
+    # The state is no parameter, so that SQLite answers from the index of the jobs that are not over.
+    open_jobs = (jobs.c.kind == COMMAND.name, jobs.c.state != literal_column(f"'{State.OVER.value}'"))
+    asked = (commands.c.id.in_(select(jobs.c.subject).where(*open_jobs)), commands.c.phase == Phase.PENDING.value)
+    waiting = read_all(connection, commands, Command, *asked, order=(commands.c.created_at, commands.c.id))
+    return Standing(
+        environment=known,
+        holds=tuple(read_holds(connection, repository_id=repository_id, path=path)),
+        rollouts=tuple(read_active_rollouts(connection, target=known.target, host=known.host, endpoint=known.endpoint)),
+        commands=tuple(one for one in waiting if is_about(one, known)),
+    )

@@ -21,6 +21,7 @@ from gitops.records import (
     WatchedRef,
 )
 from gitops.retention import Kind, Needed, Spent
+from gitops.standing import Expected, Standing
 from gitops.steps import Queue
 from gitops.store import catalogue, effects, jobs, opening, pages, queries, retention, tables
 from gitops.store.ancestry import read_ancestry
@@ -66,9 +67,9 @@ class SqlStore(OutboxStore):
             return self._write(lambda tx: opening.save_deliveries(tx, batch))
         return [Received.NEW] * len(batch)
 
-    def save_command(self, command: Command) -> Command:
+    def save_command(self, command: Command, *, expected: Expected | None = None) -> Command:
         """Store a command and its job, or return the one that has the same idempotency key."""
-        return self._write(lambda tx: opening.save_command(tx, command))
+        return self._write(lambda tx: opening.save_command(tx, command, expected=expected))
 
     # ---- jobs
 
@@ -168,11 +169,6 @@ class SqlStore(OutboxStore):
         table = tables.rollouts
         return self._read(lambda connection: read_one(connection, table, Rollout, table.c.id == rollout_id))
 
-    def command_of_key(self, key: str) -> Command | None:
-        """Return the command that was asked for with an idempotency key."""
-        table = tables.commands
-        return self._read(lambda connection: read_one(connection, table, Command, table.c.idempotency_key == key))
-
     def command(self, command_id: str) -> Command | None:
         """Return a command."""
         table = tables.commands
@@ -221,6 +217,10 @@ class SqlStore(OutboxStore):
         table = tables.environments
         this = (table.c.repository_id == repository_id, table.c.path == path)
         return self._read(lambda connection: read_one(connection, table, Environment, *this))
+
+    def standing(self, repository_id: int, path: str) -> Standing | None:
+        """Return how an environment's endpoint stands, on one snapshot."""
+        return self._read(lambda connection: queries.read_standing(connection, repository_id, path=path))
 
     def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
         """Return the environments, of one repository or model where asked for."""

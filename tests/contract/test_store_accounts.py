@@ -59,10 +59,10 @@ def test_a_person_is_known_once(store: SqlStore) -> None:
     assert store.ensure_person(PROVIDER, "ada").id != ada(store).id
 
 
-def test_a_grant_before_the_first_sign_in_waits_for_the_person(store: SqlStore) -> None:
+def test_who_was_named_before_anybody_knew_their_id_is_bound_to_it(store: SqlStore) -> None:
     granted = store.ensure_person(PROVIDER, "ada")
-    signed_in = store.ensure_person(PROVIDER, "ada", subject="17", name="Ada")
-    assert (signed_in.id, signed_in.subject, signed_in.name) == (granted.id, "17", "Ada")
+    named = store.ensure_person(PROVIDER, "ada", subject="17", name="Ada")
+    assert (named.id, named.subject, named.name) == (granted.id, "17", "Ada")
 
 
 def test_somebody_is_found_by_their_id_at_a_provider_alone(store: SqlStore) -> None:
@@ -74,21 +74,44 @@ def test_somebody_is_found_by_their_id_at_a_provider_alone(store: SqlStore) -> N
     assert store.find_person(PROVIDER, "") is None
 
 
-def test_whoever_takes_over_a_login_does_not_become_that_person(store: SqlStore) -> None:
+def test_a_login_that_somebody_has_is_given_to_no_other_person(store: SqlStore) -> None:
     store.ensure_person(PROVIDER, "ada", subject="17")
-    with pytest.raises(RefusedError, match="another person") as refused:
-        store.ensure_person(PROVIDER, "ada", subject="18")
-    assert refused.value.reason == "LoginTaken"
+    for subject in ("18", "19"):
+        with pytest.raises(RefusedError, match="'ada' is the person with the id 17 here") as refused:
+            store.ensure_person(PROVIDER, "ada", subject=subject)
+        assert refused.value.reason == "LoginTaken"
+        assert f"launchpin people disable ada --provider {PROVIDER}" in refused.value.message
+        store.ensure_person(PROVIDER, "eve", subject="18")
+    assert sorted(person.login for person in store.people()) == ["ada", "eve"]
 
 
-def test_a_person_who_is_called_otherwise_now_is_still_that_person(store: SqlStore) -> None:
+def test_whoever_left_leaves_the_login_to_whom_an_admin_gives_it(store: SqlStore) -> None:
+    left = store.ensure_person(PROVIDER, "bob", subject="17")
+    store.disable_person(left.id, actor=ROOT)
+    now = store.ensure_person(PROVIDER, "bob", subject="18")
+    assert (now.login, now.id != left.id) == ("bob", True)
+    assert [(person.login, person.subject) for person in store.people()] == [("bob", "18"), ("bob (17)", "17")]
+    assert store.find_person(PROVIDER, "17") is not None
+
+
+def test_a_person_whom_an_admin_names_otherwise_is_still_that_person(store: SqlStore) -> None:
     first = store.ensure_person(PROVIDER, "ada", subject="17")
     second = store.ensure_person(PROVIDER, "lovelace", subject="17")
     assert second.id == first.id
     assert [person.login for person in store.people()] == ["lovelace"]
-    store.ensure_person(PROVIDER, "eve", subject="18")
-    with pytest.raises(RefusedError, match="another person"):
-        store.ensure_person(PROVIDER, "lovelace", subject="18")
+
+
+def test_what_a_provider_calls_somebody_is_never_what_an_admin_named_another(store: SqlStore) -> None:
+    ada = store.ensure_person(PROVIDER, "ada", subject="17")
+    eve = store.ensure_person(PROVIDER, "eve", subject="18")
+    assert store.greet_person(ada.id, login="ada", name="Ada").login == "ada"
+    for _ in range(2):
+        assert store.greet_person(eve.id, login="ada", name="").login == "ada (18)"
+    assert store.greet_person(eve.id, login="", name="Eve").login == "ada (18)"
+    assert [(person.login, person.name) for person in store.people()] == [("ada", "Ada"), ("ada (18)", "Eve")]
+    assert store.ensure_person(PROVIDER, "eve", subject="18").login == "eve"
+    with pytest.raises(NotFoundError, match="nobody here has the id"):
+        store.greet_person("u-none", login="ada", name="")
 
 
 def test_of_many_first_sign_ins_at_once_one_person_comes(store: SqlStore) -> None:

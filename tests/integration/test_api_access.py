@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from gitops.access import EVERYWHERE
+from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS, Kind
 from gitops.roles import AccessRole
 from gitops.settings import Settings
@@ -74,7 +75,7 @@ def filled(path: str) -> str:
 
 
 def body_of(path: str) -> dict[str, object] | None:
-    verb = next((one for one in VERBS.values() if one.route == path and one.changes), None)
+    verb = next((one for one in (*VERBS.values(), *AUTHORITY.values()) if one.route == path and one.changes), None)
     if path == "/api/v1/tokens":
         return {"name": "made", "role": "viewer"}
     return {one.name: _GIVEN.get(one.kind, "because") for one in verb.required} if verb else None

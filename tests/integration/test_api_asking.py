@@ -6,14 +6,14 @@ import httpx
 import pytest
 
 from gitops.access import EVERYWHERE
-from gitops.records import Command, Environment, Role
+from gitops.records import Command, Environment, Role, TrainingFacts
 from gitops.store.entries import actor_of
-from gitops.writes import SaveEnvironment, SaveRepository, SetHold
+from gitops.writes import SaveEnvironment, SaveRepository, SetHold, StartTraining
 from tests.integration.api_rig import ADMIN, APPROVER, HOLD, RUNNER, VIEWER, fleet, get, own, read_events
 from tests.support.api import ROOT, give_token, program, program_as
 from tests.support.dashboard import ORIGIN, Dashboard
 from tests.support.fleet import REFUSED
-from tests.support.store import make_environment, make_hold, make_repository, write
+from tests.support.store import make_environment, make_hold, make_repository, make_training, write
 
 __all__ = ["fleet", "own"]
 
@@ -125,6 +125,19 @@ def test_a_training_is_tried_again_or_called_off_by_whoever_may_train_there(flee
         assert client.post("/api/v1/train", json={"repository": "acme/iris", "force": True}).status_code == 202
 
 
+def test_what_an_approver_chose_by_hand_is_tried_again_by_an_approver_alone(own: Dashboard) -> None:
+    chosen = make_training(
+        id="t-chosen", nonce="t-9.2", facts=TrainingFacts(search_of="t-9", trial=2, chosen="half as deep")
+    )
+    write(own.store, StartTraining(chosen))
+    for role, status in ((RUNNER, 403), (APPROVER, 202)):
+        with program(own, give_token(own.store, f"iris-{role}", {1: role})) as client:
+            answer = client.post("/api/v1/retry", json={"name": "t-chosen"})
+            assert answer.status_code == status, answer.text
+            assert client.post("/api/v1/cancel", json={"training": "t-chosen"}).status_code == 202
+    assert [one.verb for one in own.store.recent("command") if isinstance(one, Command)].count("retry") == 1
+
+
 def test_an_endpoint_whose_name_two_have_must_be_named_by_its_place(own: Dashboard) -> None:
     twin = make_environment(repository_id=4, repository="acme/churn-deploy", path="twin", endpoint="iris-staging")
     write(own.store, SaveEnvironment(twin, tuple(Environment.model_fields)))
@@ -194,6 +207,17 @@ def test_a_decision_on_an_endpoint_that_changed_since_is_not_carried_out(own: Da
             client.post("/api/v1/hold", json=HOLD, headers={"If-Match": f'"other", {_tag(client)}'}).status_code == 202
         )
         assert client.post("/api/v1/hold", json=HOLD, headers={"If-Match": "*"}).status_code == 202
+
+
+def test_of_two_who_saw_the_same_endpoint_the_second_is_told_what_the_first_asked_for(own: Dashboard) -> None:
+    with program_as(own, APPROVER) as ada, program_as(own, APPROVER) as bob:
+        seen = _tag(bob)
+        back = {"endpoint": "iris-staging"}
+        assert ada.post("/api/v1/rollback", json=back, headers={"If-Match": _tag(ada)}).status_code == 202
+        answer = bob.post("/api/v1/rollback", json=back, headers={"If-Match": seen})
+        assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (412, "changed", "If-Match")
+        assert "rollback was asked for by" in answer.json()["detail"]
+    assert [one.verb for one in own.store.recent("command") if isinstance(one, Command)].count("rollback") == 1
 
 
 def _tag(client: httpx.Client) -> str:

@@ -13,6 +13,9 @@ from gitops.writes import SaveRepository
 from tests.support.cli import Stack, make_stack
 from tests.support.store import make_repository, write
 
+ISSUER = "https://id.example"
+THERE = ("--provider", ISSUER)
+
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
@@ -100,13 +103,44 @@ def test_a_person_has_the_roles_that_were_given_and_not_taken(stack: Stack) -> N
 
 
 def test_somebody_of_a_provider_is_named_by_their_id_there_the_first_time(stack: Stack) -> None:
-    there = ("--provider", "https://id.example")
-    assert stack.launchpin("people", "grant", "ada", "viewer", *there, "--subject", "17").code == 0
-    assert stack.launchpin("people", "grant", "ada", "approver", "--repository", "acme/iris", *there).code == 0
-    other = stack.launchpin("people", "grant", "ada", "admin", *there, "--subject", "18")
-    assert (other.code, "belongs to another person" in other.err) == (1, True)
+    first = stack.launchpin("people", "grant", "ada", "viewer", *THERE, "--subject", "17")
+    assert first.out == "ada (17 at https://id.example) is a viewer everywhere\n"
+    again = stack.launchpin("people", "grant", "ada", "approver", "--repository", "acme/iris", *THERE, "--json").json
+    assert (again["login"], again["subject"], again["role"]) == ("ada", "17", "approver")
+    other = stack.launchpin("people", "grant", "ada", "admin", *THERE, "--subject", "18")
+    assert (other.code, "'ada' is the person with the id 17 here" in other.err) == (1, True)
     (ada,) = stack.launchpin("people", "list", "--json").json["people"]
     assert (ada["subject"], [each["role"] for each in ada["grants"]]) == ("17", ["viewer", "approver"])
+    assert "17" in stack.launchpin("people", "list").out
+
+
+def test_a_name_that_somebody_gave_themselves_is_given_nothing_without_their_id(stack: Stack) -> None:
+    mallory = stack.store.ensure_person(ISSUER, "mallory", subject="9")
+    stack.store.greet_person(mallory.id, login="carol", name="")
+    refused = stack.launchpin("people", "grant", "carol", "admin", *THERE)
+    assert refused.code != 0
+    assert "'carol' could be 9, whom https://id.example calls so: say who is meant with --subject" in refused.err
+    stack.launchpin("people", "grant", "carol", "viewer", *THERE, "--subject", "5")
+    refused = stack.launchpin("people", "grant", "carol", "admin", *THERE)
+    assert "'carol' could be 5, whom an admin named so, or 9, whom https://id.example calls so" in refused.err
+    assert stack.store.grants(mallory.id) == []
+    gone = stack.launchpin("people", "revoke", "eve", *THERE)
+    assert "nobody of https://id.example is called 'eve' here" in gone.err
+    assert stack.launchpin("people", "disable", "carol (9)", *THERE).code == 0
+    assert stack.launchpin("people", "grant", "carol", "admin", *THERE, "--json").json["subject"] == "5"
+
+
+def test_who_was_disabled_is_given_nothing_and_leaves_the_login(stack: Stack) -> None:
+    stack.launchpin("people", "grant", "bob", "viewer", *THERE, "--subject", "17")
+    assert (
+        stack.launchpin("people", "disable", "bob", *THERE).out
+        == "bob (17 at https://id.example) may not sign in any more\n"
+    )
+    refused = stack.launchpin("people", "grant", "bob", "viewer", *THERE)
+    assert (refused.code, "name whoever is called so now by their own id" in refused.err) == (1, True)
+    assert stack.launchpin("people", "grant", "bob", "viewer", *THERE, "--subject", "18").code == 0
+    people = stack.launchpin("people", "list", "--json").json["people"]
+    assert [(each["login"], each["subject"]) for each in people] == [("bob", "18"), ("bob (17)", "17")]
 
 
 def test_a_token_for_somebody_else_may_what_they_may(stack: Stack) -> None:

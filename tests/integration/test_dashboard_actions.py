@@ -9,13 +9,13 @@ import pytest
 
 from gitops.access import EVERYWHERE
 from gitops.grammar import VERBS
-from gitops.records import Environment
+from gitops.records import Direction, Environment
 from gitops.roles import AccessRole
-from gitops.writes import SaveEnvironment
+from gitops.writes import OpenRollout, SaveEnvironment
 from tests.support.dashboard import ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import REFUSED
 from tests.support.history import fill_with_history
-from tests.support.store import write
+from tests.support.store import make_rollout, write
 from webhooks.matrix import ACTIONS
 
 STAGING = "acme/iris-deploy:staging"
@@ -99,6 +99,29 @@ def test_form_says_what_will_happen_and_changes_nothing(client: httpx.Client, fl
 def test_form_goes_back_to_what_served_before_a_version_that_is_on_its_way(client: httpx.Client) -> None:
     page = client.get("/actions/rollback?endpoint=iris-production").text
     assert re.findall(r'<option value="(\d*)"', page) == ["", "6"]
+
+
+def test_form_says_whose_way_back_is_not_over(client: httpx.Client, fleet: Dashboard) -> None:
+    place = next(one for one in fleet.store.environments() if one.endpoint == "churn-production")
+    here = {
+        name: getattr(place, name) for name in ("repository_id", "repository", "path", "endpoint", "target", "host")
+    }
+    back = make_rollout(**here, environment=place.name, model="churn", version="10", direction=Direction.ROLLBACK)
+    write(fleet.store, OpenRollout(back))
+    page = client.get("/actions/rollback?endpoint=churn-production").text
+    assert "mona asked for the way back to v10, which is not over." in page
+    assert "goes no further back" in page
+
+
+def test_form_that_was_opened_before_somebody_else_asked_is_shown_again(client: httpx.Client, fleet: Dashboard) -> None:
+    path = "/actions/rollback?endpoint=fraud-production"
+    late = fields_of(client.get(path).text)
+    assert send(client, path).status_code == 303
+    before = count(fleet)
+    answer = client.post("/actions/rollback", data=late, headers={"Origin": ORIGIN})
+    assert answer.status_code == 412
+    assert "rollback was asked for by" in answer.text
+    assert count(fleet) == before
 
 
 def test_double_click_asks_once(client: httpx.Client, fleet: Dashboard) -> None:

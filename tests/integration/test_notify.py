@@ -154,22 +154,48 @@ def test_message_comes_again_with_the_same_id_where_a_worker_died_behind_it(offi
     assert len(set(read(web))) == 1
 
 
-def test_what_flaps_wakes_once_in_ten_minutes(office: Office, web: WebReceiver) -> None:
-    for _ in range(5):
-        office.fail()
+def severities(web: WebReceiver) -> list[str]:
+    return [json.loads(post.body)["data"]["customData"]["severity"] for post in web.posts]
+
+
+def test_what_flaps_wakes_once_in_ten_minutes_and_is_told_each_time(office: Office, web: WebReceiver) -> None:
+    ended = []
+    for version in "12345":
+        ended.append(office.fail(version=version).id)
         office.work(after=timedelta(minutes=1))
-    assert len(web.posts) == 1
+    assert severities(web) == ["wake", "tell", "tell", "tell", "tell"]
+    assert [json.loads(post.body)["data"]["customData"]["rollout"] for post in web.posts] == ended
     office.work(after=timedelta(minutes=10))
     office.fail()
     office.work()
-    assert len(web.posts) == 2
+    assert severities(web)[5:] == ["wake"]
 
 
 def test_what_flaps_within_one_look_wakes_once(office: Office, web: WebReceiver) -> None:
     for _ in range(5):
         office.fail()
     office.work()
-    assert len(web.posts) == 1
+    assert sorted(severities(web)) == ["tell"] * 4 + ["wake"]
+
+
+def test_channel_that_is_named_for_what_wakes_hears_of_no_repetition(office: Office, web: WebReceiver) -> None:
+    write_notify(office.folder, f"events: {{webhook: {{url: '{web.url}', secret_file: s}}}}")
+    for _ in range(3):
+        office.fail()
+        office.work(after=timedelta(minutes=1))
+    assert severities(web) == ["wake"]
+
+
+def test_what_is_repeated_mentions_nobody_in_a_chat(office: Office, web: WebReceiver) -> None:
+    write_secret(office.folder, "slack.url", web.url)
+    write_notify(office.folder, "chat: {slack: {url_file: slack.url}}", rules="{outcomes: [RolledBack], to: [chat]}")
+    for _ in range(2):
+        office.fail()
+        office.work(after=timedelta(minutes=1))
+    first, second = (json.loads(post.body)["text"] for post in web.posts)
+    assert first.startswith("<!channel> :rotating_light: ")
+    assert "<!channel>" not in second
+    assert "staging went back from iris v1" in second
 
 
 def test_notice_that_no_rule_names_goes_to_nobody(office: Office, web: WebReceiver) -> None:

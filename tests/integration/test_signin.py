@@ -82,18 +82,32 @@ def test_a_person_who_is_called_otherwise_now_is_the_same(world: World) -> None:
     world.provider.person |= {"preferred_username": "lovelace"}
     with world.browser() as browser:
         assert browser.sign_in().status_code == 303
+        assert browser.client.get("/api/v1/me").json()["login"] == "lovelace (s-17)"
+    assert [person.login for person in world.dashboard.store.people()] == ["lovelace (s-17)"]
+    world.grant(login="lovelace")
+    with world.browser() as browser:
+        assert browser.sign_in().status_code == 303
         assert browser.client.get("/api/v1/me").json()["login"] == "lovelace"
-    assert [person.login for person in world.dashboard.store.people()] == ["lovelace"]
 
 
 def test_whoever_takes_over_a_login_is_somebody_else(world: World) -> None:
-    world.grant()
+    ada = world.grant()
     world.provider.person |= {"sub": "s-18"}
     with world.browser() as browser:
         assert_refused(world, browser.sign_in(), 403, "--subject s-18")
-    world.grant(subject="s-18", login="eve")
+    eve = world.grant(subject="s-18", login="eve")
     with world.browser() as browser:
-        assert_refused(world, browser.sign_in(), 409, "belongs to another person")
+        assert browser.sign_in().status_code == 303
+        assert browser.client.get("/api/v1/me").json()["login"] == "ada (s-18)"
+    known = {person.id: person.login for person in world.dashboard.store.people()}
+    assert known == {ada: "ada", eve: "ada (s-18)"}
+
+
+def test_who_lost_every_role_is_shown_the_name_that_an_admin_gave(world: World) -> None:
+    person = world.grant(login="kept")
+    world.dashboard.store.ungrant(person, repository_id=EVERYWHERE, actor=ROOT)
+    with world.browser() as browser:
+        assert "people grant kept viewer" in browser.sign_in().text
 
 
 def test_a_grant_to_a_login_alone_lets_nobody_in(world: World) -> None:
@@ -108,7 +122,7 @@ def test_a_grant_to_a_login_alone_lets_nobody_in(world: World) -> None:
 @pytest.mark.parametrize(
     ("person", "login"),
     [
-        ({"preferred_username": None, "email": "ada@x.example", "email_verified": True}, "ada@x.example"),
+        ({"preferred_username": None, "email": "ada@x.example", "email_verified": True}, "ada@x.example (s-17)"),
         ({"preferred_username": None, "email": "ada@x.example", "email_verified": False}, "kept"),
         ({"preferred_username": None, "email": "ada@x.example", "email_verified": "true"}, "kept"),
         ({"preferred_username": "Ada <b>Lovelace</b>"}, "kept"),
@@ -268,7 +282,7 @@ def test_who_signs_in_at_github_is_known_by_the_number_that_never_changes(world:
         address = browser.begin(way="github")
         assert "scope" not in parse_qs(urlsplit(address).query)
         assert browser.client.get(browser.visit(address)).status_code == 303
-        assert browser.client.get("/api/v1/me").json()["login"] == "octocat"
+        assert browser.client.get("/api/v1/me").json()["login"] == "octocat (583231)"
     world.provider.person = {"id": 583232, "login": "octocat", "name": None}
     with world.browser() as browser:
         answer = browser.sign_in(way="github")

@@ -173,7 +173,8 @@ def _link(name: str) -> str:
 
 def _fields_of_body(operation: Document) -> str:
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        return _type(content["schema"])
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        return listed(_schemas()[name]["properties"]) if name.endswith("Arguments") else _type(content["schema"])
     return ""
 
 

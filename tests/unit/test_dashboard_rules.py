@@ -4,10 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gitops.access import Access, Person
 from gitops.audit.history import Tenure
 from gitops.explaining.findings import Grade
 from gitops.ports.tallies import JobTally, Tallies
-from tests.support.store import make_environment, make_rollout, make_version
+from gitops.records import TrainingFacts
+from gitops.roles import AccessRole
+from gitops.steps import Phase
+from tests.support.store import make_environment, make_rollout, make_training, make_version
+from webhooks.dashboard.actions import of_training
 from webhooks.dashboard.charts import draw_bands, draw_lines
 from webhooks.dashboard.details import share_traffic
 from webhooks.dashboard.installation import grade_clock, grade_heads, grade_queues, grade_relay, show_value
@@ -161,3 +166,24 @@ def test_pages_are_found_by_what_names_them() -> None:
 
 def test_counts_keep_all_their_digits() -> None:
     assert [number(text) for text in ("48211", "0.87123", "1.0", "x", "NaN")] == ["48,211", "0.8712", "1", "x", "NaN"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "chosen", "role", "titles"),
+    [
+        (Phase.CANCELLED, False, AccessRole.RUNNER, ["Train again"]),
+        (Phase.CANCELLED, True, AccessRole.RUNNER, []),
+        (Phase.CANCELLED, True, AccessRole.APPROVER, ["Train again"]),
+        (Phase.RUNNING, True, AccessRole.RUNNER, ["Cancel"]),
+        (Phase.RUNNING, True, AccessRole.APPROVER, ["Try now", "Cancel"]),
+        (Phase.RUNNING, False, AccessRole.RUNNER, ["Try now", "Cancel"]),
+        (Phase.RUNNING, False, AccessRole.VIEWER, []),
+    ],
+)
+def test_what_an_approver_chose_by_hand_is_tried_again_by_an_approver(
+    phase: Phase, chosen: bool, role: AccessRole, titles: list[str]
+) -> None:
+    ada = Access(Person(id="u-1", provider="local", subject="", login="ada"), "session", {1: role})
+    facts = TrainingFacts(search_of="t-9") if chosen else TrainingFacts()
+    training = make_training(phase=phase, reason="Retrying", facts=facts)
+    assert [one.title for one in of_training(ada, training)] == titles

@@ -135,6 +135,16 @@ def test_foreign_text_in_slack_mentions_nobody_and_links_nowhere() -> None:
     assert all(one["verbatim"] for one in [body["blocks"][0]["text"], *body["blocks"][1]["fields"]])
 
 
+@pytest.mark.parametrize("char", ["<", "&", "@", "x"])
+def test_slack_shows_what_to_do_and_whole_characters_however_long_the_reason_is(char: str) -> None:
+    body = json.loads(to_slack(message(News.ROLLED_BACK, message=char * 1000), mention=Mention.CHANNEL))
+    shown = body["blocks"][0]["text"]["text"]
+    assert shown.endswith("\nWhat to do: find the cause, and push a better version")
+    for text in (shown, body["text"]):
+        assert re.sub(r"&(amp|lt|gt);", "", text).count("&") == 0
+        assert len(text) < 3000
+
+
 def test_slack_takes_the_longest_message() -> None:
     made = notice("rollout.rolled_back", {"model": "&" * 5000}, {"reason": "SmokeFailed", "message": "<" * 5000})
     body = json.loads(to_slack(to_message(made, base_url=BASE), mention=Mention.CHANNEL))

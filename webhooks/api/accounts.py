@@ -7,9 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from gitops.access import EVERYWHERE, LONGEST_DAYS, Token, check_token_name, digest_secret, mint_token_text
-from gitops.errors import InputError, NotFoundError
+from gitops.access import (
+    EVERYWHERE,
+    LOCAL,
+    LONGEST_DAYS,
+    Person,
+    Token,
+    check_token_name,
+    digest_secret,
+    mint_token_text,
+)
+from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.identifiers import new_id
+from gitops.people import find_person
 from gitops.records import Frozen
 from gitops.roles import AccessRole
 from gitops.telling import shapes, showing
@@ -69,17 +79,21 @@ class WantedToken(Frozen):
         role: the most it may do; it never may more than you.
         repositories: OWNER/NAME of those it is kept to; empty for all that you may see.
         days: until it ends.
+        login: whose it is, said by an admin; yours where it is left out.
+        provider: who vouches for them.
     """
 
     name: str
     role: AccessRole
     repositories: tuple[str, ...] = ()
     days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] = 30
+    login: str = ""
+    provider: str = LOCAL
 
 
 @router.post("/tokens", status_code=HTTPStatus.CREATED)
 def make_token(request: Request, wanted: WantedToken, response: Response) -> shapes.NewToken:
-    """Make a token of yours; its text is shown this once."""
+    """Make a token of yours, or as an admin another one's; its text is shown this once."""
     store, asker = store_of(request), asker_of(request)
     access = asker.access
     try:
@@ -91,6 +105,7 @@ def make_token(request: Request, wanted: WantedToken, response: Response) -> sha
     if strange:
         detail = f"There is no repository {strange[0]!r} here, or none that you may see."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "repository", detail, field="repositories")
+    owner = _owner_of(request, wanted)
     if not access.may_anywhere(wanted.role):
         detail = f"You have the role {wanted.role} nowhere: ask for less."
         raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail, field="role")
@@ -98,7 +113,7 @@ def make_token(request: Request, wanted: WantedToken, response: Response) -> sha
     text = mint_token_text(token_id)
     token = Token(
         id=token_id,
-        person_id=access.person.id,
+        person_id=owner.id,
         name=name,
         secret_sha256=digest_secret(text),
         role=wanted.role,
@@ -107,9 +122,33 @@ def make_token(request: Request, wanted: WantedToken, response: Response) -> sha
     )
     kept = store.save_token(token, actor=asker.actor)
     names = {number: name for name, number in known.items()}
-    shown = showing.token(kept, login=access.person.login, names=names)
+    shown = showing.token(kept, login=owner.login, names=names)
     response.headers["Cache-Control"] = "no-store"
     return shapes.NewToken(**shown.model_dump(), text=text)
+
+
+def _owner_of(request: Request, wanted: WantedToken) -> Person:
+    """Return whose a token is to be.
+
+    Raises:
+        ProblemError: 403 where whoever asks is no admin of everything.
+        NotFoundError: `UnknownPerson`.
+        RefusedError: `NoGrant` or `PersonDisabled`.
+    """
+    access = asker_of(request).access
+    if not wanted.login:
+        return access.person
+    if not access.may(AccessRole.ADMIN):
+        detail = f"{access.person.login} may make tokens of their own alone: leave login out."
+        raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail, field="login")
+    owner = find_person(store_of(request), wanted.provider, wanted.login)
+    if owner.disabled_at is not None:
+        raise RefusedError("PersonDisabled", f"{owner.login} was disabled on {owner.disabled_at:%Y-%m-%d}, for good")
+    if not store_of(request).grants(owner.id):
+        raise RefusedError(
+            "NoGrant", f"{owner.login} may do nothing yet, and so would the token: grant something first"
+        )
+    return owner
 
 
 @router.delete("/tokens/{token_id}", status_code=HTTPStatus.NO_CONTENT)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
+from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from webhooks.problems import ProblemError
 
@@ -49,7 +50,7 @@ def _held_to(argument: Argument) -> Callable[[str], str]:
     return check
 
 
-MODELS: Mapping[str, type[Arguments]] = {verb.name: _model_of(verb) for verb in VERBS.values()}
+MODELS: Mapping[str, type[Arguments]] = {verb.name: _model_of(verb) for verb in (*VERBS.values(), *AUTHORITY.values())}
 """What each verb's arguments are read as."""
 
 

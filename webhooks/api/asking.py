@@ -13,15 +13,16 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import JsonValue
 
-from gitops.access import EVERYWHERE
+from gitops.access import EVERYWHERE, role_to_ask
 from gitops.errors import ConflictError
 from gitops.grammar import VERBS, Kind, Verb
 from gitops.identifiers import new_id
 from gitops.records import Cause, Command, Environment
 from gitops.roles import AccessRole
+from gitops.standing import OF_ENDPOINTS, Expected
 from gitops.telling import shapes, showing
 from webhooks.api.arguments import MODELS, Arguments
-from webhooks.api.reading import environment_of, etag_of, missing, repository_of, store_of, training_of, version_of
+from webhooks.api.reading import environment_of, missing, repository_of, store_of, training_of, version_of
 from webhooks.askers import Asker, asker_of
 from webhooks.problems import ProblemError
 
@@ -30,7 +31,6 @@ router = APIRouter(prefix="/api/v1")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEY_HELP = "The same key asks once, however often."
 _KEY_SHAPE: dict[str, JsonValue] = {"pattern": f"^{_KEY.pattern}$"}
-_OF_ENDPOINTS = frozenset({Kind.ENDPOINT, Kind.STORY})
 
 
 def _route(verb: Verb) -> Callable[..., shapes.Command]:
@@ -50,7 +50,7 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
     ask.__name__ = verb.name
     ask.__doc__ = verb.help
     ask.__annotations__["arguments"] = Annotated[model, Body()]
-    if not any(one.kind in _OF_ENDPOINTS for one in verb.arguments):
+    if not any(one.kind in OF_ENDPOINTS for one in verb.arguments):
         # Sent nevertheless it is refused, not overlooked; but nobody is told of it.
         ask.__annotations__["if_match"] = Annotated[str | None, Header(include_in_schema=False)]
     return ask
@@ -70,14 +70,12 @@ def ask_for(
     """
     asker = asker_of(request)
     given, place = find_target(request, verb, arguments)
-    own_key = _own_key(asker, key)
-    store = store_of(request)
-    # Whoever lost our answer asks again with what they knew then; that the endpoint has changed since is their doing.
-    if key is None or store.command_of_key(own_key) is None:
-        _check_match(request, verb, place, if_match)
+    command = _command(asker, verb, given, key=_own_key(asker, key))
     try:
-        return store.save_command(_command(asker, verb, given, key=own_key))
+        return store_of(request).save_command(command, expected=_expected(verb, place, if_match))
     except ConflictError as error:
+        if error.reason == "NotAsSeen":
+            raise ProblemError(HTTPStatus.PRECONDITION_FAILED, "changed", error.message, field="If-Match") from error
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_used", error.message, field="Idempotency-Key"
         ) from error
@@ -90,7 +88,10 @@ def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tupl
         ProblemError: 403 for what whoever asks may not do there; 404, or 409 where several are called so.
     """
     given, place = _resolve(request, verb, arguments)
-    _check_role(asker_of(request), verb, _repository_of(request, verb, given, place))
+    repository_id = _repository_of(request, verb, given, place)
+    named = next((given.get(one.name, "") for one in verb.arguments if one.kind is Kind.STORY), "")
+    training = store_of(request).training(named) if named else None
+    _check_role(asker_of(request), verb, role_to_ask(verb, training), repository_id)
     # Deliveries are of everything: whether one is there is said to those alone who may look at all.
     guid = next((given[one.name] for one in verb.arguments if one.kind is Kind.DELIVERY and one.name in given), "")
     if guid and store_of(request).delivery(guid.lower()) is None:
@@ -135,7 +136,7 @@ def _resolve(request: Request, verb: Verb, given: dict[str, str]) -> tuple[dict[
     for one in verb.arguments:
         value = given.get(one.name, "")
         is_training = one.kind is Kind.STORY and store_of(request).training(value) is not None
-        if value and one.kind in _OF_ENDPOINTS and not is_training:
+        if value and one.kind in OF_ENDPOINTS and not is_training:
             found = environment_of(request, value)
             return {**given, one.name: showing.place_of(found)}, found
     return given, None
@@ -161,32 +162,30 @@ def _repository_of(request: Request, verb: Verb, given: Mapping[str, str], place
     return EVERYWHERE
 
 
-def _check_role(asker: Asker, verb: Verb, repository_id: int) -> None:
+def _check_role(asker: Asker, verb: Verb, needed: AccessRole, repository_id: int) -> None:
     """Make sure that whoever asks may do so there.
 
     Raises:
         ProblemError: 403.
     """
-    if not asker.access.may(verb.who, repository_id):
-        detail = f"{asker.access.person.login} may not {verb.name} there: it takes the role {verb.who}."
+    if not asker.access.may(needed, repository_id):
+        what = f"{verb.name} what was chosen by hand" if needed is not verb.who else verb.name
+        detail = f"{asker.access.person.login} may not {what} there: it takes the role {needed}."
         raise ProblemError(HTTPStatus.FORBIDDEN, "not_allowed", detail)
 
 
-def _check_match(request: Request, verb: Verb, place: Environment | None, if_match: str | None) -> None:
-    """Make sure that the endpoint is as whoever asks has seen it.
+def _expected(verb: Verb, place: Environment | None, if_match: str | None) -> Expected | None:
+    """Return the endpoint as whoever asks has seen it; None where they say nothing of that.
 
     Raises:
-        ProblemError: 412.
+        ProblemError: 422 `if_match`.
     """
     if if_match is None or if_match == "*":
-        return
+        return None
     if place is None:
         detail = f"{verb.name} is about no endpoint here: send no If-Match."
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "if_match", detail, field="If-Match")
-    holds = store_of(request).holds(repository_id=place.repository_id, path=place.path)
-    if etag_of(showing.endpoint(place, holds)) not in {each.strip() for each in if_match.split(",")}:
-        detail = f"{place.endpoint or place.path} is not as you have seen it: look again, and decide anew."
-        raise ProblemError(HTTPStatus.PRECONDITION_FAILED, "changed", detail, field="If-Match")
+    return Expected(place.repository_id, place.path, frozenset(each.strip() for each in if_match.split(",")))
 
 
 for _verb in VERBS.values():

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gitops import __version__
+from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS
 from webhooks.askers import COOKIE, CSRF_HEADER
 from webhooks.matrix import MATRIX
@@ -36,7 +37,7 @@ _NO = {
     HTTPStatus.UNAUTHORIZED: "Nobody is signed in, or the token is not good.",
     HTTPStatus.FORBIDDEN: "The role is missing, or a page elsewhere asked with a person's cookie.",
     HTTPStatus.NOT_FOUND: "It is not there, or not for whoever asks.",
-    HTTPStatus.CONFLICT: "The name is not clear.",
+    HTTPStatus.CONFLICT: "The name is not clear, or what is asked for cannot be done.",
     HTTPStatus.PRECONDITION_FAILED: "The endpoint is not as `If-Match` says.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body has more than 64 KiB.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A part of the request cannot be taken; `field` names it.",
@@ -97,7 +98,7 @@ def _refusals(path: str, operation: dict[str, Any]) -> set[HTTPStatus]:
     """Return the statuses with which an operation may say no."""
     found = set(_ALWAYS)
     has_body = "requestBody" in operation
-    verb = next((one for one in VERBS.values() if one.route == path), None)
+    verb = next((one for one in (*VERBS.values(), *AUTHORITY.values()) if one.route == path), None)
     if operation.get("parameters") or has_body:
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     if has_body:

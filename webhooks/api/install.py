@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError, UnknownNameError
-from webhooks.api import accounts, asking, events, reading, telling
+from webhooks.api import accounts, asking, events, people, reading, telling
 from webhooks.api.describing import describe
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
@@ -29,7 +29,7 @@ def install(app: FastAPI) -> None:
     """Add the API to an application whose state has `store` and `settings`."""
     app.state.streams = events.Streams()
     app.state.trail = TrailReader()
-    for room in (reading, telling, asking, accounts, events):
+    for room in (reading, telling, asking, accounts, people, events):
         app.include_router(room.router)
     app.add_exception_handler(RequestValidationError, _refuse_unread)
 

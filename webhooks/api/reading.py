@@ -3,7 +3,6 @@
 Whoever may look at one repository sees what belongs to it, and nothing of the others is there for them.
 """
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -86,11 +85,6 @@ def _page(
     )
     found = cast("list[R]", list(store_of(request).page(kind.__name__.lower(), wanted)))
     return shapes.Page(items=tuple(map(show, found[:limit])), next=write_cursor(found, limit=limit))
-
-
-def etag_of(shown: records.Frozen) -> str:
-    """Return the entity tag of what is shown."""
-    return f'"{hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:32]}"'
 
 
 # ---------------------------------------------------------------- stories
@@ -244,9 +238,11 @@ def endpoints(request: Request, model: OfModel = None) -> tuple[shapes.Endpoint,
 def endpoint(request: Request, response: Response, name: Annotated[str, Path(max_length=500)]) -> shapes.Endpoint:
     """Show an endpoint, by its name or as REPOSITORY:PATH."""
     found = environment_of(request, name)
-    shown = showing.endpoint(found, store_of(request).holds(repository_id=found.repository_id, path=found.path))
-    response.headers["ETag"] = etag_of(shown)
-    return shown
+    standing = store_of(request).standing(found.repository_id, found.path)
+    if standing is None:
+        missing("endpoint")
+    response.headers["ETag"] = standing.tag
+    return showing.endpoint(standing.environment, standing.holds)
 
 
 def environment_of(request: Request, name: str) -> records.Environment:

@@ -15,11 +15,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from gitops.grammar import VERBS, Argument, Kind, Verb
-from gitops.records import Environment, Hold
+from gitops.records import Direction, Environment, Hold, Rollout
+from gitops.standing import Standing
 from gitops.telling import showing
 from webhooks.api.arguments import read_arguments
 from webhooks.api.asking import ask_for, find_target
-from webhooks.api.reading import etag_of, store_of
+from webhooks.api.reading import store_of
 from webhooks.dashboard.actions import tell
 from webhooks.dashboard.details import read_command_page
 from webhooks.dashboard.links import model_page, story_page
@@ -109,6 +110,7 @@ def _open(request: Request, verb: Verb, unverified: Mapping[str, str], *, wrong:
     if verb.name == "pause" or any(_is_target(one) and one.name in given for one in verb.arguments):
         given, place = find_target(request, verb, given)
     sight = sight_of(request)
+    standing = store_of(request).standing(place.repository_id, place.path) if place is not None else None
     is_of_all = verb.name == "resume" and "all" in given
     title, button = _TITLES[verb.name]
     fixed = {one.name: given[one.name] for one in verb.arguments if one.name in given and _is_fixed(one)}
@@ -119,10 +121,10 @@ def _open(request: Request, verb: Verb, unverified: Mapping[str, str], *, wrong:
         title=title.format("everything" if is_of_all else _name(verb, given, place)),
         button=button,
         is_grave=verb.name in _GRAVE,
-        sentences=tuple(tell(verb.name, place, _holds(sight, place, is_of_all=is_of_all))),
+        sentences=tuple(tell(verb.name, place, _holds(sight, place, is_of_all=is_of_all), back=_way_back(standing))),
         fixed=fixed,
         fields=tuple(_entry(sight, verb, one, given, place) for one in asked),
-        match=_tag(request, place) if place is not None and "endpoint" in fixed else "",
+        match=standing.tag if standing is not None and "endpoint" in fixed else "",
         key=uuid.uuid4().hex,
         back=_back(given, place),
         wrong=wrong,
@@ -190,9 +192,10 @@ def _words(one: Environment) -> str:
     return f"{one.name} ({one.endpoint or one.path}, {serves})"
 
 
-def _tag(request: Request, place: Environment) -> str:
-    holds = store_of(request).holds(repository_id=place.repository_id, path=place.path)
-    return etag_of(showing.endpoint(place, holds))
+def _way_back(standing: Standing | None) -> Rollout | None:
+    """Return the rollback that is not over, the last where there are several."""
+    rollouts = standing.rollouts if standing is not None else ()
+    return next((one for one in reversed(rollouts) if one.direction is Direction.ROLLBACK), None)
 
 
 def _back(given: Mapping[str, str], place: Environment | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from gitops.access import EVERYWHERE, Access
+from gitops.access import EVERYWHERE, Access, role_to_ask
 from gitops.grammar import VERBS
 from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
 from gitops.steps import Phase
@@ -53,13 +53,18 @@ def _of_place(access: Access, one: Environment, is_held: bool) -> Iterator[Actio
 
 def of_training(access: Access, training: Training) -> tuple[Action, ...]:
     """Return what may be done about a training."""
-    if not _may(access, "retry", training.repository_id):
-        return ()
-    about = f"training of {training.model}"
-    if not training.phase.is_final:
-        waits = [_action("Try now", "retry", about, name=training.id)] if training.reason else []
-        return (*waits, _action("Cancel", "cancel", about, training=training.id))
-    return (_action("Train again", "retry", about, name=training.id),) if training.phase in _AGAIN else ()
+    return tuple(_of_training(access, training))
+
+
+def _of_training(access: Access, training: Training) -> Iterator[Action]:
+    about, is_over = f"training of {training.model}", training.phase.is_final
+    may_retry = access.may(role_to_ask(VERBS["retry"], training), training.repository_id)
+    if may_retry and not is_over and training.reason:
+        yield _action("Try now", "retry", about, name=training.id)
+    if not is_over and _may(access, "cancel", training.repository_id):
+        yield _action("Cancel", "cancel", about, training=training.id)
+    if may_retry and training.phase in _AGAIN:
+        yield _action("Train again", "retry", about, name=training.id)
 
 
 def of_repository(access: Access, newest: Training) -> tuple[Action, ...]:
@@ -96,12 +101,13 @@ def of_delivery(access: Access, delivery: Delivery) -> tuple[Action, ...]:
     return (_action("Handle again", "redeliver", f"delivery {delivery.id[:8]}", delivery=delivery.id),)
 
 
-def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterator[str]:
+def tell(verb: str, place: Environment | None, holds: Sequence[Hold], *, back: Rollout | None = None) -> Iterator[str]:
     """Give what will happen when a verb is carried out, one sentence each; code in backticks.
 
     Args:
         place: the endpoint it is about, None where it is about none, or none was chosen yet.
         holds: the open ones that keep it.
+        back: the rollback there that is not over, None where there is none.
     """
     name = (place.endpoint or place.name) if place else "the endpoint"
     serving = f"It goes on serving {label(place.serving)}." if place and place.serving else ""
@@ -113,9 +119,7 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
             yield from (f"What {one.author} set is lifted: {one.message}" for one in holds)
             yield "What waits there goes on at once: a pin that is merged rolls out."
         case "rollback":
-            yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
-            yield "Then Git is made to pin it, and the environment is held, so that nothing rolls it forward again."
-            yield from ([f"Now {label(place.serving)} serves."] if place and place.serving else [])
+            yield from _tell_rollback(name, place.serving if place else "", back)
         case "promote":
             yield "A pull request in the deploy repository proposes the version; one that is open there is updated."
             yield "Its merge rolls the version out. Nothing that serves changes before that."
@@ -131,3 +135,13 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold]) -> Iterato
         case "pause":
             yield "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere."
             yield "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it."
+
+
+def _tell_rollback(name: str, serving: str, back: Rollout | None) -> Iterator[str]:
+    yield f"The traffic of {name} moves to the version that you choose, whatever else is away."
+    yield "Then Git is made to pin it, and the environment is held, so that nothing rolls it forward again."
+    if back is not None:
+        yield f"{back.cause.actor} asked for the way back to {label(back.version)}, which is not over."
+        yield "Without a version of your choice this waits for the end of that, and goes no further back."
+    elif serving:
+        yield f"Now {label(serving)} serves."

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from gitops.access import Person
+from gitops.access import Person, is_claimed
 from gitops.errors import RefusedError, RetryError
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.signins import SECONDS, Attempt, begin_attempt, is_answer_to, seal, unseal, within
@@ -194,7 +194,6 @@ def _admit(request: Request, there: IdentityProvider, identity: Identity) -> Per
 
     Raises:
         ProblemError: 403 `no_grant`, or `person_disabled`.
-        RefusedError: `LoginTaken`.
     """
     store = cast("SqlStore", request.app.state.store)
     known = store.find_person(there.issuer, identity.subject)
@@ -203,12 +202,12 @@ def _admit(request: Request, there: IdentityProvider, identity: Identity) -> Per
         raise ProblemError(HTTPStatus.FORBIDDEN, "person_disabled", detail)
     if known is None or not store.grants(known.id):
         raise ProblemError(HTTPStatus.FORBIDDEN, "no_grant", _ask_for(there, identity, known))
-    login = identity.login or known.login
-    return store.ensure_person(there.issuer, login, subject=identity.subject, name=identity.name)
+    return store.greet_person(known.id, login=identity.login, name=identity.name)
 
 
 def _ask_for(there: IdentityProvider, identity: Identity, known: Person | None) -> str:
-    login = known.login if known is not None else identity.login or "LOGIN"
+    named = known.login if known is not None and not is_claimed(known) else ""
+    login = named or identity.login or "LOGIN"
     typed = ("launchpin", "people", "grant", login, "viewer", "--provider", there.issuer, "--subject", identity.subject)
     command = " ".join(map(shell_quote, typed)).replace("`", "'")
     who = f"{there.label} knows you" + (f" as {identity.login}" if identity.login else "")

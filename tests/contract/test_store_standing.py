@@ -1,0 +1,134 @@
+"""How an endpoint stands, and what is asked for only while it stands so."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gitops.errors import ConflictError
+from gitops.records import Command, Direction, Environment, Health
+from gitops.standing import Expected, Standing
+from gitops.steps import Done, Queue
+from gitops.store import SqlStore
+from gitops.writes import OpenRollout, SaveEnvironment, SetHold
+from tests.support.store import (
+    answer,
+    clock,
+    make_command,
+    make_environment,
+    make_hold,
+    make_rollout,
+    store,
+    take,
+    write,
+)
+
+__all__ = ["clock", "store"]
+
+PLACE = make_environment(
+    repository="acme/iris-deploy", target="local", host="here", serving="3", pinned="3", earlier=("2", "1")
+)
+STAGING = (PLACE.repository_id, PLACE.path)
+
+
+@pytest.fixture(autouse=True)
+def staging(store: SqlStore) -> None:
+    write(store, SaveEnvironment(PLACE, tuple(Environment.model_fields)))
+
+
+def stand(store: SqlStore) -> Standing:
+    found = store.standing(*STAGING)
+    assert found is not None
+    return found
+
+
+def ask(store: SqlStore, *tags: str, endpoint: str = "iris-staging", verb: str = "rollback", key: str = "") -> Command:
+    more = {"idempotency_key": key} if key else {}
+    asked = make_command(verb=verb, arguments={"endpoint": endpoint}, **more)
+    return store.save_command(asked, expected=Expected(*STAGING, frozenset(tags)) if tags else None)
+
+
+def test_an_endpoint_that_nobody_knows_stands_nowhere(store: SqlStore) -> None:
+    assert store.standing(2, "production") is None
+    with pytest.raises(ConflictError, match="production is not there any more"):
+        store.save_command(make_command(), expected=Expected(2, "production", frozenset({"x"})))
+
+
+def test_an_endpoint_stands_the_same_until_something_about_it_changes(store: SqlStore) -> None:
+    before = stand(store)
+    ask(store, endpoint="iris-production")
+    write(store, SetHold(make_hold(path="production")))
+    assert (stand(store).tag, stand(store).digest) == (before.tag, before.digest)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        SetHold(make_hold()),
+        SetHold(make_hold(repository_id=0, path="", environment="", model="")),
+        OpenRollout(make_rollout(direction=Direction.ROLLBACK)),
+        SaveEnvironment(PLACE.model_copy(update={"serving": "2"}), ("serving",)),
+        SaveEnvironment(PLACE.model_copy(update={"pinned": "4"}), ("pinned",)),
+    ],
+    ids=["hold", "pause", "rollout", "serving", "pin"],
+)
+def test_what_decides_about_an_endpoint_changes_its_tag_and_its_digest(store: SqlStore, change: object) -> None:
+    before = stand(store)
+    write(store, change)
+    assert stand(store).tag != before.tag
+    assert stand(store).digest != before.digest
+
+
+def test_health_changes_what_is_shown_and_not_what_decides(store: SqlStore) -> None:
+    before = stand(store)
+    write(store, SaveEnvironment(PLACE.model_copy(update={"health": Health.DEGRADED}), ("health",)))
+    assert stand(store).tag != before.tag
+    assert stand(store).digest == before.digest
+
+
+@pytest.mark.parametrize("name", ["iris-staging", "acme/iris-deploy:staging"])
+def test_what_nobody_has_carried_out_changes_the_tag_until_it_is(store: SqlStore, name: str) -> None:
+    before = stand(store)
+    command = ask(store, endpoint=name)
+    assert [one.id for one in stand(store).commands] == [command.id]
+    assert stand(store).tag != before.tag
+    assert stand(store).digest == before.digest
+    answer(store, take(store), Done(), step="carry_out", next_step="await_end", queue=Queue.CONTROL)
+    assert stand(store).tag == before.tag
+
+
+def test_a_command_keeps_how_its_endpoint_stood_when_it_was_asked_for(store: SqlStore) -> None:
+    seen = stand(store)
+    kept = ask(store, '"another"', seen.tag)
+    assert kept.facts.seen == seen.digest
+    assert ask(store).facts.seen == ""
+
+
+def test_what_was_decided_on_an_endpoint_as_it_was_is_not_kept(store: SqlStore) -> None:
+    seen = stand(store)
+    ask(store)
+    with pytest.raises(ConflictError, match=r"version 3 serves.*rollback was asked for by mona") as caught:
+        ask(store, seen.tag)
+    assert caught.value.reason == "NotAsSeen"
+    assert len(store.recent("command")) == 1
+
+
+def test_the_same_key_gives_the_command_though_the_endpoint_has_changed(store: SqlStore) -> None:
+    seen = stand(store)
+    first = ask(store, seen.tag, key="once")
+    write(store, SetHold(make_hold()))
+    assert ask(store, seen.tag, key="once").id == first.id
+
+
+def test_of_a_crowd_that_saw_the_same_one_is_kept(store: SqlStore) -> None:
+    seen, refused = stand(store), []
+
+    def try_to_ask(number: int) -> None:
+        try:
+            ask(store, seen.tag, key=f"key-{number}")
+        except ConflictError as error:
+            refused.append(error.reason)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(try_to_ask, range(16)))
+    assert refused == ["NotAsSeen"] * 15
+    assert len(store.recent("command")) == 1
