@@ -5,6 +5,7 @@ Whoever only begins costs no row and no file: the browser keeps the attempt, sea
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False)
 
 _MOST = 8
-"""People who come back at once; each keeps a thread waiting for the provider."""
+"""People who go to one provider at once, and who come back from it. Each may keep a thread waiting for it, and pages and
+API need threads, too."""
 
 _NOT_BEGUN = (
     "This sign-in was not begun in this browser, took longer than 10 minutes, or is finished already. "
@@ -47,7 +49,8 @@ class Ways:
     def __init__(self, providers: Sequence[IdentityProvider]) -> None:
         self._providers = {provider.key: provider for provider in providers}
         self._finished: dict[str, int] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, str] = {}
+        self._beginning: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def provider(self, key: str) -> IdentityProvider:
@@ -67,6 +70,23 @@ class Ways:
         return [(each.label, f"/_signin/{each.key}?next={following}") for each in self._providers.values()]
 
     @contextmanager
+    def beginning(self, key: str) -> Iterator[None]:
+        """Let somebody begin at a provider, whoever they are: it may have to be asked where that is.
+
+        Raises:
+            ProblemError: 503 `busy_signing_in`.
+        """
+        with self._lock:
+            if self._beginning[key] >= _MOST:
+                raise _busy()
+            self._beginning[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._beginning[key] -= 1
+
+    @contextmanager
     def finishing(self, attempt: Attempt) -> Iterator[None]:
         """Let an attempt be finished: by one request at a time, and once.
 
@@ -78,10 +98,9 @@ class Ways:
             self._forget(time.time())
             if state in self._finished or state in self._under_way:
                 raise ProblemError(HTTPStatus.FORBIDDEN, "sign_in_state", _NOT_BEGUN)
-            if len(self._under_way) >= _MOST:
-                detail = "Many people are signing in: try again in a moment."
-                raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_signing_in", detail)
-            self._under_way.add(state)
+            if Counter(self._under_way.values())[attempt.provider] >= _MOST:
+                raise _busy()
+            self._under_way[state] = attempt.provider
         try:
             yield
             # Those who were let in alone are remembered: strangers cannot fill this.
@@ -89,7 +108,7 @@ class Ways:
                 self._finished[state] = attempt.ends
         finally:
             with self._lock:
-                self._under_way.discard(state)
+                del self._under_way[state]
 
     def _forget(self, now: float) -> None:
         """Forget those that are too old to be used again."""
@@ -118,7 +137,8 @@ def begin(request: Request, provider: str) -> Response:
         return RedirectResponse(f"{settings.base_url.rstrip('/')}{path}", HTTPStatus.SEE_OTHER)
     attempt = begin_attempt(there.key, next_path=_next_of(request), now=time.time())
     try:
-        address = there.address(attempt)
+        with ways_of(request).beginning(there.key):
+            address = there.address(attempt)
     except RetryError as error:
         raise _away(error) from error
     response = RedirectResponse(address, HTTPStatus.SEE_OTHER, headers={"Cache-Control": "no-store"})
@@ -182,6 +202,11 @@ def _identify(request: Request, there: IdentityProvider, attempt: Attempt) -> Id
         raise ProblemError(HTTPStatus.FORBIDDEN, error.reason, error.message) from error
     except RetryError as error:
         raise _away(error) from error
+
+
+def _busy() -> ProblemError:
+    detail = "Many people are signing in: try again in a moment."
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_signing_in", detail)
 
 
 def _away(error: RetryError) -> ProblemError:
