@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False)
 
 _MOST = 8
-"""People who go to one provider at once, and who come back from it. Each may keep a thread waiting for it, and pages and
-API need threads, too."""
+"""People who go to one provider at once, and who come back from it.
+
+Each may keep a thread waiting for it, and pages and API need threads, too."""
 
 _NOT_BEGUN = (
     "This sign-in was not begun in this browser, took longer than 10 minutes, or is finished already. "
