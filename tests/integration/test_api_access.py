@@ -91,7 +91,7 @@ def ask(client: httpx.Client, method: str, path: str) -> int:
 def test_every_route_has_its_row_and_every_row_its_route(tmp_path: Path) -> None:
     with running_dashboard(tmp_path / "home") as dashboard:
         settings = Settings(home=dashboard.home, base_url=ORIGIN)
-        app = make_application(dashboard.store, settings)
+        app = make_application(dashboard.store, settings, seal="a secret for tests")
     assert routes_of(app.routes) == set(MATRIX)
 
 
@@ -235,52 +235,6 @@ def test_attack_71_a_page_elsewhere_cannot_ask_with_a_persons_cookie(
     with fleet.client() as client:
         answer = client.post("/api/v1/hold", json={"endpoint": "iris-staging", "reason": "x"}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, code)
-
-
-def test_attack_67_a_filter_holds_a_name_and_nothing_that_a_database_would_read(fleet: Dashboard) -> None:
-    wrong = ["' OR 1=1 --", "iris'; DROP TABLE trainings", "iris\x00", 'a"b', "%", "(select 1)", "a" * 300]
-    with program_as(fleet, VIEWER) as client:
-        for value in wrong:
-            for path, name in (
-                ("trainings", "model"),
-                ("trainings", "repository"),
-                ("trainings", "phase"),
-                ("rollouts", "endpoint"),
-                ("audit/at", "endpoint"),
-            ):
-                answer = client.get(f"/api/v1/{path}", params={name: value, "time": "2026-01-31T12:00:00Z"})
-                assert (answer.status_code, answer.json()["field"]) == (422, name), (path, value)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"limit": "-1"},
-        {"limit": "0"},
-        {"limit": "1000000000"},
-        {"limit": "x"},
-        {"cursor": "x"},
-        {"cursor": "MTIzNDU2"},
-        {"cursor": "é"},
-        {"cursor": "a" * 200},
-    ],
-)
-def test_attack_68_limits_and_cursors_that_we_did_not_give_are_refused_by_name(
-    fleet: Dashboard, query: dict[str, str]
-) -> None:
-    with program_as(fleet, VIEWER) as client:
-        for path in ("trainings", "promotions", "rollouts", "deliveries", "holds"):
-            answer = client.get(f"/api/v1/{path}", params=query)
-            assert (answer.status_code, answer.json()["field"]) == (422, next(iter(query)))
-            assert answer.headers["content-type"] == "application/problem+json"
-
-
-def test_attack_68_a_cursor_that_was_changed_shows_nothing_that_one_may_not_see(fleet: Dashboard) -> None:
-    with program_as(fleet, VIEWER) as everybody, program_as(fleet, VIEWER, on=IRIS) as one:
-        cursor = everybody.get("/api/v1/trainings", params={"limit": 1}).json()["next"]
-        assert cursor
-        shown = one.get("/api/v1/trainings", params={"cursor": cursor}).json()["items"]
-    assert {each["repository"] for each in shown} <= {"acme/iris"}
 
 
 def test_who_signs_in_with_a_link_is_known_by_name_and_the_grant_is_on_record(tmp_path: Path) -> None:

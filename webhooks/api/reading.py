@@ -20,7 +20,7 @@ from gitops.telling import shapes, showing
 from gitops.telling.library import Library
 from gitops.telling.subjects import find_place
 from webhooks.api.names import Endpoint, Model, Number, OfEndpoint, OfModel, OfRepository
-from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
+from webhooks.api.paging import Cursor, Limit, cursors_of
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
@@ -75,14 +75,15 @@ def _page(
     cursor: str,
     **filters: str | None,
 ) -> shapes.Page[S]:
+    name, cursors = kind.__name__.lower(), cursors_of(request)
     wanted = Wanted(
         limit + 1,
-        read_cursor(cursor),
+        cursors.read(cursor, of=name),
         _access(request).seen,
         {name: value for name, value in filters.items() if value},
     )
-    found = cast("list[R]", list(store_of(request).page(kind.__name__.lower(), wanted)))
-    return shapes.Page(items=tuple(map(show, found[:limit])), next=write_cursor(found, limit=limit))
+    found = cast("list[R]", list(store_of(request).page(name, wanted)))
+    return shapes.Page(items=tuple(map(show, found[:limit])), next=cursors.write(found, limit=limit, of=name))
 
 
 def etag_of(shown: records.Frozen) -> str:
@@ -291,8 +292,9 @@ def holds(request: Request, model: OfModel = "", limit: Limit = 50, cursor: Curs
     seen = _access(request).seen
     # A pause is on everything, and so is for everybody.
     places = None if seen is None else seen | {EVERYWHERE}
-    found = list(store_of(request).past_holds(Wanted(limit + 1, read_cursor(cursor), places, filters)))
-    return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=write_cursor(found, limit=limit))
+    cursors = cursors_of(request)
+    found = store_of(request).past_holds(Wanted(limit + 1, cursors.read(cursor, of="hold"), places, filters))
+    return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=cursors.write(found, limit=limit, of="hold"))
 
 
 # ---------------------------------------------------------------- the trail
