@@ -66,7 +66,12 @@ def logout(request: Request, change: Changing) -> Response:
 @router.get("/_changes")
 async def changes(request: Request, last_event_id: Annotated[int | None, Header(ge=-1, le=2**53)] = None) -> Response:
     """Tell an open page, at most once a second, that something of what they may see has changed; it asks what."""
-    return stream(request, last_event_id, lambda seen: f"id: {seen[-1][0]}\nevent: changed\ndata: {len(seen)}\n\n")
+    return stream(
+        request,
+        last_event_id,
+        lambda seen: f"id: {seen[-1][0]}\nevent: changed\ndata: {len(seen)}\n\n",
+        lost="event: changed\ndata: %d\n\n",
+    )
 
 
 @router.get("/_static/{name}")
