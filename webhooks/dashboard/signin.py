@@ -20,8 +20,9 @@ from gitops.access import Person
 from gitops.errors import RefusedError, RetryError
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.signins import SECONDS, Attempt, begin_attempt, is_answer_to, seal, unseal, within
+from webhooks.askers import cookie_name, is_secure
 from webhooks.dashboard.render import show
-from webhooks.dashboard.session import is_secure, open_session
+from webhooks.dashboard.session import open_session
 from webhooks.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 
+_COOKIE = "launchpin_signin"
 _MOST = 8
 """People who go to one provider at once, and who come back from it.
 
@@ -144,7 +146,7 @@ def begin(request: Request, provider: str) -> Response:
         raise _away(error) from error
     response = RedirectResponse(address, HTTPStatus.SEE_OTHER, headers={"Cache-Control": "no-store"})
     response.set_cookie(
-        _cookie_name(request),
+        cookie_name(request, _COOKIE),
         seal(attempt, there.seal),
         max_age=SECONDS,
         path="/",
@@ -165,17 +167,14 @@ def finish(request: Request, provider: str) -> Response:
         person = _admit(request, there, _identify(request, there, attempt))
         response = RedirectResponse(within(attempt.next_path), HTTPStatus.SEE_OTHER)
         open_session(request, response, person)
-    response.delete_cookie(_cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
+    response.delete_cookie(
+        cookie_name(request, _COOKIE), path="/", secure=is_secure(request), httponly=True, samesite="lax"
+    )
     return response
 
 
 def _next_of(request: Request) -> str:
     return within(request.query_params.get("next", "/"))
-
-
-def _cookie_name(request: Request) -> str:
-    """Return the cookie's name; with TLS one that no neighbour below the same domain can set."""
-    return "__Host-launchpin_signin" if is_secure(request) else "launchpin_signin"
 
 
 def _attempt_of(request: Request, there: IdentityProvider) -> Attempt:
@@ -184,7 +183,7 @@ def _attempt_of(request: Request, there: IdentityProvider) -> Attempt:
     Raises:
         ProblemError: 403 `sign_in_state`.
     """
-    attempt = unseal(request.cookies.get(_cookie_name(request), ""), there.seal, now=time.time())
+    attempt = unseal(request.cookies.get(cookie_name(request, _COOKIE), ""), there.seal, now=time.time())
     states = request.query_params.getlist("state")
     is_ours = attempt is not None and attempt.provider == there.key
     if attempt is None or not is_ours or len(states) != 1 or not is_answer_to(attempt, states[0]):
