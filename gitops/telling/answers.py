@@ -146,10 +146,15 @@ class JudgedVersion(Version):
 
 
 class Versions(Frozen):
-    """The versions of a model that have a verdict of ours, newest first."""
+    """The versions of a model that have a verdict of ours, newest first.
+
+    Args:
+        is_whole: whether there are no older ones.
+    """
 
     model: str
     versions: tuple[JudgedVersion, ...]
+    is_whole: bool
 
 
 class Endpoints(Frozen):

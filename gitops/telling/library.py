@@ -13,7 +13,7 @@ from gitops.audit.at import APPLIED, RESTORED
 from gitops.audit.entry import Entry, parse
 from gitops.explaining import Fleet, Place, Reading
 from gitops.holding import is_pause
-from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
+from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
 from gitops.records import Delivery, Environment, Hold, Promotion, Repository, Role, Rollout, Training, Version
 from gitops.steps import Phase
 
@@ -33,7 +33,14 @@ ByPlace = defaultdict[tuple[int, str], list[P]]
 class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
     """What is read; nothing is called here that writes."""
 
-    def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:
+    def versions(
+        self,
+        model: str,
+        *,
+        limit: int = 50,
+        repositories: frozenset[int] | None = None,
+        after: Mark | None = None,
+    ) -> Sequence[Version]:
         """Return the versions of a model that have a verdict of ours, newest first."""
         ...
 

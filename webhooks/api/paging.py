@@ -12,10 +12,10 @@ from typing import Annotated, TypeVar, cast
 from fastapi import Query, Request
 
 from gitops.ports import Mark
-from gitops.records import Hold, Record
+from gitops.records import Hold, Record, Version
 from webhooks.problems import ProblemError
 
-R = TypeVar("R", bound=Record | Hold)
+R = TypeVar("R", bound=Record | Hold | Version)
 LONGEST = 200
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST, description="How many at most.")]
@@ -75,12 +75,16 @@ class Cursors:
         if len(records) <= limit:
             return ""
         last = records[limit - 1]
-        moment = str(((last.created_at or _EPOCH) - _EPOCH) // _MICROSECOND)
-        return base64.urlsafe_b64encode(f"{moment}.{last.id}.{self._seal(of, moment, last.id)}".encode()).decode()
+        moment, name = str(((last.created_at or _EPOCH) - _EPOCH) // _MICROSECOND), _name_of(last)
+        return base64.urlsafe_b64encode(f"{moment}.{name}.{self._seal(of, moment, name)}".encode()).decode()
 
     def _seal(self, *parts: str) -> str:
         seal = hmac.digest(self._key, "\n".join(parts).encode(), "sha256")[:_SEAL]
         return base64.urlsafe_b64encode(seal).decode()
+
+
+def _name_of(record: Record | Hold | Version) -> str:
+    return record.version if isinstance(record, Version) else record.id
 
 
 def cursors_of(request: Request) -> Cursors:

@@ -257,12 +257,13 @@ def environment_of(request: Request, name: str) -> records.Environment:
 
 
 @router.get("/models/{model}/versions")
-def versions(
-    request: Request, model: Model, limit: Annotated[int, Query(ge=1, le=1000)] = 50
-) -> tuple[shapes.Version, ...]:
+def versions(request: Request, model: Model, limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Version]:
     """List the versions of a model that have a verdict of ours, newest first."""
-    found = store_of(request).versions(model, limit=limit, repositories=_access(request).seen)
-    return tuple(map(showing.version, found))
+    name, cursors = f"versions of {model}", cursors_of(request)
+    after, seen = cursors.read(cursor, of=name), _access(request).seen
+    found = store_of(request).versions(model, limit=limit + 1, repositories=seen, after=after)
+    shown = tuple(map(showing.version, found[:limit]))
+    return shapes.Page(items=shown, next=cursors.write(found, limit=limit, of=name))
 
 
 @router.get("/models/{model}/versions/{version}")
