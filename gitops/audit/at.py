@@ -146,7 +146,8 @@ def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> An
     """
     if time.tzinfo is None:
         raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example")
-    folders, relevant = Folders(), []
+    folders = Folders()
+    relevant: list[Entry] = []
     for entry in entries:
         folders.read(entry)
         if _is_relevant(entry):

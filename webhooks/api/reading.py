@@ -160,7 +160,7 @@ def rollouts(
     cursor: Cursor = "",
 ) -> shapes.Page[shapes.Rollout]:
     """List rollouts, newest first."""
-    filters = {"model": model, "repository": repository, "endpoint": endpoint, "phase": phase}
+    filters: dict[str, str | None] = {"model": model, "repository": repository, "endpoint": endpoint, "phase": phase}
     of_place, colon, path = endpoint.partition(":")
     # Where another repository is asked for as well, nothing is called so, and nothing is found.
     if colon and repository in {"", of_place}:
