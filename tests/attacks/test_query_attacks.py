@@ -138,7 +138,7 @@ def assert_taken_as_text(answer: httpx.Response, path: str, name: str, value: st
     allowed = {200, 404, *({503} if (path, name) in OF_MLFLOW else ())}
     assert answer.status_code in allowed, (path, name, value, answer.text)
     if answer.status_code == 200 and name in {"model", "repository", "endpoint"}:
-        left = told.get("items", told.get("fleet")) if isinstance(told, dict) else told
+        left = told.get("items", told.get("models")) if isinstance(told, dict) else told
         assert left == [], (path, name, value)
 
 
