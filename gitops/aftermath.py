@@ -24,11 +24,12 @@ from gitops.records import Cause, Direction, Environment, Health, Hold, Reposito
 from gitops.smoke import NO_EXAMPLE, NOT_ASKED
 from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
 from gitops.succession import next_promotions
-from gitops.texts import plain
+from gitops.texts import inert, plain
 from gitops.writes import SaveEnvironment, SetHold, Wake, Write
 
 _log = logging.getLogger(__name__)
 _SHOWN = 200
+_LONGEST_WHY = 1000
 _KEPT = 3
 _TRIES = 20
 _LONGEST_TRY = timedelta(seconds=15)
@@ -238,7 +239,10 @@ def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
     """Propose the pin that serves, where the branch takes no commit of ours."""
     name, base = edit.repository.full_name, edit.repository.default_branch
     branch = f"launchpin-rollback/{slug(rollout.environment)}/{rollout.id}"
-    subject, _, body = edit.message.partition("\n\n")
+    subject, _, told = edit.message.partition("\n\n")
+    # A pull request's body is markup, a commit's message is none; the trailers stay as they are, for a squash.
+    why, _, trailers = told.rpartition("\n\n")
+    body = f"{inert(why, limit=_LONGEST_WHY)}\n\n{trailers}"
 
     def propose() -> Pull:
         if not deps.forge.head(name, branch):

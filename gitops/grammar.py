@@ -156,7 +156,7 @@ _TABLE = (
         changes=True,
         typed_as="add",
     ),
-    Verb("status", "Show parts, repositories, models and endpoints.", AccessRole.VIEWER),
+    Verb("status", "Show repositories, models, endpoints, and what is moving.", AccessRole.VIEWER),
     Verb(
         "explain",
         "Explain one thing on one screen, or what needs somebody.",
@@ -205,7 +205,7 @@ _TABLE = (
         "Show which version served where, from when to when.",
         AccessRole.VIEWER,
         (
-            _place("name", Kind.PLACE, "The model or endpoint."),
+            _place("name", Kind.PLACE, "The model, the endpoint, or REPOSITORY:PATH."),
             Argument("limit", Kind.NUMBER, "How many.", most=10000),
         ),
     ),
@@ -348,7 +348,7 @@ _TABLE = (
         "Say what served on an endpoint at a time.",
         AccessRole.VIEWER,
         (
-            Argument("endpoint", Kind.ENDPOINT, "The endpoint's name.", is_required=True),
+            Argument("endpoint", Kind.ENDPOINT, "The endpoint, or REPOSITORY:PATH.", is_required=True),
             Argument("time", Kind.MOMENT, "With its zone: `2026-01-31T12:00:00Z`; or `now`.", is_required=True),
         ),
     ),

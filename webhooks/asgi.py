@@ -10,6 +10,7 @@ from gitops.bootstrap import for_web, hook_secrets, identity_providers, metrics_
 from gitops.settings import Settings
 from webhooks import health
 from webhooks.api import install as api
+from webhooks.api.paging import Cursors
 from webhooks.bodies import SmallBodies
 from webhooks.dashboard import pages
 from webhooks.dashboard.signin import Ways
@@ -43,8 +44,10 @@ def create_app(
     path = f"/webhook/{settings.hook_path}"
     metrics = Metrics(store.tallies, home=settings.home, token=metrics_token(settings))
     keeper = keeper or ThreadKeeper(store)
-    receiver = Receiver(keeper, path=path, secrets=hook_secrets(settings), told=watching(metrics))
-    app = make_application(store, settings, keeper=keeper, lifespan=_closing(receiver), is_stopping=is_stopping)
+    secrets = hook_secrets(settings)
+    receiver = Receiver(keeper, path=path, secrets=secrets, told=watching(metrics))
+    lifespan = _closing(receiver)
+    app = make_application(store, settings, seal=secrets[0], keeper=keeper, lifespan=lifespan, is_stopping=is_stopping)
     guarded = HostGuard(_split(receiver, SmallBodies(app)), allowed=settings.web_hosts)
     return _beside(metrics, guarded)
 
@@ -53,6 +56,7 @@ def make_application(
     store: "SqlStore",
     settings: Settings,
     *,
+    seal: str,
     keeper: Keeper | None = None,
     lifespan: Lifespan | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
@@ -60,6 +64,7 @@ def make_application(
     """Return what stands behind the door: health, the API and the pages, each route guarded by its row of the table.
 
     Args:
+        seal: a secret that all processes of an installation have: cursors are sealed with a key made from it.
         keeper: without it this process is ready as soon as the database is.
     """
     app = FastAPI(
@@ -73,6 +78,7 @@ def make_application(
     app.state.store = store
     app.state.settings = settings
     app.state.is_stopping = is_stopping
+    app.state.cursors = Cursors(seal.encode())
     app.state.ways = Ways(identity_providers(settings))
     app.state.readiness = health.readiness(store, keeper)
     app.include_router(health.router)

@@ -54,9 +54,25 @@ def find_asker(request: Request) -> Asker | None:
             detail = "This token is unknown, revoked or over: `launchpin token list` shows which are good."
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "bad_token", detail)
         return Asker(access)
-    cookie = request.cookies.get(COOKIE, "")
+    cookie = session_cookie(request)
     found = accounts.session_access(digest_secret(cookie)) if cookie else None
     return Asker(found[1], found[0]) if found else None
+
+
+def is_secure(request: Request) -> bool:
+    """Return whether people reach us by TLS: cookies travel by that alone then. A proxy may end it before us."""
+    base_url: str = request.app.state.settings.base_url
+    return urlsplit(base_url).scheme == "https"
+
+
+def cookie_name(request: Request, name: str = COOKIE) -> str:
+    """Return what a cookie is called here; with TLS what no neighbour below the same domain can set."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def session_cookie(request: Request) -> str:
+    """Return what a browser has as its session's cookie; empty for none."""
+    return request.cookies.get(cookie_name(request), "")
 
 
 def _is_bearer(given: list[str]) -> bool:

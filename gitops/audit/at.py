@@ -2,7 +2,8 @@
 
 It reads `rollout.applied`, `rollout.restored`, `rollout.succeeded` and `rollout.rolled_back` (traffic moves at the
 first two; `serving` in their evidence names the version that serves from then on), `training.succeeded`, and every
-`promotion.*` entry whose evidence names `merged_by`.
+`promotion.*` entry whose evidence names `merged_by`. `rollout.opened` says which folder of which deploy repository
+a rollout was for, so that a place may be named as REPOSITORY:PATH, too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ SUCCEEDED = "rollout.succeeded"
 _SERVING = {APPLIED, SUCCEEDED, ROLLED_BACK, RESTORED}
 _TRAINED = "training.succeeded"
 _PROMOTION = "promotion."
+
+Folder = tuple[int, str]
+"""A deploy repository, by its id, and a path in it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Answer:
     Args:
         known: False before the first record of the endpoint.
         message: the whole answer for a person.
-        endpoint: the endpoint asked about.
+        endpoint: the one that served then; the name that was asked for where that is not known.
         time: the time asked about.
         model: the registered model.
         version: the version that served; empty when nothing did.
@@ -103,12 +107,38 @@ def read_time(text: str) -> datetime:
     raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example", field="--time")
 
 
+class Folders:
+    """Which folder each rollout was for, and what repositories are called."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Folder] = {}
+        self._ids: dict[str, int] = {}
+
+    def read(self, entry: Entry) -> None:
+        """Learn what an entry says of it."""
+        if entry.subject.repo:
+            # A name that went from one repository to another is the newer one's.
+            self._ids[entry.subject.repo] = entry.subject.repo_id
+        path = text_of(entry, "path")
+        if entry.kind == OPENED and path:
+            self._of[entry.subject.rollout_id] = (entry.subject.repo_id, path)
+
+    def of(self, rollout_id: str) -> Folder | None:
+        """Return the folder that a rollout was for; None where its beginning is not on record."""
+        return self._of.get(rollout_id)
+
+    def named(self, name: str) -> Folder | None:
+        """Return the folder that a person means by REPOSITORY:PATH; None where it is no such name, or nobody's."""
+        repository, colon, path = name.partition(":")
+        return (self._ids[repository], path) if colon and repository in self._ids else None
+
+
 def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> Answer:
     """Tell what served on an endpoint at a time.
 
     Args:
         entries: the trail in tree order, verified by the caller.
-        endpoint: the endpoint's name.
+        endpoint: its name, or REPOSITORY:PATH: then whatever endpoint that folder had.
         time: an aware datetime; after the last entry it means "as of the last entry".
 
     Raises:
@@ -116,8 +146,17 @@ def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> An
     """
     if time.tzinfo is None:
         raise InputError("audit_time", "give the time with its zone, 2026-01-31T12:00:00Z for example")
-    relevant = [entry for entry in entries if _is_relevant(entry)]
-    spans = serving_spans(relevant, endpoint)
+    folders = Folders()
+    relevant: list[Entry] = []
+    for entry in entries:
+        folders.read(entry)
+        if _is_relevant(entry):
+            relevant.append(entry)
+    meant = folders.named(endpoint)
+    if meant is None:
+        spans = serving_spans(relevant, endpoint)
+    else:
+        spans = _spans([one for one in relevant if moves_traffic(one) and folders.of(one.subject.rollout_id) == meant])
     if not spans:
         return Answer(known=False, message=f"not known: no record of endpoint {endpoint}", endpoint=endpoint, time=time)
     if time < spans[0].start:
@@ -136,13 +175,13 @@ def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
         entries: the trail in tree order.
         endpoint: the endpoint's name.
     """
-    moves = sorted(
-        (entry for entry in entries if moves_traffic(entry) and entry.subject.endpoint == endpoint),
-        key=lambda entry: entry.ts,
-    )
+    return _spans([entry for entry in entries if moves_traffic(entry) and entry.subject.endpoint == endpoint])
+
+
+def _spans(moves: Sequence[Entry]) -> tuple[Span, ...]:
     begun: list[Entry] = []
-    for entry in moves:
-        if not begun or served_by(entry) != served_by(begun[-1]):
+    for entry in sorted(moves, key=lambda entry: entry.ts):
+        if not begun or _served_on(entry) != _served_on(begun[-1]):
             begun.append(entry)
     ends: list[datetime | None] = [*(entry.time for entry in begun[1:]), None]
     return tuple(_span(entry, end) for entry, end in zip(begun, ends, strict=False))
@@ -153,6 +192,10 @@ def _span(entry: Entry, end: datetime | None) -> Span:
     return Span(
         entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind, entry.subject.rollout_id
     )
+
+
+def _served_on(entry: Entry) -> tuple[str, str, str]:
+    return (entry.subject.endpoint, *served_by(entry))
 
 
 def served_by(entry: Entry) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from gitops.audit.at import (
     OPENED,
     RESTORED,
     ROLLED_BACK,
+    Folder,
+    Folders,
     Span,
     find_merge,
     find_training,
@@ -24,8 +26,8 @@ from gitops.audit.at import (
 from gitops.audit.entry import Entry
 
 _BY_HAND = "RolledBack"
-_Place = tuple[int, str]  # a deploy repository and a folder of it
 _REFUSED = frozenset({"promotion.refused", "rollout.refused"})
+_OF_FOLDERS = frozenset({OPENED, "promotion.opened"})
 _BY_TIER = frozenset({"TierTooLow", "TierUnknown"})
 
 
@@ -101,10 +103,12 @@ class _Trail:
         self._chapters: dict[str, list[_Chapter]] = defaultdict(list)
         self._by_version: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._of_rollouts: dict[tuple[str, str], Entry] = {}
-        self._endpoints: dict[_Place, str] = {}
-        self._owners: dict[str, _Place] = {}
+        self._folders = Folders()
+        self._endpoints: dict[Folder, str] = {}
+        self._owners: dict[str, Folder] = {}
         for entry in entries:
             self.last = entry.time
+            self._folders.read(entry)
             subject = entry.subject
             if moves_traffic(entry):
                 self._move(entry)
@@ -115,33 +119,35 @@ class _Trail:
 
     def _move(self, entry: Entry) -> None:
         endpoint = entry.subject.endpoint
-        path = text_of(self.of_rollout(OPENED, entry.subject.rollout_id), "path")
-        if path:
-            self._give(endpoint, (entry.subject.repo_id, path), entry.time)
+        folder = self._folders.of(entry.subject.rollout_id)
+        if folder is not None:
+            self._give(endpoint, folder, entry.time)
         chapters = self._chapters[endpoint]
         if not chapters or chapters[-1].left:
             chapters.append(_Chapter())
         chapters[-1].moves.append(entry)
 
-    def _give(self, endpoint: str, place: _Place, moment: datetime) -> None:
+    def _give(self, endpoint: str, folder: Folder, moment: datetime) -> None:
         """Take note of which endpoint an environment has, and end the time of the one that it had."""
-        before = self._endpoints.get(place, endpoint)
-        if before != endpoint and self._owners.get(before) == place:
+        before = self._endpoints.get(folder, endpoint)
+        if before != endpoint and self._owners.get(before) == folder:
             self._chapters[before][-1].left = moment, endpoint
-        self._endpoints[place] = endpoint
-        self._owners[endpoint] = place
+        self._endpoints[folder] = endpoint
+        self._owners[endpoint] = folder
 
     def tenures(self, name: str) -> Iterator[Tenure]:
         """Give every time that a version served.
 
         Args:
-            name: an endpoint, or a model.
+            name: an endpoint, REPOSITORY:PATH, or a model.
         """
+        meant = self._folders.named(name)
         for endpoint, chapters in self._chapters.items():
             for chapter in chapters:
                 spans = serving_spans(chapter.moves, endpoint)
                 for span, following in zip(spans, (*spans[1:], None), strict=False):
-                    if span.version and name in {span.endpoint, span.model}:
+                    is_there = meant is not None and self._folders.of(span.rollout_id) == meant
+                    if span.version and (is_there or name in {span.endpoint, span.model}):
                         yield _tenure(self, span, following, chapter.left)
 
     def about(self, span: Span) -> list[Entry]:
@@ -154,8 +160,15 @@ class _Trail:
 
 
 def known_names(entries: Iterable[Entry]) -> list[str]:
-    """Return the endpoints and models that any entry is about, whether anything served or not."""
-    return sorted({name for entry in entries for name in (entry.subject.endpoint, entry.subject.model)} - {""})
+    """Return the endpoints, their places and the models that any entry is about, whether anything served or not."""
+    found = {name for entry in entries for name in (entry.subject.endpoint, entry.subject.model, place_of(entry))}
+    return sorted(found - {""})
+
+
+def place_of(entry: Entry) -> str:
+    """Return the place that a rollout began to be for, as REPOSITORY:PATH; empty for every other entry."""
+    path = text_of(entry, "path") if entry.kind == OPENED else ""
+    return f"{entry.subject.repo}:{path}" if path and entry.subject.repo else ""
 
 
 def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
@@ -163,7 +176,7 @@ def tenures(entries: Iterable[Entry], name: str) -> list[Tenure]:
 
     Args:
         entries: the trail in tree order, verified by the caller.
-        name: an endpoint, or a model: then of every endpoint that it served on.
+        name: an endpoint, REPOSITORY:PATH, or a model: then of every endpoint that it served on.
     """
     found = _Trail(entries).tenures(name)
     return sorted(found, key=lambda tenure: (tenure.start, tenure.endpoint))
@@ -174,16 +187,21 @@ def kept_out(entries: Iterable[Entry], name: str) -> list[KeptOut]:
 
     Args:
         entries: the trail in tree order, verified by the caller.
-        name: an endpoint, or a model.
+        name: an endpoint, REPOSITORY:PATH, or a model.
     """
-    names: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    names: dict[tuple[str, str, str], set[str | Folder]] = defaultdict(set)
+    folders = Folders()
     found: list[Entry] = []
     for entry in entries:
+        folders.read(entry)
         if entry.subject.endpoint:
             names[_place(entry)].add(entry.subject.endpoint)
+        if entry.kind in _OF_FOLDERS:
+            names[_place(entry)].add((entry.subject.repo_id, text_of(entry, "path")))
         if entry.kind in _REFUSED and text_of(entry, "reason") in _BY_TIER:
             found.append(entry)
-    return [_kept_out(one) for one in found if name == one.subject.model or name in names[_place(one)]]
+    meant = {name, folders.named(name)}
+    return [_kept_out(one) for one in found if name == one.subject.model or meant & names[_place(one)]]
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ from gitops.embedded.stack.record import read_record
 from gitops.errors import NotFoundError, RetryError
 from gitops.identifiers import new_id
 from gitops.logins import this_user
+from gitops.naming import called
 from gitops.ports import Store
 from gitops.records import Cause, Command
 from gitops.steps import Phase
@@ -191,4 +192,4 @@ def known_endpoint(argument: str, name: str) -> LookUp:
 
 def is_endpoint(store: Store, name: str) -> bool:
     """Return whether an endpoint has that name, or REPOSITORY:PATH."""
-    return any(name and name in (one.endpoint, f"{one.repository}:{one.path}") for one in store.environments())
+    return bool(called(store.environments(), name))

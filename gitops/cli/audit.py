@@ -177,7 +177,7 @@ def _show_verification(found: dict[str, object], code: Code, *, as_json: bool) -
 
 @audit.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option("--endpoint", required=True, shell_complete=offers(endpoints), help="The endpoint's name.")
+@click.option("--endpoint", required=True, shell_complete=offers(endpoints), help="The endpoint, or REPOSITORY:PATH.")
 @click.option("--time", "moment", required=True, help="With its zone: `2026-01-31T12:00:00Z`; or `now`.")
 @stack_dir_option
 @json_option
@@ -187,10 +187,11 @@ def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_j
     Reads the stack's log, or the bundle in DIR after verifying it.
     """
     from gitops.audit.at import read_time, serving_at  # noqa: PLC0415 - for this verb alone
+    from gitops.audit.history import place_of  # noqa: PLC0415 - likewise
 
     time_asked = read_time(moment)
     entries = entries_of(folder, stack_dir)
-    known = sorted({entry.subject.endpoint for entry in entries} - {""})
+    known = sorted({name for entry in entries for name in (entry.subject.endpoint, place_of(entry))} - {""})
     if endpoint not in known:
         fail_unknown("endpoint", endpoint, known)
     answer = serving_at(entries, endpoint, time=time_asked)

@@ -168,6 +168,10 @@ def _alone_in(home: Path) -> Iterator[None]:
     """
     try:
         home.mkdir(mode=0o700, exist_ok=True)
+        link = next((one for one in (home, *home.iterdir()) if one.is_symlink()), None)
+        if link is not None:
+            message = f"{link} is a link: what it leads to is neither written nor removed; take the link away"
+            raise InputError("home_unusable", message)
         write_private(home / ".gitignore", "*\n")
     except OSError as error:
         message = f"{home} cannot be used: {error.strerror}; it must be a folder that you may write to"

@@ -12,7 +12,7 @@ from gitops.cli.show import duration, print_json, table
 from gitops.cli.suggest import models, offers
 from gitops.records import Training
 from gitops.telling.library import Library
-from gitops.telling.runs import Asked, Row, ask_mlflow, read_runs, sentence_of, tell_runs, took
+from gitops.telling.runs import Asked, Found, Row, ask_mlflow, read_runs, sentence_of, tell_runs, took
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, number, short
 
@@ -46,8 +46,16 @@ def runs(model: str, *, best: str, lowest: bool, where: str, limit: int, stack_d
         return
     for sentence in found.wrong_pushes:
         click.echo(f"A later push trained nothing: {show_controls(sentence)}")
-    none = _none_matches(best, where) if found.is_any else "Nothing was trained yet: push to a model repository."
+    none = _none_matches(best, where) if found.looked_at else "Nothing was trained yet: push to a model repository."
     click.echo(_show(found.rows, now, best=best) if found.rows else show_controls(none))
+    if found.looked_at and (best or where):
+        click.echo(_how_far(found))
+
+
+def _how_far(found: Found) -> str:
+    if not found.is_whole:
+        return f"Of the {found.looked_at} newest trainings; older ones were not looked at."
+    return f"Of all {found.looked_at} trainings." if found.looked_at > 1 else "Of the only training."
 
 
 def _none_matches(best: str, where: str) -> str:

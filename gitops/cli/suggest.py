@@ -104,10 +104,12 @@ def models(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Off
 
 def versions(_: "Layout", library: "Library", ctx: "click.Context") -> Iterator[Offer]:
     """Give the versions of the model, or of the endpoint's model, that stands before on the line."""
+    from gitops.naming import called  # noqa: PLC0415 - loads what an endpoint is
+
     # Where an option waits for its value, click has not yet given the words before it to their arguments.
     words = (ctx.params.get("model"), ctx.params.get("endpoint"), *ctx.args)
     typed = {str(word) for word in words if word}
-    places = [one for one in library.environments if {one.endpoint, f"{one.repository}:{one.path}"} & typed]
+    places = [one for name in typed for one in called(library.environments, name)]
     for model in sorted({*typed, *(one.model for one in places)}):
         for version in library.store.versions(model, limit=_MOST):
             yield version.version, version.verdict

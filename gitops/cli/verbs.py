@@ -7,7 +7,7 @@ VERBS = {
     "demo": ("gitops.cli.demo:demo", "Play the whole loop: push, train, judge, merge, roll out, predict."),
     "init": ("gitops.cli.init:init", "Write a model or deploy repository, or what yours is missing."),
     "add": ("gitops.cli.add:add", "Put a repository under Launchpin's care."),
-    "status": ("gitops.cli.status:status", "Show parts, repositories, models and endpoints."),
+    "status": ("gitops.cli.status:status", "Show repositories, models, endpoints, and what is moving."),
     "explain": ("gitops.cli.explain:explain", "Explain one thing on one screen, or what needs somebody."),
     "runs": ("gitops.cli.runs:runs", "List trainings and what became of them."),
     "trials": ("gitops.cli.trials:trials", "List a search's trials: parameters, metrics, and the best."),

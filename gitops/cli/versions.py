@@ -33,11 +33,13 @@ def versions(model: str, *, limit: int, stack_dir: Path, as_json: bool) -> None:
         if as_json:
             print_json({"ok": True, **tell_versions(library, model, limit=limit).model_dump(mode="json")})
             return
-        found = read_versions(library, model, limit=limit)
+        found = read_versions(library, model, limit=limit + 1)
         environments = library.environments
         now = store.now()
     none = f"No version of {model} was judged yet: push to its model repository."
-    click.echo(_show(found, environments, now) if found else show_controls(none))
+    click.echo(_show(found[:limit], environments, now) if found else show_controls(none))
+    if len(found) > limit:
+        click.echo("There are older ones: --limit shows more.")
 
 
 def _show(found: Sequence[Version], environments: Sequence[Environment], now: datetime) -> str:

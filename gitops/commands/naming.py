@@ -4,6 +4,7 @@ Whoever asks may be kept to some of the repositories, so that no refusal here na
 """
 
 from gitops.errors import RefusedError
+from gitops.naming import called
 from gitops.ports import Deps
 from gitops.records import Cause, Command, Environment, Repository, Role, Training
 
@@ -19,7 +20,7 @@ def find_environment(deps: Deps, name: str) -> Environment:
     Raises:
         RefusedError: `UnknownEndpoint`, or `EndpointUnclear` where several have the name.
     """
-    found = [each for each in deps.store.environments() if name in (each.endpoint, f"{each.repository}:{each.path}")]
+    found = called(deps.store.environments(), name)
     if not found:
         raise RefusedError("UnknownEndpoint", f"no endpoint is called {name!r}: launchpin endpoints lists them")
     if len(found) > 1:

@@ -163,7 +163,10 @@ _OUTSIDE: tuple[Row, ...] = (
     ("MirrorBusy MirrorBroken", Answer(Who.ITSELF)),
     ("RegistryUnavailable", Answer(Who.ITSELF, "see why MLflow does not answer", look="launchpin logs mlflow")),
     ("RegistryConflict", Answer(Who.ITSELF)),
-    ("RegistryForbidden", Answer(Who.OPERATOR, "give Launchpin credentials that MLflow takes")),
+    (
+        "RegistryForbidden",
+        Answer(Who.OPERATOR, "set the MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, that it takes"),
+    ),
     (
         "EndpointHostUnavailable EndpointHostAnswer EndpointHostStopping StateNotSaved",
         Answer(Who.ITSELF, "see why the endpoint host does not answer", look="launchpin logs endpoints"),

@@ -37,6 +37,7 @@ class Place:
         rollouts: those that are not over and the last that ended, newest first.
         promotions: those that are not over and the newest one, newest first.
         training: the newest one of its model; None when the model was not trained here.
+        moved_at: when the rollout that is not over moved the traffic; None where it did not, or nobody looked.
     """
 
     environment: Environment
@@ -44,6 +45,7 @@ class Place:
     rollouts: tuple[Rollout, ...] = ()
     promotions: tuple[Promotion, ...] = ()
     training: Training | None = None
+    moved_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +62,13 @@ class Place:
         """The rollout that runs, or the one that is next."""
         found = [one for one in self.rollouts if not one.phase.is_final]
         return next((one for one in found if one.phase is Phase.RUNNING), found[-1] if found else None)
+
+    @property
+    def moved(self) -> Rollout | None:
+        """The rollout that is not over and has given the traffic to another version than the record names."""
+        moving = self.moving
+        told = moving.facts.serving if moving is not None else None
+        return moving if told is not None and told != self.environment.serving else None
 
     @property
     def failed(self) -> Rollout | None:
@@ -184,13 +193,18 @@ def _mergeable(place: Place, reading: Reading) -> list[Promotion]:
 
 def serving_part(place: Place, reading: Reading) -> Iterator[Statement]:
     """Give what serves, how it does and since when."""
-    one, moving = place.environment, place.moving
+    one, moved = place.environment, place.moved
     health = one.health if reading.is_up else Health.UNKNOWN
-    if moving is not None and moving.facts.serving and moving.facts.serving != one.serving:
+    if moved is not None:
         before = f" ({label(one.serving)} before)" if one.serving else ""
-        yield Statement(f"{label(moving.facts.serving)} of {moving.model} has the traffic{before}, {health}")
+        what = f"{label(moved.facts.serving)} of {moved.model} has" if moved.facts.serving else "nothing has"
+        # What the record says of health is of what served before: this version is being watched, or has failed.
+        state = Health.DEGRADED if moved.facts.failure else Health.PROGRESSING
+        health = state if reading.is_up else Health.UNKNOWN
+        text = f"{what} the traffic{before}, {health}{_since(place.moved_at, reading)}"
+        yield Statement(text, since=place.moved_at)
     elif one.serving:
-        when = f", for {age(one.serving_since, reading.now)} ({moment(one.serving_since)})" if one.serving_since else ""
+        when = _since(one.serving_since, reading)
         tier = f", tier {one.tier}" if one.tier else ""
         yield Statement(f"{label(one.serving)} of {one.model}{tier}, {health}{when}", since=one.serving_since)
     else:
@@ -199,6 +213,10 @@ def serving_part(place: Place, reading: Reading) -> Iterator[Statement]:
         yield Statement(one.message)
     if one.url and reading.is_up:
         yield Statement(one.url)
+
+
+def _since(when: datetime | None, reading: Reading) -> str:
+    return f", for {age(when, reading.now)} ({moment(when)})" if when else ""
 
 
 def _failed_part(place: Place) -> Iterator[Statement]:

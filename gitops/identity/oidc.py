@@ -1,6 +1,5 @@
 """Any provider that speaks OpenID Connect: discovery, authorization code with PKCE, an ID token checked by its keys."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -12,7 +11,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from gitops.errors import LaunchpinError
+from gitops.errors import LaunchpinError, RetryError
 from gitops.identity.answers import read_code, used_code
 from gitops.identity.tokens import ALGORITHMS, Expected, UnknownKeyError, read_identity, read_keys, refused
 from gitops.identity.wire import Reply, Wire, check_address, is_loopback, is_safe, not_taken, unavailable
@@ -21,6 +20,9 @@ from gitops.signins import Attempt, seal_key
 
 _FRESH = 600.0
 """Seconds that what the provider says of itself is kept."""
+
+_STILL = 5.0
+"""Seconds that a provider which did not answer is not asked again what it says of itself: strangers make us ask."""
 
 
 class _Metadata(BaseModel):
@@ -80,8 +82,9 @@ class OidcProvider:
         self._scopes = " ".join(dict.fromkeys(("openid", *scopes)))
         self._wire = wire or Wire()
         self._clock = clock
-        self._lock = threading.Lock()
+        # Each is replaced as a whole, and asked for without a lock: nobody waits for another who asks the provider.
         self._known: tuple[float, _Metadata] | None = None
+        self._failed: tuple[float, str] | None = None
         self._keys: tuple[float, KeySet] | None = None
 
     def address(self, attempt: Attempt) -> str:
@@ -142,12 +145,18 @@ class OidcProvider:
         return not_taken(self.label)
 
     def _metadata(self) -> _Metadata:
-        with self._lock:
-            if self._known is not None and time.monotonic() - self._known[0] < _FRESH:
-                return self._known[1]
+        known, failed, now = self._known, self._failed, time.monotonic()
+        if known is not None and now - known[0] < _FRESH:
+            return known[1]
+        if failed is not None and now - failed[0] < _STILL:
+            raise unavailable(failed[1])
+        try:
             found = self._ask_metadata()
-            self._known = (time.monotonic(), found)
-            return found
+        except RetryError as error:
+            self._failed = (time.monotonic(), error.message)
+            raise
+        self._known = (time.monotonic(), found)
+        return found
 
     def _ask_metadata(self) -> _Metadata:
         what = f"what {self.label} says of itself"
@@ -162,10 +171,9 @@ class OidcProvider:
 
     def _key_set(self, metadata: _Metadata, *, is_fresh: bool = False) -> tuple[KeySet, bool]:
         """Return the provider's keys, and whether they were asked for just now."""
-        with self._lock:
-            if not is_fresh and self._keys is not None and time.monotonic() - self._keys[0] < _FRESH:
-                return self._keys[1], False
-            found = self._wire.get(metadata.jwks_uri, f"the keys of {self.label}").read(_Keys)
-            keys = read_keys(found.model_dump())
-            self._keys = (time.monotonic(), keys)
-            return keys, True
+        if not is_fresh and self._keys is not None and time.monotonic() - self._keys[0] < _FRESH:
+            return self._keys[1], False
+        found = self._wire.get(metadata.jwks_uri, f"the keys of {self.label}").read(_Keys)
+        keys = read_keys(found.model_dump())
+        self._keys = (time.monotonic(), keys)
+        return keys, True

@@ -3,14 +3,17 @@
 The call is `runs/search` of MLflow's REST API; a client that takes seconds to import is nothing for a command line.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from gitops.errors import InputError, RetryError, StalledError
+from gitops.registry.credentials import NAMES, Credentials, find_credentials
 from gitops.registry.replies import UNAVAILABLE, bad_reply
 from gitops.registry.runs import decimal_string
 from gitops.registry.search import quoted
@@ -19,6 +22,7 @@ _PATIENCE = 20.0
 _AT_ONCE = 100  # ids in one question
 _SHOWN = 300
 _WHAT = "search runs"
+_DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 _EXAMPLE = "metrics.accuracy > 0.9 and params.max_depth = '3'"
 
 
@@ -34,11 +38,13 @@ class RunQuestions:
     """Asks one tracking server.
 
     Args:
-        tracking_uri: `http://host:port` of a server on this machine; no proxy is asked.
+        tracking_uri: `http(s)://host[:port][/prefix]`; no proxy is asked for one on this machine.
+        credentials: by default those that MLflow's client would find when it is asked.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, credentials: Credentials | None = None) -> None:
         self._uri = tracking_uri.rstrip("/")
+        self._credentials = credentials
 
     def find(self, run_ids: Sequence[str], *, experiments: Sequence[str], where: str = "") -> dict[str, FoundRun]:
         """Return those of the runs that still exist and match, by their id.
@@ -54,7 +60,7 @@ class RunQuestions:
             StalledError: `RegistryForbidden`.
         """
         found: dict[str, FoundRun] = {}
-        with httpx.Client(base_url=self._uri, timeout=_PATIENCE, trust_env=False) as client:
+        with self._open() as client:
             for start in range(0, len(run_ids), _AT_ONCE):
                 part = run_ids[start : start + _AT_ONCE]
                 meant = f"attributes.run_id IN ({', '.join(map(quoted, part))})"
@@ -65,6 +71,12 @@ class RunQuestions:
                 }
                 found |= {run.run_id: run for run in _read(self._ask(client, asked)) if run.run_id in set(part)}
         return found
+
+    def _open(self) -> httpx.Client:
+        known = self._credentials or find_credentials(os.environ, Path.home())
+        return httpx.Client(
+            base_url=self._uri, timeout=_PATIENCE, headers=known.headers, verify=known.open_tls(), mounts=_DIRECT
+        )
 
     def _ask(self, client: httpx.Client, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON of the API
         try:
@@ -78,7 +90,8 @@ class RunQuestions:
                 message = f"MLflow does not take this filter: {_words(answer)} (one that it takes: {_EXAMPLE})"
                 raise InputError("where_invalid", message, field="--where")
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                raise StalledError("RegistryForbidden", f"MLflow at {self._uri} refuses: {_words(answer)}")
+                message = f"MLflow at {self._uri} refuses: {_words(answer)} (who asks is told by {NAMES})"
+                raise StalledError("RegistryForbidden", message)
             case status:
                 raise self._away(f"status {status}")
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, case, func, literal_column, or_, select
 
 from gitops.errors import InputError
 from gitops.holding import EVERYWHERE
-from gitops.ports import Resting
+from gitops.ports import Mark, Resting
 from gitops.records import Command, Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
 from gitops.standing import Standing, is_about
 from gitops.steps import Phase
@@ -124,14 +124,25 @@ def read_environments(connection: Connection, *, repository_id: int | None, mode
 
 
 def read_versions(
-    connection: Connection, model: str, *, limit: int, repositories: frozenset[int] | None = None
+    connection: Connection,
+    model: str,
+    *,
+    limit: int,
+    repositories: frozenset[int] | None = None,
+    after: Mark | None = None,
 ) -> list[Version]:
     """Return a model's versions, newest first; numbers sort as numbers when they came in one moment.
 
     Args:
         repositories: only those that were trained from one of these, by numeric id.
+        after: begin after this moment and number.
     """
     here = [versions.c.model == model]
+    if after is not None:
+        length, of_mark = func.length(versions.c.version), len(after.id)
+        is_lower = or_(length < of_mark, and_(length == of_mark, versions.c.version < after.id))
+        same_moment = and_(versions.c.created_at == after.created_at, is_lower)
+        here.append(or_(versions.c.created_at < after.created_at, same_moment))
     if repositories is not None:
         ours = select(trainings.c.id).where(trainings.c.repository_id.in_(sorted(repositories)))
         here.append(versions.c.training_id.in_(ours))

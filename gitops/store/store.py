@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
-from gitops.ports import Claim, Exit, JobView, QueueDepth, Received, Resting, Wanted
+from gitops.ports import Claim, Exit, JobView, Mark, QueueDepth, Received, Resting, Wanted
 from gitops.ports.tallies import Tallies
 from gitops.records import (
     Command,
@@ -236,10 +236,19 @@ class SqlStore(OutboxStore):
         """Return our verdict on a version; None when we have none."""
         return self._read(lambda connection: queries.read_version(connection, model, version))
 
-    def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:
+    def versions(
+        self,
+        model: str,
+        *,
+        limit: int = 50,
+        repositories: frozenset[int] | None = None,
+        after: Mark | None = None,
+    ) -> Sequence[Version]:
         """Return the versions of a model that have a verdict of ours, newest first."""
         return self._read(
-            lambda connection: queries.read_versions(connection, model, limit=limit, repositories=repositories)
+            lambda connection: queries.read_versions(
+                connection, model, limit=limit, repositories=repositories, after=after
+            )
         )
 
     def model_names(self, *, repositories: frozenset[int] | None = None) -> Sequence[str]:

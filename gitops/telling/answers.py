@@ -119,11 +119,15 @@ class Runs(Frozen):
     Args:
         best: the metric that was asked for.
         goal: `maximize` or `minimize` where there is one.
+        looked_at: of how many trainings, the newest ones, these were chosen.
+        is_whole: whether there are no older ones.
         wrong_pushes: what is wrong with the files of pushes that came after the newest training.
     """
 
     best: str
     goal: str
+    looked_at: int
+    is_whole: bool
     trainings: tuple[Run, ...]
     wrong_pushes: tuple[str, ...]
 
@@ -142,10 +146,15 @@ class JudgedVersion(Version):
 
 
 class Versions(Frozen):
-    """The versions of a model that have a verdict of ours, newest first."""
+    """The versions of a model that have a verdict of ours, newest first.
+
+    Args:
+        is_whole: whether there are no older ones.
+    """
 
     model: str
     versions: tuple[JudgedVersion, ...]
+    is_whole: bool
 
 
 class Endpoints(Frozen):

@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from typing import Protocol, TypeVar, cast
 
 from gitops.access import EVERYWHERE, may_read
+from gitops.audit.at import APPLIED, RESTORED
 from gitops.audit.entry import Entry, parse
 from gitops.explaining import Fleet, Place, Reading
 from gitops.holding import is_pause
-from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
+from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
 from gitops.records import Delivery, Environment, Hold, Promotion, Repository, Role, Rollout, Training, Version
 from gitops.steps import Phase
 
@@ -31,7 +33,14 @@ ByPlace = defaultdict[tuple[int, str], list[P]]
 class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
     """What is read; nothing is called here that writes."""
 
-    def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:
+    def versions(
+        self,
+        model: str,
+        *,
+        limit: int = 50,
+        repositories: frozenset[int] | None = None,
+        after: Mark | None = None,
+    ) -> Sequence[Version]:
         """Return the versions of a model that have a verdict of ours, newest first."""
         ...
 
@@ -193,13 +202,14 @@ class Library:
         """Return everything about an environment."""
         here = (environment.repository_id, environment.path)
         trained = (one for one in self.trainings if one.model == environment.model)
-        return Place(
+        place = Place(
             environment=environment,
             holds=tuple(one for one in self.holds if (one.repository_id, one.path) == here),
             rollouts=_with_last_ended(self._rollouts_of(environment)),
             promotions=_with_newest([one for one in self.promotions if (one.repository_id, one.path) == here]),
             training=next(trained, None),
         )
+        return with_moment(place, self.store)
 
     def _rollouts_of(self, environment: Environment) -> list[Rollout]:
         here = (environment.repository_id, environment.path)
@@ -228,6 +238,26 @@ class Library:
         names = {(kind, str(one.id)): one.full_name for one in self.repositories for kind in _OF_REPOSITORY}
         places = [self.resting(one) for one in self.environments]
         return Fleet(places, list(newest.values()), names)
+
+
+def with_moment(place: Place, log: AuditLog) -> Place:
+    """Return a place with when its traffic moved, where a rollout that is not over moved it; the log alone says so."""
+    moved = place.moved
+    return replace(place, moved_at=_moved_at(moved, log)) if moved is not None else place
+
+
+def _moved_at(rollout: Rollout, log: AuditLog) -> datetime | None:
+    end = log.audit_size()
+    while end:
+        start = max(0, end - _PAGE)
+        entries = [parse(raw) for raw in log.audit_entries(start, end - start)]
+        for entry in reversed(entries):
+            if entry.subject.rollout_id == rollout.id and entry.kind in {APPLIED, RESTORED}:
+                return entry.time
+            if rollout.created_at is not None and entry.time < rollout.created_at:
+                return None
+        end = start
+    return None
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ def tell_versions(library: Library, model: str, *, limit: int) -> answers.Versio
     Raises:
         UnknownNameError: nobody knows the model.
     """
-    found = (_judged(one, library.environments) for one in read_versions(library, model, limit=limit))
-    return answers.Versions(model=model, versions=tuple(found))
+    found = read_versions(library, model, limit=limit + 1)
+    shown = tuple(_judged(one, library.environments) for one in found[:limit])
+    return answers.Versions(model=model, versions=shown, is_whole=len(found) <= limit)
 
 
 def _judged(version: Version, environments: Sequence[Environment]) -> answers.JudgedVersion:

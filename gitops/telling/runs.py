@@ -51,12 +51,14 @@ class Found:
     """What was listed.
 
     Args:
-        is_any: whether there is any training of the model, listed or not.
+        looked_at: how many of the newest trainings were looked at.
+        is_whole: whether these are all that there are.
         wrong_pushes: what is wrong with the files of pushes that came after the newest training.
     """
 
     rows: Sequence[Row]
-    is_any: bool
+    looked_at: int
+    is_whole: bool
     wrong_pushes: Sequence[str]
 
 
@@ -71,14 +73,17 @@ def read_runs(library: Library, asked: Asked, find: Find) -> Found:
     if asked.is_lowest and not asked.best:
         message = "--lowest says which end of a metric is the best one: name it with --best METRIC"
         raise InputError("lowest_alone", message, field="lowest")
-    trainings = library.page(Training, FAR, model=asked.model) if asked.model else library.trainings
+    # One more than is looked at says whether there are more.
+    found = library.page(Training, FAR + 1, **({"model": asked.model} if asked.model else {}))
+    trainings = found[:FAR]
     if asked.model and not trainings:
         raise UnknownNameError("model", asked.model, sorted({one.model for one in library.trainings}))
     rows = [Row(one) for one in trainings]
     if asked.best or asked.where:
         known = [one for one in trainings if run_of(one)]
         rows = choose(trainings, find(known, asked.where), best=asked.best, is_lowest=asked.is_lowest)
-    return Found(rows[: asked.limit], bool(trainings), _wrong_pushes(library, trainings))
+    is_whole = len(found) == len(trainings)
+    return Found(rows[: asked.limit], len(trainings), is_whole, _wrong_pushes(library, trainings))
 
 
 def choose(
@@ -153,8 +158,14 @@ def took(training: Training) -> float | None:
 def tell_runs(found: Found, asked: Asked) -> answers.Runs:
     """Return the trainings as programs read them."""
     goal = ("minimize" if asked.is_lowest else "maximize") if asked.best else ""
-    rows = tuple(map(_run, found.rows))
-    return answers.Runs(best=asked.best, goal=goal, trainings=rows, wrong_pushes=tuple(found.wrong_pushes))
+    return answers.Runs(
+        best=asked.best,
+        goal=goal,
+        looked_at=found.looked_at,
+        is_whole=found.is_whole,
+        trainings=tuple(map(_run, found.rows)),
+        wrong_pushes=tuple(found.wrong_pushes),
+    )
 
 
 def _run(row: Row) -> answers.Run:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gitops.errors import InputError, NotFoundError, UnknownNameError
 from gitops.explaining import Place, Proposal, Trained
+from gitops.naming import called
 from gitops.records import Environment, Promotion, Rollout, Training
 from gitops.telling.library import Library
 from gitops.trials import SEARCHING, Progress, progress_of
@@ -146,7 +147,7 @@ def find_place(library: Library, typed: str) -> Environment:
         InputError: `endpoint_unclear` when several are called so.
         UnknownNameError: none is called so.
     """
-    found = [one for one in library.environments if typed in (one.endpoint, f"{one.repository}:{one.path}")]
+    found = called(library.environments, typed)
     if len(found) > 1:
         listed = ", ".join(f"{one.repository}:{one.path}" for one in found)
         raise InputError("endpoint_unclear", f"{typed!r} is asked for in {listed}: name one of these")

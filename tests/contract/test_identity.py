@@ -1,6 +1,7 @@
 """Identity providers that answer without end, and settings that cannot be. The provider is a real server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gitops.identity.wire import Wire
 from gitops.settings import Settings
 from gitops.signins import begin_attempt
 from tests.support.identity import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
+from tests.support.web import wait_until
 
 BACK = "http://127.0.0.1:9/_signin/oidc/callback"
 ATTEMPT = begin_attempt("oidc", next_path="/", now=0)
@@ -52,6 +54,34 @@ def test_what_a_provider_says_of_itself_is_asked_for_once_in_a_while(provider: P
     for _ in range(3):
         ours.address(ATTEMPT)
     assert len(provider.asked) == 1
+
+
+def test_a_provider_that_does_not_answer_is_left_alone_for_a_moment(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.conduct.breaks = {"/.well-known/openid-configuration": "error"}
+    ours = OidcProvider(provider.url, CLIENT_ID, CLIENT_SECRET, redirect_uri=BACK)
+    told = set()
+    for _ in range(3):
+        with pytest.raises(RetryError, match="500") as error:
+            ours.address(ATTEMPT)
+        told.add((error.value.reason, error.value.message))
+    assert (len(provider.asked), len(told)) == (1, 1)
+    provider.conduct.breaks = {}
+    monkeypatch.setattr("gitops.identity.oidc._STILL", 0.0)
+    assert ours.address(ATTEMPT).startswith(f"{provider.url}/authorize?")
+
+
+def test_nobody_waits_for_another_who_waits_for_the_provider(provider: Provider) -> None:
+    provider.conduct.breaks = {"/.well-known/openid-configuration": "hangs"}
+    ours = OidcProvider(provider.url, CLIENT_ID, CLIENT_SECRET, redirect_uri=BACK, wire=Wire(silence=30, seconds=30))
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(ours.address, ATTEMPT) for _ in range(2)]
+        try:
+            wait_until(lambda: len(provider.asked) == 2, what="one waits for the other")
+        finally:
+            provider.conduct.breaks = {}
+        assert [one.result().startswith(f"{provider.url}/authorize?") for one in both] == [True, True]
 
 
 def test_what_went_wrong_holds_no_secret(provider: Provider) -> None:

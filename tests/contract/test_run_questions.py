@@ -1,5 +1,9 @@
 """Questions about runs, asked a real MLflow server in its own filter language."""
 
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from gitops.errors import InputError, RetryError, StalledError
@@ -8,7 +12,7 @@ from gitops.registry.mlflow import MlflowRegistry
 from gitops.registry.questions import RunQuestions
 from tests.contract.mlflow_registry_rig import call, registry, start, unique
 from tests.support.mlflow import free_port
-from tests.support.mlflow_wire import Reply, odd_server
+from tests.support.mlflow_wire import Reply, guarded_proxy, odd_server
 
 __all__ = ["registry"]
 
@@ -140,3 +144,123 @@ def test_an_answer_that_is_none_is_named(reply: Reply, kind: type[Exception], re
 
 def test_nothing_is_asked_about_no_run() -> None:
     assert RunQuestions(f"http://127.0.0.1:{free_port()}").find([], experiments=[]) == {}
+
+
+# ---------------------------------------------------------------- who asks
+
+NAME, PASSWORD, TOKEN = "ada", "p:ä%s", "t-0123"
+BASIC = f"Basic {base64.b64encode(f'{NAME}:{PASSWORD}'.encode()).decode()}"
+
+Give = Callable[[pytest.MonkeyPatch, Path], None]
+
+
+def by_variables(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", NAME)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "one that gives way to a name and password")
+
+
+def by_file(_: pytest.MonkeyPatch, home: Path) -> None:
+    (home / ".mlflow").mkdir()
+    kept = f"[mlflow]\nmlflow_tracking_username = {NAME}\nmlflow_tracking_password = {PASSWORD.replace('%', '%%')}\n"
+    (home / ".mlflow" / "credentials").write_text(kept, encoding="utf-8")
+
+
+def by_both(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    by_file(monkeypatch, home)
+    (home / ".mlflow" / "credentials").write_text("[mlflow]\nmlflow_tracking_password = an older one\n")
+    by_variables(monkeypatch, home)
+
+
+def by_token(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", NAME)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an own home, and an environment that says nothing of who asks."""
+    for part in ("USERNAME", "PASSWORD", "TOKEN", "INSECURE_TLS", "SERVER_CERT_PATH", "CLIENT_CERT_PATH"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{part}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("give", "authorization"),
+    [(by_variables, BASIC), (by_file, BASIC), (by_both, BASIC), (by_token, f"Bearer {TOKEN}")],
+    ids=["variables", "file", "both", "token"],
+)
+def test_a_server_that_asks_who_is_told_what_the_registry_tells_it(
+    tracking_uri: str,
+    pair: tuple[RunRef, RunRef],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    give: Give,
+    authorization: str,
+) -> None:
+    give(monkeypatch, home)
+
+    with guarded_proxy(tracking_uri, authorization) as uri:
+        found = RunQuestions(uri).find([pair[0].run_id], experiments=[pair[0].experiment_id])
+        of_registry = MlflowRegistry(uri).runs_of(pair[0], within=pair[0].run_id)
+
+    assert set(found) == {run.run_id for run in of_registry} == {pair[0].run_id}
+
+
+def test_a_server_that_is_not_told_who_asks_says_no_and_we_say_how_to_tell_it(
+    tracking_uri: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_variables(monkeypatch, home)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a wrong secret")
+
+    with guarded_proxy(tracking_uri, BASIC) as uri, pytest.raises(StalledError) as told:
+        RunQuestions(uri).find(["a"], experiments=["1"])
+
+    assert told.value.reason == "RegistryForbidden"
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN" in told.value.message
+    assert "a wrong secret" not in told.value.message
+
+
+@pytest.mark.parametrize("kept", ["[mlflow]\nmlflow_tracking_password = 100%s\n", "password = s3cr3t\n"])
+def test_credentials_that_cannot_be_read_are_named_and_not_shown(home: Path, kept: str) -> None:
+    (home / ".mlflow").mkdir()
+    (home / ".mlflow" / "credentials").write_text(kept)
+
+    with pytest.raises(StalledError, match=r"credentials cannot be read") as told:
+        RunQuestions(f"http://127.0.0.1:{free_port()}").find(["a"], experiments=["1"])
+
+    assert told.value.reason == "RegistryForbidden"
+    assert not {"100%s", "s3cr3t"} & set(told.value.message.split())
+
+
+@pytest.mark.parametrize("part", ["SERVER", "CLIENT"])
+def test_certificates_that_are_not_there_are_named(home: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setenv(f"MLFLOW_TRACKING_{part}_CERT_PATH", str(home / "none.pem"))
+
+    with pytest.raises(StalledError, match=rf"MLFLOW_TRACKING_{part}_CERT_PATH names a file") as told:
+        RunQuestions("https://mlflow.example").find(["a"], experiments=["1"])
+
+    assert told.value.reason == "RegistryForbidden"
+
+
+def test_a_server_elsewhere_is_asked_by_the_proxy_and_one_on_this_machine_is_not(
+    tracking_uri: str, pair: tuple[RunRef, RunRef], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_token(monkeypatch, home)
+    asked = []
+
+    def answer(_: str, path: str) -> Reply:
+        asked.append(path)
+        return Reply(200, b'{"runs": []}')
+
+    with odd_server(answer) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        here = RunQuestions(tracking_uri).find([pair[0].run_id], experiments=[pair[0].experiment_id])
+        there = RunQuestions("http://mlflow.example/t").find(["a"], experiments=["1"])
+
+    assert (set(here), there) == ({pair[0].run_id}, {})
+    assert asked == ["http://mlflow.example/t/api/2.0/mlflow/runs/search"]

@@ -6,6 +6,7 @@ import pytest
 from gitops.audit.entry import Entry
 from gitops.errors import StaleEpochError
 from gitops.holding import EVERYWHERE
+from gitops.ports import Mark
 from gitops.records import Cause, Sync, WatchedRef
 from gitops.steps import Done, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
@@ -96,6 +97,18 @@ def test_versions_come_newest_first(store: SqlStore, clock: Clock) -> None:
     write(store, SaveVersion(make_version(version="2")), SaveVersion(make_version(model="other")))
     assert [version.version for version in store.versions("iris")] == ["2", "10", "9", "8"]
     assert len(store.versions("iris", limit=2)) == 2
+
+
+def test_versions_go_on_after_any_of_them_also_of_one_moment(store: SqlStore, clock: Clock) -> None:
+    write(store, *(SaveVersion(make_version(version=f"{number}")) for number in (8, 9, 10, 11)))
+    clock.advance(timedelta(seconds=1))
+    write(store, SaveVersion(make_version(version="2")))
+    whole = list(store.versions("iris"))
+    assert [one.version for one in whole] == ["2", "11", "10", "9", "8"]
+    for at, one in enumerate(whole):
+        assert one.created_at is not None
+        assert list(store.versions("iris", after=Mark(one.created_at, one.version))) == whole[at + 1 :]
+        assert list(store.versions("iris", after=Mark(one.created_at, one.version), limit=1)) == whole[at + 1 : at + 2]
 
 
 def test_champion_is_what_serves_in_the_champion_environment(store: SqlStore, clock: Clock) -> None:

@@ -1,7 +1,11 @@
 """The API's stream of what changes, as a program reads it."""
 
 import contextlib
+import json
+import sqlite3
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -86,3 +90,68 @@ def test_the_stream_says_where_it_is_before_anything_happens(own: Dashboard) -> 
 def _is_let_in(client: httpx.Client) -> bool:
     with client.stream("GET", "/api/v1/events") as stream:
         return stream.status_code == 200
+
+
+# ---------------------------------------------------------------- another log in the place of the one that was known
+
+
+def next_events(lines: Iterator[str], count: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """Read so many events that say something, each with its id and name."""
+    found: list[tuple[int, str, dict[str, Any]]] = []
+    number, kind = -1, ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "id":
+            number = int(value)
+        if name == "event":
+            kind = value
+        if name == "data":
+            found.append((number, kind, json.loads(value)))
+            if len(found) == count:
+                break
+    return found
+
+
+def test_a_place_that_the_log_does_not_reach_is_said_and_the_stream_goes_on_at_its_end(own: Dashboard) -> None:
+    with program_as(own, VIEWER) as client:
+        size = own.store.audit_size()
+        for beyond in (size, size + 500):
+            with client.stream("GET", "/api/v1/events", headers={"Last-Event-ID": str(beyond)}) as stream:
+                lines = stream.iter_lines()
+                assert next_events(lines, 1) == [(size - 1, "restored", {"next": size})]
+                write(own.store, StartTraining(make_training(id=f"t-since{beyond}", commit=f"{beyond:040x}")))
+                ((number, kind, told),) = next_events(lines, 1)
+            assert (number, kind, told["subject"]["training_id"]) == (size, "training.started", f"t-since{beyond}")
+            size = own.store.audit_size()
+        with client.stream("GET", "/api/v1/events", headers={"Last-Event-ID": str(size - 2)}) as stream:
+            assert next_events(stream.iter_lines(), 1)[0][:2] == (size - 1, "training.started")
+
+
+def test_a_stream_that_is_open_while_the_log_is_restored_says_so_though_its_places_are_filled_again(
+    own: Dashboard, tmp_path: Path
+) -> None:
+    text = give_token(own.store, "reader", {EVERYWHERE: VIEWER})
+    with (
+        contextlib.closing(sqlite3.connect(own.home / "launchpin.sqlite3")) as live,
+        contextlib.closing(sqlite3.connect(tmp_path / "kept.sqlite3")) as kept,
+        program(own, text) as client,
+    ):
+        live.backup(kept)
+        before = own.store.audit_size()
+        for number in range(3):
+            write(own.store, StartTraining(make_training(id=f"t-lost{number}", commit=f"{number:040x}")))
+        with client.stream("GET", "/api/v1/events") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == f"id: {before + 2}"
+            kept.backup(live)
+            for number in range(4):
+                write(own.store, StartTraining(make_training(id=f"t-anew{number}", commit=f"{number + 9:040x}")))
+            ((number, kind, told),) = next_events(lines, 1)
+            assert (kind, told) == ("restored", {"next": number + 1})
+            assert before <= number + 1 <= before + 4
+            write(own.store, StartTraining(make_training(id="t-after", commit="f" * 40)))
+            known = dict.fromkeys(f"t-anew{number}" for number in range(4))
+            told = {}
+            while told.get("subject", {}).get("training_id") != "t-after":
+                ((_, kind, told),) = next_events(lines, 1)
+                assert told["subject"]["training_id"] in {*known, "t-after"}

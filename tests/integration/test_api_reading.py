@@ -1,15 +1,17 @@
 """What the API tells, as a program sees it."""
 
+from urllib.parse import quote
+
 import httpx
 import pytest
 
 from gitops.telling import shapes
-from gitops.writes import StartTraining
+from gitops.writes import SaveVersion, StartTraining
 from tests.integration.api_rig import VIEWER, fleet, get, own, viewer
 from tests.support.api import program_as
 from tests.support.dashboard import Dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
-from tests.support.store import make_training, write
+from tests.support.store import make_training, make_version, write
 
 __all__ = ["fleet", "own", "viewer"]
 
@@ -43,10 +45,54 @@ def test_a_delivery_is_found_by_its_guid_however_it_is_spelled(viewer: httpx.Cli
 
 
 def test_versions_are_shown_with_their_verdict(viewer: httpx.Client) -> None:
-    (shown,) = get(viewer, "models/iris/versions")
+    (shown,) = get(viewer, "models/iris/versions")["items"]
     assert (shown["version"], shown["verdict"], shown["quarantined"]) == ("6", "pass", False)
     assert get(viewer, "models/iris/versions/6") == shown
-    assert get(viewer, "models/none/versions") == []
+    assert get(viewer, "models/none/versions") == {"items": [], "next": ""}
+
+
+def test_versions_come_in_parts_that_are_together_the_list(own: Dashboard) -> None:
+    numbers = [str(number) for number in range(7, 32)]
+    write(own.store, *(SaveVersion(make_version(version=number)) for number in numbers))
+    found: list[str] = []
+    cursor, parts = "", 0
+    with program_as(own, VIEWER) as client:
+        while cursor or not parts:
+            page = get(client, "models/iris/versions", limit=10, cursor=cursor)
+            found += [one["version"] for one in page["items"]]
+            cursor, parts = page["next"], parts + 1
+        told = get(client, "versions", model="iris", limit=10)
+        other = client.get(
+            "/api/v1/models/churn/versions", params={"cursor": get(client, "models/iris/versions", limit=1)["next"]}
+        )
+    assert (found, parts) == ([*reversed(numbers), "6"], 3)
+    assert ([one["version"] for one in told["versions"]], told["is_whole"]) == (found[:10], False)
+    assert (other.status_code, other.json()["field"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize("model", ["Prix d'été", "a+b", "_x", "50% more", "iris v2 (new)", "モデル"])
+def test_a_model_is_asked_for_by_any_name_that_it_may_have(own: Dashboard, model: str) -> None:
+    write(
+        own.store,
+        SaveVersion(make_version(model=model)),
+        StartTraining(make_training(id="t-odd", model=model, commit="e" * 40)),
+    )
+    with program_as(own, VIEWER) as client:
+        (shown,) = get(client, f"models/{quote(model, safe='')}/versions")["items"]
+        assert get(client, f"models/{quote(model, safe='')}/versions/1") == shown
+        assert get(client, "trainings", model=model)["items"][0]["id"] == "t-odd"
+        assert get(client, "runs", model=model)["trainings"][0]["id"] == "t-odd"
+        for path in ("promotions", "rollouts", "holds"):
+            assert get(client, path, model=model)["items"] == []
+        assert get(client, "endpoints", model=model) == []
+        assert get(client, "dora", model=model)["models"] == []
+
+
+def test_a_repository_is_asked_for_by_any_name_that_it_may_have(own: Dashboard) -> None:
+    write(own.store, StartTraining(make_training(id="t-odd", repository="jane_acme/iris.py_2", commit="e" * 40)))
+    with program_as(own, VIEWER) as client:
+        assert [one["id"] for one in get(client, "trainings", repository="jane_acme/iris.py_2")["items"]] == ["t-odd"]
+        assert client.get("/api/v1/trainings", params={"repository": "jane acme"}).status_code == 422
 
 
 def test_holds_that_were_lifted_are_listed_too(viewer: httpx.Client) -> None:

@@ -148,6 +148,17 @@ def test_same_facts_are_there_for_programs(stack: Stack, scenes: Scenes) -> None
     assert document["commands"][0] == "launchpin resume churn-production"
 
 
+def test_version_that_bakes_is_explained_with_when_it_got_the_traffic(stack: Stack, scenes: Scenes) -> None:
+    rollout = scenes.bakes()
+    rows = scenes.store.audit_recent(100)
+    (moved,) = [row.entry for row in rows if row.entry.kind == "rollout.applied"]
+    stack.set_up()
+    result = stack.launchpin("explain", rollout.endpoint)
+    assert "v8 of pears has the traffic (v7 before), Progressing, for " in unbroken(result), result.both
+    (serving, *_) = stack.launchpin("explain", rollout.endpoint, "--json").json["serving"]
+    assert datetime.fromisoformat(serving["since"]) == moved.time
+
+
 def test_everything_is_explained_worst_first_when_nothing_is_named(stack: Stack, scenes: Scenes) -> None:
     scenes.fine()
     promotion = scenes.waits_for_review()

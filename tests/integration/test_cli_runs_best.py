@@ -78,8 +78,26 @@ def test_what_matches_nothing_is_said(stack: Stack) -> None:
     result = stack.launchpin("runs", "--best", "f1", "--where", "metrics.accuracy > 2")
 
     assert result.code == 0
-    assert result.out == "No run of a training matches metrics.accuracy > 2 and has f1 as a number.\n"
+    none, how_far = result.out.splitlines()
+    assert none == "No run of a training matches metrics.accuracy > 2 and has f1 as a number."
+    assert how_far == "Of all 5 trainings."
     assert stack.launchpin("runs", "--where", "metrics.accuracy > 2", "--json").json["trainings"] == []
+
+
+def test_how_far_was_looked_is_said_on_the_screen_and_in_json(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = stack.launchpin("runs", "iris", "--best", "accuracy", "--json").json
+    assert (whole["looked_at"], whole["is_whole"]) == (4, True)
+    assert stack.launchpin("runs", "iris", "--best", "accuracy").out.endswith("\nOf all 4 trainings.\n")
+    assert "trainings." not in stack.launchpin("runs").out
+
+    monkeypatch.setattr("gitops.telling.runs.FAR", 2)
+    part = stack.launchpin("runs", "iris", "--best", "accuracy", "--json").json
+    shown = stack.launchpin("runs", "iris", "--best", "accuracy", "--lowest")
+
+    # The newest has no run yet, so of two there is one.
+    assert (part["looked_at"], part["is_whole"], [one["id"] for one in part["trainings"]]) == (2, False, ["t-3"])
+    assert rows(shown) == ["t-3"]
+    assert shown.out.endswith("\nOf the 2 newest trainings; older ones were not looked at.\n")
 
 
 def test_filter_that_mlflow_does_not_take_is_refused_in_its_words(stack: Stack) -> None:

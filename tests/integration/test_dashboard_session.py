@@ -197,3 +197,30 @@ def test_every_path_is_refused_when_the_host_is_not_ours(dashboard: Dashboard) -
     with dashboard.client() as client:
         for path in ("/", "/_static/style.css", "/_login/x", "/healthz"):
             assert client.get(path, headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_by_tls_the_session_is_in_a_cookie_that_no_neighbour_can_set(tmp_path: Path) -> None:
+    with (
+        running_dashboard(tmp_path / "home", base_url=f"https://{HOST}") as dashboard,
+        dashboard.client(signed_in=False) as client,
+    ):
+        answer = client.get(dashboard.login_path())
+        cookie = answer.headers["set-cookie"]
+        name, _, rest = cookie.partition("=")
+        value, *attributes = re.split(r";\s*", rest)
+        assert name == "__Host-launchpin_session"
+        assert {one.lower() for one in attributes} >= {"secure", "httponly", "path=/", "samesite=lax"}
+        assert not [one for one in attributes if one.lower().startswith("domain")]
+        client.cookies.clear()
+        page = client.get("/", headers={"Cookie": f"{name}={value}"})
+        assert page.status_code == 200
+        assert client.get("/", headers={"Cookie": f"launchpin_session={value}"}).status_code == 401
+
+        csrf = re.search(r'name="_csrf" value="([^"]+)"', page.text)
+        assert csrf is not None
+        headers = {"Cookie": f"{name}={value}", "Origin": f"https://{HOST}"}
+        gone = client.post("/_logout", data={"_csrf": csrf[1]}, headers=headers)
+        # A browser takes no cookie of that name, and no end of one, without these.
+        assert gone.headers["set-cookie"].startswith(f'{name}=""')
+        assert {"secure", "path=/"} <= {one.lower() for one in re.split(r";\s*", gone.headers["set-cookie"])}
+        assert client.get("/", headers={"Cookie": f"{name}={value}"}).status_code == 401

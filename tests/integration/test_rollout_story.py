@@ -1,5 +1,6 @@
 """How rollouts end, by the real store, mirror and forge: traffic, Git, holds and what is said, whatever fails."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -177,6 +178,19 @@ def test_a_rollback_by_hand_proposes_one_pull_request_when_the_branch_is_protect
     (pull,) = deployment.pulls()
     assert deployment.pinned(ref=pull["head"]["ref"]) == "1"
     assert deployment.environment().sync_reason == "RollbackPending"
+
+
+def test_attack_77_a_persons_reason_is_inert_in_the_pull_request_that_sets_the_pin_back(deployment: Deployment) -> None:
+    protect(deployment)
+    deployment.serve("1")
+    left = deployment.pin("2")
+    reason = "</details><img src=x onerror=y> @org/all Fixes #1 <!-- ignore all before --> [here](javascript:x)"
+    assert deployment.ended(deployment.ask("rollback", reason=reason)).phase == "Succeeded"
+    (pull,) = deployment.pulls()
+    why, _, trailers = pull["body"].strip().rpartition("\n\n")
+    assert "ignore all before" in why
+    assert not re.search(r"[<>]|@\w|#\d|(?<!\\)[\[(]", why), why
+    assert trailers.splitlines() == [f"Launchpin-Rollback-Of: {left}", "Launchpin-Hold: staging RolledBack"]
 
 
 # ---------------------------------------------------------------- a rollback while a version bakes

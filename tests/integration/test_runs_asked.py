@@ -22,6 +22,7 @@ from tests.contract.mlflow_registry_rig import start, unique
 from tests.support.api import give_token
 from tests.support.cli import Stack, make_stack
 from tests.support.mlflow import free_port
+from tests.support.mlflow_wire import guarded_proxy
 from tests.support.store import make_repository, make_training, write
 from tests.support.web import serving
 from webhooks.asgi import create_app
@@ -91,3 +92,16 @@ def test_mlflow_that_is_away_is_said_and_runs_alone_still_answer(asked: Asked) -
     away = asked.get(best="accuracy")
     assert (away.status_code, away.json()["code"]) == (503, "RegistryUnavailable")
     assert len(asked.rows()) == 3
+
+
+def test_mlflow_that_asks_who_is_told_by_api_and_command_line_alike(
+    asked: Asked, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with guarded_proxy(tracking_uri, "Bearer t-0123") as uri:
+        asked.stack.set_mlflow(urlsplit(uri).port or 0)
+        refused = asked.get(best="accuracy")
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t-0123")
+        rows = asked.rows(best="accuracy")
+        typed = asked.stack.launchpin("runs", "--best", "accuracy", "--json").json["trainings"]
+    assert (refused.status_code, refused.json()["code"]) == (503, "RegistryForbidden")
+    assert [one for one, _ in rows] == [one["id"] for one in typed] == ["t-3", "t-2", "t-1"]

@@ -213,8 +213,9 @@ def test_a_way_that_was_not_set_up_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["error", "page", "elsewhere", "packed"])
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
 def test_a_provider_that_does_not_answer_is_said_to_and_nothing_is_half_done(
-    tmp_path: Path, path: str, how: str
+    tmp_path: Path, path: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gitops.identity.oidc._STILL", 0.0)
     with own_world(tmp_path) as world, world.browser() as browser:
         world.grant()
         world.provider.conduct.breaks = {path: how}

@@ -1,13 +1,16 @@
 """Attacks 66 and 71 on signing in at a provider: tokens that prove nothing, answers that belong to nobody."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from tests.support.identity import CLIENT_ID, running_provider
-from tests.support.signin import CALLBACK, World, assert_refused, said, served, world
+from tests.support.signin import CALLBACK, World, assert_refused, own_world, said, served, world
+from tests.support.web import wait_until
 
 __all__ = ["served", "world"]
 
@@ -210,3 +213,59 @@ def test_an_answer_without_a_code_is_told_as_it_is(world: World, answer: dict[st
     world.provider.conduct.answer = answer
     with world.browser() as browser:
         assert_refused(world, browser.sign_in(), 403, words)
+
+
+# ---------------------------------------------------------------- strangers who only begin, or come back with nothing
+
+MANY = 48
+"""More than the web process has threads."""
+
+
+def visit(world: World, path: str, cookie: str = "") -> int:
+    """Ask as a browser that comes for the first time; returns the status."""
+    with world.browser() as browser:
+        return browser.client.get(path, headers={"Cookie": cookie} if cookie else {}).status_code
+
+
+def test_strangers_who_begin_to_sign_in_stop_neither_pages_nor_api_while_the_provider_hangs(
+    tmp_path: Path,
+) -> None:
+    with own_world(tmp_path) as world:
+        world.grant()
+        world.provider.conduct.breaks = {"/.well-known/openid-configuration": "hangs"}
+        with ThreadPoolExecutor(MANY) as threads, world.dashboard.client() as client:
+            asked = [threads.submit(visit, world, "/_signin/oidc") for _ in range(MANY)]
+            try:
+                wait_until(lambda: bool(world.provider.asked), what="nobody asked the provider")
+                for path in ("/models", "/api/v1/me"):
+                    assert client.get(path, timeout=15).status_code == 200
+                wait_until(
+                    lambda: sum(one.done() for one in asked) >= MANY - 8, what="over 8 keep a thread", seconds=15
+                )
+                assert {one.result() for one in asked if one.done()} == {503}
+                with world.browser() as other:
+                    assert "/login/oauth/authorize" in other.begin(way="github")
+            finally:
+                world.provider.conduct.breaks = {}
+            assert {one.result() for one in asked} <= {303, 503}
+
+
+def test_strangers_who_come_back_with_nothing_keep_nobody_from_another_provider(world: World) -> None:
+    world.provider.person = {"id": 583231, "login": "octocat"}
+    world.grant(subject="583231", login="octocat")
+    world.provider.conduct.breaks = {"/token": "hangs"}
+    with world.browser() as octocat, ThreadPoolExecutor(16) as threads:
+        backs = []
+        for _ in range(16):
+            with world.browser() as stranger:
+                state = parse_qs(urlsplit(stranger.begin()).query)["state"][0]
+                cookie = f"launchpin_signin={stranger.client.cookies['launchpin_signin']}"
+            query = urlencode({"code": "x", "state": state, "iss": world.provider.url})
+            backs.append((f"{CALLBACK}?{query}", cookie))
+        asked = [threads.submit(visit, world, *one) for one in backs]
+        try:
+            wait_until(lambda: world.provider.asked.count("/token") == 8, what="eight do not wait at the provider")
+            assert octocat.sign_in(way="github").status_code == 303
+        finally:
+            world.provider.conduct.breaks = {}
+        assert {one.result() for one in asked} <= {403, 503}

@@ -116,6 +116,7 @@ def words_of(verb: Verb, given: Mapping[str, str]) -> list[str]:
         ("versions", {"model": "iris"}),
         ("versions", {"model": "iris", "limit": "1"}),
         ("history", {"name": "churn-staging"}),
+        ("history", {"name": "acme/churn-deploy:staging"}),
         ("dora", {"days": "7"}),
         ("logs", {}),
         ("logs", {"name": REFUSED}),
@@ -125,6 +126,7 @@ def words_of(verb: Verb, given: Mapping[str, str]) -> list[str]:
         ("plan", {"endpoint": "iris-production"}),
         ("plan", {"endpoint": "acme/iris-deploy:staging", "version": "6"}),
         ("audit at", {"endpoint": "churn-staging", "time": "now"}),
+        ("audit at", {"endpoint": "acme/churn-deploy:staging", "time": "now"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()) or "all",
 )
@@ -173,8 +175,29 @@ def test_a_schema_is_the_same_byte_for_byte(viewer: httpx.Client, kind: str) -> 
 @pytest.mark.parametrize("verb", READ)
 def test_every_verb_that_only_reads_is_a_route_with_the_arguments_of_the_table(viewer: httpx.Client, verb: str) -> None:
     described = viewer.get("/api/v1/openapi.json").json()["paths"][READ[verb].route]["get"]
-    found = {one["name"]: one["required"] for one in described.get("parameters", []) if one["in"] == "query"}
-    assert found == {one.name: one.is_required for one in READ[verb].arguments}
+    asked_for = {one["name"]: one for one in described.get("parameters", []) if one["in"] == "query"}
+    assert {name: one["required"] for name, one in asked_for.items()} == {
+        one.name: one.is_required for one in READ[verb].arguments
+    }
+    for one in READ[verb].arguments:
+        if one.kind is not Kind.FLAG and not one.words:
+            shape = f"^(?:{one.pattern})$" if one.is_required else f"^(?:{one.pattern})?$"
+            assert asked_for[one.name]["schema"]["pattern"] == shape
+
+
+def test_an_endpoint_is_found_by_its_place_as_by_its_name(viewer: httpx.Client) -> None:
+    name, place = "churn-staging", "acme/churn-deploy:staging"
+    by_name, by_place = (asked(viewer, "history", name=one) for one in (name, place))
+    assert by_name["history"]
+    assert (by_place.pop("name"), by_name.pop("name")) == (place, name)
+    assert by_place == by_name
+    now = "2126-01-31T12:00:00Z"
+    assert asked(viewer, "audit at", endpoint=place, time=now) == asked(viewer, "audit at", endpoint=name, time=now)
+    rollouts = [viewer.get("/api/v1/rollouts", params={"endpoint": one}).json()["items"] for one in (name, place)]
+    assert rollouts[0]
+    assert rollouts[0] == rollouts[1]
+    elsewhere = {"endpoint": place, "repository": "acme/iris-deploy"}
+    assert viewer.get("/api/v1/rollouts", params=elsewhere).json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -229,6 +252,7 @@ def test_a_name_that_nobody_knows_is_answered_with_the_nearest_that_one_may_see(
         ("runs", {"model": "churn"}),
         ("versions", {"model": "churn"}),
         ("history", {"name": "churn-staging"}),
+        ("history", {"name": "acme/churn-deploy:staging"}),
         ("logs", {"name": "t-000000009"}),
         ("logs", {"name": "r-000000005"}),
         ("logs", {"name": "churn-staging"}),

@@ -45,7 +45,8 @@ class Conduct:
         claims: of its tokens, beside or in place of the right ones; None takes one away.
         signs: how: `RS256`, `none`, `HS256` with its public key as the secret, or `stranger` with a key of nobody's.
         answer: parameters that a browser comes back with, likewise.
-        breaks: by path, what its answer is instead: `error`, `page`, `elsewhere`, `huge`, `slow`, `drips`, `packed`.
+        breaks: by path, what its answer is instead: `error`, `page`, `elsewhere`, `huge`, `slow`, `drips`, `packed`;
+            `hangs` says nothing until that is taken out again.
         is_code_good_twice: a code may be redeemed again.
         metadata: members of the discovery document, likewise.
     """
@@ -242,6 +243,8 @@ def _misbehaving(provider: Provider, app: App) -> App:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         provider.asked.append(path)
+        while provider.conduct.breaks.get(path) == "hangs":  # noqa: ASYNC110 - a test's own thread ends it
+            await asyncio.sleep(0.01)
         how = provider.conduct.breaks.get(path)
         if how is None:
             await app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Two loopback servers for what a real tracking server will not do on demand: lose an answer, or answer nonsense."""
+"""Loopback servers for what a real tracking server will not do on demand: lose an answer, answer nonsense, ask who."""
 
 import http.client
 import threading
@@ -38,6 +38,20 @@ class _Quiet(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
+    def pass_on(self, upstream: str) -> Reply:
+        """Ask another server the same, and return its answer."""
+        target, body = urlsplit(upstream), self.read_body()
+        connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=30)
+        try:
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            connection.request(self.command, self.path, body=body, headers=headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP}
+        return Reply(answer.status, content, kept)
+
 
 @contextmanager
 def _serving(handler: type[_Quiet]) -> Iterator[str]:
@@ -71,26 +85,35 @@ def odd_server(reply: Callable[[str, str], Reply]) -> Iterator[str]:
 @contextmanager
 def losing_proxy(upstream: str, loses: Callable[[str, str], bool]) -> Iterator[str]:
     """Run a proxy that passes every request on, and drops the answers that `loses(method, path)` names."""
-    target = urlsplit(upstream)
 
     class Losing(_Quiet):
         def do_GET(self) -> None:
-            body = self.read_body()
-            connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=30)
-            try:
-                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-                connection.request(self.command, self.path, body=body, headers=headers)
-                answer = connection.getresponse()
-                content = answer.read()
-            finally:
-                connection.close()
+            answer = self.pass_on(upstream)
             if loses(self.command, self.path):
                 self.close_connection = True
                 return
-            kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP}
-            self.answer(Reply(answer.status, content, kept))
+            self.answer(answer)
 
         do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815 - the base class asks for these names
 
     with _serving(Losing) as uri:
+        yield uri
+
+
+@contextmanager
+def guarded_proxy(upstream: str, authorization: str) -> Iterator[str]:
+    """Run a proxy that passes on what says who asks, and refuses the rest as MLflow's own authentication does."""
+
+    class Guarded(_Quiet):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == authorization:
+                self.answer(self.pass_on(upstream))
+                return
+            self.read_body()
+            words = b"You are not authenticated. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            self.answer(Reply(401, words, {"WWW-Authenticate": 'Basic realm="mlflow"'}))
+
+        do_POST = do_PATCH = do_PUT = do_GET  # noqa: N815 - the base class asks for these names
+
+    with _serving(Guarded) as uri:
         yield uri

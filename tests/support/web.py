@@ -115,7 +115,7 @@ def serving(app: Callable[..., Awaitable[None]]) -> Iterator[int]:
         server = make_server(app, lifespan=False)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
-        _wait_until(lambda: server.started)
+        wait_until(lambda: server.started)
         try:
             yield port
         finally:
@@ -123,10 +123,11 @@ def serving(app: Callable[..., Awaitable[None]]) -> Iterator[int]:
             thread.join(timeout=10)
 
 
-def _wait_until(is_done: Callable[[], bool]) -> None:
+def wait_until(is_done: Callable[[], bool], *, what: str = "the server did not start", seconds: float = 10) -> None:
+    """Wait until something has happened."""
     happened = threading.Event()
-    for _ in range(1000):
+    for _ in range(round(seconds * 100)):
         if is_done():
             return
         happened.wait(0.01)
-    raise TimeoutError("the server did not start")
+    raise TimeoutError(what)

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from gitops.audit.at import serving_at
 from gitops.audit.entry import Actor, Entry, Event, Evidence, Service, Subject, stamp
-from gitops.audit.history import known_names, tenures
+from gitops.audit.history import kept_out, known_names, tenures
 from tests.support.audit_log import ORIGIN, START
 
 
@@ -187,3 +188,65 @@ def test_nothing_is_told_of_what_never_served() -> None:
     assert tenures(FIRST, "churn") == []
     never = [rollout("rolled_back", "1", minute=1, id="r1", serving="", reason="SmokeFailed")]
     assert (tenures(never, "iris"), known_names(never)) == ([], ["iris", "iris-production"])
+
+
+# ---------------------------------------------------------------- named as REPOSITORY:PATH
+
+
+def in_folder(repo: str, version: str, *, minute: int, endpoint: str = "iris-prod", repo_id: int = 2) -> list[Entry]:
+    """Return a rollout of the folder `prod` of a deploy repository."""
+    about = {"repo": repo, "repo_id": repo_id, "endpoint": endpoint, "env": "prod", "model": "iris", "version": version}
+    name = f"{repo}-{minute}"
+    return [
+        entry("rollout.opened", minute=minute, evidence={"path": "prod"}, rollout_id=name, **about),
+        entry("rollout.applied", minute=minute + 1, evidence={"serving": version}, rollout_id=name, **about),
+    ]
+
+
+TWO_PLACES = [
+    *in_folder("acme/deploy", "1", minute=0),
+    *in_folder("acme/other", "7", minute=5, endpoint="other-prod", repo_id=3),
+    *in_folder("acme/deploy", "2", minute=10, endpoint="iris-new"),
+    *in_folder("acme/renamed", "3", minute=20, endpoint="iris-new"),
+]
+
+
+def test_a_place_is_told_whatever_its_endpoint_and_its_repository_were_called() -> None:
+    expected = [("iris-prod", "1"), ("iris-new", "2"), ("iris-new", "3")]
+    for name in ("acme/renamed:prod", "acme/deploy:prod"):
+        assert [(one.endpoint, one.version) for one in tenures(TWO_PLACES, name)] == expected
+    assert [one.version for one in tenures(TWO_PLACES, "acme/other:prod")] == ["7"]
+    for name in ("acme/deploy:", "acme/deploy:staging", "acme/none:prod", "acme/deploy", ":prod"):
+        assert tenures(TWO_PLACES, name) == []
+    assert {"acme/deploy:prod", "acme/other:prod", "acme/renamed:prod"} <= set(known_names(TWO_PLACES))
+
+
+def test_what_served_at_a_place_is_told_with_the_endpoint_that_it_had_then() -> None:
+    answers = [
+        serving_at(TWO_PLACES, "acme/renamed:prod", time=START + timedelta(minutes=minute)) for minute in (2, 12, 30)
+    ]
+    assert [(one.endpoint, one.version) for one in answers] == [
+        ("iris-prod", "1"),
+        ("iris-new", "2"),
+        ("iris-new", "3"),
+    ]
+    never = serving_at(TWO_PLACES, "acme/renamed:staging", time=START)
+    assert (never.known, never.endpoint) == (False, "acme/renamed:staging")
+    assert "no record of endpoint acme/renamed:staging" in never.message
+
+
+def test_a_name_that_went_to_another_repository_is_the_newer_ones() -> None:
+    taken = [*in_folder("acme/deploy", "1", minute=0), *in_folder("acme/deploy", "9", minute=10, repo_id=8)]
+    assert [one.version for one in tenures(taken, "acme/deploy:prod")] == ["9"]
+
+
+def test_what_was_kept_out_of_a_place_is_told_for_that_place_alone() -> None:
+    about = {"repo": "acme/deploy", "repo_id": 2, "env": "prod", "model": "iris"}
+    refused = entry("promotion.refused", minute=30, evidence={"reason": "TierTooLow"}, version="4", **about)
+    elsewhere = {**about, "repo": "acme/other", "repo_id": 3}
+    other = entry("promotion.refused", minute=31, evidence={"reason": "TierTooLow"}, version="5", **elsewhere)
+    trail = [*TWO_PLACES, refused, other]
+    assert [one.version for one in kept_out(trail, "acme/deploy:prod")] == ["4"]
+    assert [one.version for one in kept_out(trail, "acme/other:prod")] == ["5"]
+    begun = entry("promotion.opened", minute=29, evidence={"path": "prod"}, version="4", **about)
+    assert [one.version for one in kept_out([begun, refused], "acme/deploy:prod")] == ["4"]

@@ -27,7 +27,7 @@ from gitops.records import Health, Role, Sync
 from gitops.settings import Settings
 from gitops.steps import Phase
 from tests.support import docs, reasons
-from webhooks.matrix import MATRIX
+from webhooks.matrix import ACTIONS, MATRIX
 
 REFERENCES = ("reasons", "launchpin-yaml", "endpoint-yaml", "notify-yaml", "buildspec", "http")
 NOT_SETTINGS = {"LAUNCHPIN_DIR", "LAUNCHPIN_TRACEBACK", "LAUNCHPIN_FAILPOINTS"}
@@ -69,6 +69,11 @@ def test_command_line_page_has_a_section_for_every_verb_with_its_options(verb: s
         option.opts[-1] for one in commands_of(command) for option in one.params if isinstance(option, click.Option)
     }
     assert [option for option in sorted(options) if f"`{option}" not in section + shared] == []
+
+
+def test_http_page_names_every_form_that_pages_have() -> None:
+    row = next(line for line in reference("http").splitlines() if line.startswith("| `/actions/VERB`"))
+    assert {*re.findall(r"`([a-z]+)`", row.partition("| a form")[2])} == set(ACTIONS)
 
 
 def test_every_reason_of_the_code_is_in_the_reference() -> None:

@@ -99,6 +99,30 @@ def test_version_that_bakes_is_what_serves_whatever_the_environments_record_says
     assert "goes back by itself if it fails" in texts(explanation, Part.NEXT)
 
 
+@pytest.mark.parametrize(
+    ("failure", "is_up", "health"),
+    [(None, True, "Progressing"), ("SmokeFailed", True, "Degraded"), (None, False, "Unknown")],
+)
+def test_version_that_was_given_the_traffic_is_told_with_its_own_health_and_since_when(
+    failure: str | None, is_up: bool, health: str
+) -> None:
+    facts = RolloutFacts(applied=True, serving="8", previous_version="7", failure=failure)
+    baking = make_rollout(version="8", phase=Phase.RUNNING, step="bake", reason="Baking", facts=facts)
+    place = Place(serving(), rollouts=(baking,), moved_at=EARLIER)
+    assert place.environment.health == "Healthy"
+    explanation = explain_endpoint(place, replace(reading(job(baking)), is_up=is_up))
+    statement = explanation.parts[Part.SERVING][0]
+    assert statement.text.startswith(f"v8 of iris has the traffic (v7 before), {health}, for 12 min (")
+    assert statement.since == EARLIER
+
+
+def test_endpoint_that_is_being_emptied_says_that_nothing_has_the_traffic() -> None:
+    facts = RolloutFacts(applied=True, serving="", previous_version="7")
+    emptied = make_rollout(version="", phase=Phase.RUNNING, step="bake", facts=facts)
+    explanation = explain_endpoint(Place(serving(), rollouts=(emptied,)), reading(job(emptied)))
+    assert texts(explanation, Part.SERVING).startswith("nothing has the traffic (v7 before), Progressing")
+
+
 def test_rollout_that_failed_and_is_on_its_way_back_says_that_git_and_a_hold_follow() -> None:
     going = failed_rollout(phase=Phase.RUNNING, step="restore", reason="RollingBack", message="try 2")
     explanation = explain_endpoint(Place(serving(), rollouts=(going,)), reading(job(going)))

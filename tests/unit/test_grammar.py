@@ -21,6 +21,10 @@ _REPLACED = {("train", "repository")}
 _TYPED = {name: verb for name, verb in VERBS.items() if not verb.typed_as}
 
 
+# `launchpin add DIR` reads from the clone in that folder what `connect` is told: its role always, its name by default.
+_OF_ADD = {"repository": "as", "role": "", "secrets": "secret"}
+
+
 def typed(verb: str) -> click.Command:
     command: click.Command = launchpin
     for word in (VERBS[verb].typed_as or verb).split():
@@ -72,6 +76,13 @@ def test_verb_is_typed_with_the_arguments_of_the_table(verb: str) -> None:
         for one in VERBS[verb].arguments
     }
     assert found == table
+
+
+def test_the_one_verb_that_is_typed_otherwise_is_given_every_argument_of_the_table() -> None:
+    assert [name for name in VERBS if name not in _TYPED] == ["connect"]
+    assert list(_OF_ADD) == [one.name for one in VERBS["connect"].arguments]
+    assert set(parameters("connect")) == {name for name in _OF_ADD.values() if name}
+    assert not any(one.required for one in parameters("connect").values())
 
 
 @pytest.mark.parametrize("verb", _TYPED)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
 from gitops.authority import AUTHORITY
@@ -35,13 +35,19 @@ def _field_of(argument: Argument) -> tuple[Any, Any]:
     if argument.words:
         only: Any = Literal.__getitem__(argument.words)
         return (only, Field(description=argument.help)) if argument.is_required else (only | None, Field(default=None))
-    text = Annotated[str, AfterValidator(_held_to(argument))]
-    pattern = f"^(?:{argument.pattern})$" if argument.is_required else f"^(?:{argument.pattern})?$"
-    limits: dict[str, Any] = {"description": argument.help, "json_schema_extra": {"pattern": pattern}}
+    text = Annotated[str, AfterValidator(held_to(argument))]
+    limits: dict[str, Any] = {"description": argument.help, "json_schema_extra": shape_of(argument)}
     return (text, Field(**limits)) if argument.is_required else (text, Field(default="", **limits))
 
 
-def _held_to(argument: Argument) -> Callable[[str], str]:
+def shape_of(argument: Argument) -> dict[str, JsonValue]:
+    """Return what a description says of an argument's values."""
+    return {"pattern": f"^(?:{argument.pattern})$" if argument.is_required else f"^(?:{argument.pattern})?$"}
+
+
+def held_to(argument: Argument) -> Callable[[str], str]:
+    """Return what lets an argument's values pass, and refuses all others with the right shape."""
+
     def check(value: str) -> str:
         if not argument.takes(value) and (value or argument.is_required):
             raise PydanticCustomError("shape", "write {limit}", {"limit": argument.limit})

@@ -18,7 +18,10 @@ Everything that the command line can do, for programs. Send a token of `launchpi
 `Authorization: Bearer lpt_...`. Answers from 400 on are problems (RFC 9457) with `status`, `code` and `detail`.
 What a verb asks for is carried out by a worker: its answer is 202 and says where to look.\
 """
-_SESSION = f"A person's browser; a change also needs `Origin`, and the session's own `{CSRF_HEADER}`."
+_SESSION = (
+    f"A person's browser; a change also needs `Origin`, and the session's own `{CSRF_HEADER}`. "
+    f"By TLS the cookie is `__Host-{COOKIE}`."
+)
 _PROBLEM = {
     "title": "Problem",
     "description": "Why a request got no other answer (RFC 9457).",

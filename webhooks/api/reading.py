@@ -4,25 +4,25 @@ Whoever may look at one repository sees what belongs to it, and nothing of the o
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
 from gitops.access import EVERYWHERE, Access
-from gitops.audit.at import serving_at
-from gitops.audit.figures import MOST_DAYS, Selection, Window, to_plain
+from gitops.errors import InputError, UnknownNameError
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from gitops.telling import shapes, showing
-from gitops.telling.dora import Dora
-from webhooks.api.paging import Cursor, Limit, read_cursor, write_cursor
+from gitops.telling.library import Library
+from gitops.telling.subjects import find_place
+from webhooks.api.names import Endpoint, Model, Number, OfEndpoint, OfModel, OfRepository
+from webhooks.api.paging import Cursor, Limit, cursors_of
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
-from webhooks.trail import TrailReader, each_entry
+from webhooks.trail import TrailReader
 
 if TYPE_CHECKING:
     from gitops.store import SqlStore
@@ -32,23 +32,20 @@ router = APIRouter(prefix="/api/v1")
 R = TypeVar("R", bound=records.Record)
 S = TypeVar("S", bound=records.Frozen)
 
-_MODEL = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,249}$"
-_REPOSITORY = r"^[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}$"
 _PAGE = 1000
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Model = Annotated[str, Path(pattern=_MODEL)]
-OfModel = Annotated[str | None, Query(alias="model", pattern=_MODEL, description="Only of this model.")]
-OfRepository = Annotated[
-    str | None, Query(alias="repository", pattern=_REPOSITORY, description="Only of this repository, OWNER/NAME.")
-]
 OfPhase = Annotated[Phase | None, Query(alias="phase", description="Only in this phase.")]
-OfEndpoint = Annotated[str | None, Query(alias="endpoint", pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
 def store_of(request: Request) -> "SqlStore":
     """Return the store of this process."""
     return cast("SqlStore", request.app.state.store)
+
+
+def library_of(request: Request) -> Library:
+    """Return the store as whoever asks may see it."""
+    return Library(store_of(request), _access(request).seen)
 
 
 def missing(what: str) -> NoReturn:
@@ -77,14 +74,15 @@ def _page(
     cursor: str,
     **filters: str | None,
 ) -> shapes.Page[S]:
+    name, cursors = kind.__name__.lower(), cursors_of(request)
     wanted = Wanted(
         limit + 1,
-        read_cursor(cursor),
+        cursors.read(cursor, of=name),
         _access(request).seen,
-        {name: value for name, value in filters.items() if value is not None},
+        {name: value for name, value in filters.items() if value},
     )
-    found = cast("list[R]", list(store_of(request).page(kind.__name__.lower(), wanted)))
-    return shapes.Page(items=tuple(map(show, found[:limit])), next=write_cursor(found, limit=limit))
+    found = cast("list[R]", list(store_of(request).page(name, wanted)))
+    return shapes.Page(items=tuple(map(show, found[:limit])), next=cursors.write(found, limit=limit, of=name))
 
 
 # ---------------------------------------------------------------- stories
@@ -93,8 +91,8 @@ def _page(
 @router.get("/trainings")
 def trainings(
     request: Request,
-    model: OfModel = None,
-    repository: OfRepository = None,
+    model: OfModel = "",
+    repository: OfRepository = "",
     phase: OfPhase = None,
     limit: Limit = 50,
     cursor: Cursor = "",
@@ -125,8 +123,8 @@ def training_of(request: Request, training_id: str) -> records.Training:
 @router.get("/promotions")
 def promotions(
     request: Request,
-    model: OfModel = None,
-    repository: OfRepository = None,
+    model: OfModel = "",
+    repository: OfRepository = "",
     phase: OfPhase = None,
     limit: Limit = 50,
     cursor: Cursor = "",
@@ -148,15 +146,19 @@ def promotion(request: Request, promotion_id: Id) -> shapes.Promotion:
 @router.get("/rollouts")
 def rollouts(
     request: Request,
-    model: OfModel = None,
-    repository: OfRepository = None,
-    endpoint: OfEndpoint = None,
+    model: OfModel = "",
+    repository: OfRepository = "",
+    endpoint: OfEndpoint = "",
     phase: OfPhase = None,
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> shapes.Page[shapes.Rollout]:
     """List rollouts, newest first."""
-    filters = {"model": model, "repository": repository, "endpoint": endpoint, "phase": phase}
+    filters: dict[str, str | None] = {"model": model, "repository": repository, "endpoint": endpoint, "phase": phase}
+    of_place, colon, path = endpoint.partition(":")
+    # Where another repository is asked for as well, nothing is called so, and nothing is found.
+    if colon and repository in {"", of_place}:
+        filters |= {"repository": of_place, "path": path, "endpoint": ""}
     return _page(request, records.Rollout, showing.rollout, limit=limit, cursor=cursor, **filters)
 
 
@@ -225,17 +227,8 @@ def repository_of(request: Request, name: str) -> records.Repository:
     return found[0]
 
 
-@router.get("/endpoints")
-def endpoints(request: Request, model: OfModel = None) -> tuple[shapes.Endpoint, ...]:
-    """List the endpoints: what Git pins, what serves, and how it does."""
-    store = store_of(request)
-    holds = store.holds()
-    known = store.environments(model=model)
-    return tuple(showing.endpoint(each, holds) for each in known if _sees(request, each.repository_id))
-
-
 @router.get("/endpoints/{name:path}")
-def endpoint(request: Request, response: Response, name: Annotated[str, Path(max_length=500)]) -> shapes.Endpoint:
+def endpoint(request: Request, response: Response, name: Endpoint) -> shapes.Endpoint:
     """Show an endpoint, by its name or as REPOSITORY:PATH."""
     found = environment_of(request, name)
     standing = store_of(request).standing(found.repository_id, found.path)
@@ -251,27 +244,26 @@ def environment_of(request: Request, name: str) -> records.Environment:
     Raises:
         ProblemError: 404, or 409 where several are called so.
     """
-    known = [each for each in store_of(request).environments() if _sees(request, each.repository_id)]
-    found = [each for each in known if name in (each.endpoint, showing.place_of(each))]
-    if not found:
+    try:
+        return find_place(library_of(request), name)
+    except UnknownNameError:
         missing("endpoint")
-    if len(found) > 1:
-        detail = f"Several endpoints are called {name}: name one as REPOSITORY:PATH."
-        raise ProblemError(HTTPStatus.CONFLICT, "endpoint_unclear", detail, field="endpoint")
-    return found[0]
+    except InputError as error:
+        raise ProblemError(HTTPStatus.CONFLICT, error.reason, error.message, field="endpoint") from error
 
 
 @router.get("/models/{model}/versions")
-def versions(
-    request: Request, model: Model, limit: Annotated[int, Query(ge=1, le=1000)] = 50
-) -> tuple[shapes.Version, ...]:
+def versions(request: Request, model: Model, limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Version]:
     """List the versions of a model that have a verdict of ours, newest first."""
-    found = store_of(request).versions(model, limit=limit, repositories=_access(request).seen)
-    return tuple(map(showing.version, found))
+    name, cursors = f"versions of {model}", cursors_of(request)
+    after, seen = cursors.read(cursor, of=name), _access(request).seen
+    found = store_of(request).versions(model, limit=limit + 1, repositories=seen, after=after)
+    shown = tuple(map(showing.version, found[:limit]))
+    return shapes.Page(items=shown, next=cursors.write(found, limit=limit, of=name))
 
 
 @router.get("/models/{model}/versions/{version}")
-def version(request: Request, model: Model, version: Annotated[str, Path(pattern=r"^[0-9]{1,18}$")]) -> shapes.Version:
+def version(request: Request, model: Model, version: Number) -> shapes.Version:
     """Show a version."""
     return showing.version(version_of(request, model, version))
 
@@ -291,46 +283,18 @@ def version_of(request: Request, model: str, version: str) -> records.Version:
 
 
 @router.get("/holds")
-def holds(request: Request, model: OfModel = None, limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Hold]:
+def holds(request: Request, model: OfModel = "", limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Hold]:
     """List holds, lifted ones too, newest first."""
-    filters = {"model": model} if model is not None else {}
+    filters = {"model": model} if model else {}
     seen = _access(request).seen
     # A pause is on everything, and so is for everybody.
     places = None if seen is None else seen | {EVERYWHERE}
-    found = list(store_of(request).past_holds(Wanted(limit + 1, read_cursor(cursor), places, filters)))
-    return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=write_cursor(found, limit=limit))
+    cursors = cursors_of(request)
+    found = store_of(request).past_holds(Wanted(limit + 1, cursors.read(cursor, of="hold"), places, filters))
+    return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=cursors.write(found, limit=limit, of="hold"))
 
 
 # ---------------------------------------------------------------- the trail
-
-
-@router.get("/audit/at")
-def audit_at(
-    request: Request,
-    endpoint: Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{1,100}$")],
-    time: Annotated[datetime | Literal["now"], Query(description="With its zone, as 2026-01-31T12:00:00Z; or `now`.")],
-) -> shapes.Serving:
-    """Tell what served on an endpoint at a time, trained from which commit, judged how, approved by whom."""
-    moment = store_of(request).now() if isinstance(time, str) else time
-    if moment.tzinfo is None:
-        detail = "Give the time with its zone, as 2026-01-31T12:00:00Z."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", detail, field="time")
-    with trail_of(request).turn():
-        return showing.serving(serving_at(each_entry(store_of(request)), endpoint, time=moment))
-
-
-@router.get("/dora")
-def dora(
-    request: Request,
-    days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="How many days back.")] = 30,
-    model: OfModel = None,
-    env: Annotated[str, Query(pattern=r"^[^\x00-\x1f\x7f]{0,400}$", description="Only of this environment.")] = "",
-) -> Dora:
-    """Tell how often, how fast and how well versions were deployed: DORA's four figures, from the audit trail."""
-    store = store_of(request)
-    window = Window.last(days, until=store.now())
-    selection = Selection(model or "", env, sees=lambda repository_id: _sees(request, repository_id))
-    return Dora.model_validate(to_plain(trail_of(request).measure(store, window, selection)))
 
 
 def trail_of(request: Request) -> TrailReader:

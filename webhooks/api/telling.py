@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from gitops.audit.at import read_time, serving_at
+from gitops.audit.figures import Selection, Window, to_plain
+from gitops.errors import InputError
 from gitops.grammar import VERBS, Verb
 from gitops.records import Rollout
 from gitops.settings import Settings
-from gitops.telling import answers
+from gitops.telling import answers, shapes, showing
+from gitops.telling.dora import Dora
 from gitops.telling.explained import (
     explain_subject,
     find_incident,
@@ -32,9 +36,9 @@ from gitops.telling.subjects import find_subject
 from gitops.telling.trials import find_search, read_trials, tell_trials
 from webhooks.api.arguments import MODELS, Arguments
 from webhooks.api.following import stream_log
-from webhooks.api.reading import store_of, trail_of
-from webhooks.askers import asker_of
+from webhooks.api.reading import library_of, store_of, trail_of
 from webhooks.problems import ProblemError
+from webhooks.trail import each_entry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,11 +46,6 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1")
 
 _Given = Mapping[str, str]
-
-
-def library_of(request: Request) -> Library:
-    """Return the store as whoever asks may see it."""
-    return Library(store_of(request), asker_of(request).access.seen)
 
 
 # ---------------------------------------------------------------- a verb each
@@ -89,6 +88,29 @@ def _trials(_: Request, library: Library, given: _Given) -> answers.Trials:
 
 def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:
     return tell_versions(library, given["model"], limit=int(given.get("limit", 20)))
+
+
+def _endpoints(_: Request, library: Library, given: _Given) -> tuple[shapes.Endpoint, ...]:
+    model = given.get("model", "")
+    found = (one for one in library.environments if model in {"", one.model})
+    return tuple(showing.endpoint(one, library.all_holds) for one in found)
+
+
+def _dora(request: Request, library: Library, given: _Given) -> Dora:
+    store = store_of(request)
+    window = Window.last(int(given.get("days", 30)), until=store.now())
+    selection = Selection(given.get("model", ""), given.get("env", ""), sees=library.sees)
+    return Dora.model_validate(to_plain(trail_of(request).measure(store, window, selection)))
+
+
+def _audit_at(request: Request, library: Library, given: _Given) -> shapes.Serving:
+    store = store_of(request)
+    try:
+        moment = store.now() if given["time"] == "now" else read_time(given["time"])
+    except InputError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", error.message, field="time") from error
+    with trail_of(request).turn():
+        return showing.serving(serving_at(filter(library.may_read, each_entry(store)), given["endpoint"], time=moment))
 
 
 def _history(request: Request, library: Library, given: _Given) -> answers.History:
@@ -135,7 +157,7 @@ class Telling:
         kinds: further kinds of answer, by media type.
     """
 
-    tell: Callable[[Request, Library, _Given], "BaseModel | Response"]
+    tell: Callable[[Request, Library, _Given], "BaseModel | tuple[BaseModel, ...] | Response"]
     answer: Any
     kinds: tuple[str, ...] = ()
 
@@ -146,12 +168,15 @@ TELLINGS: Mapping[str, Telling] = {
     "runs": Telling(_runs, answers.Runs),
     "trials": Telling(_trials, answers.Trials),
     "versions": Telling(_versions, answers.Versions),
+    "endpoints": Telling(_endpoints, tuple[shapes.Endpoint, ...]),
     "history": Telling(_history, answers.History),
+    "dora": Telling(_dora, Dora),
     "logs": Telling(_logs, answers.Log, ("text/event-stream",)),
     "plan": Telling(_plan, answers.Plan),
+    "audit at": Telling(_audit_at, shapes.Serving),
     "schema": Telling(_schema, None, ("application/schema+json",)),
 }
-"""The verbs that only read; `endpoints`, `dora` and `audit at` have routes of their own in `reading`."""
+"""Every verb that only reads."""
 
 
 def _route(verb: Verb, telling: Telling) -> Callable[..., Any]:
@@ -163,8 +188,12 @@ def _route(verb: Verb, telling: Telling) -> Callable[..., Any]:
 
     tell.__annotations__["arguments"] = Annotated[MODELS[verb.name], Query()]
     route: Callable[..., Any] = tell if verb.arguments else tell_all
-    route.__name__, route.__doc__ = verb.name, verb.help
+    route.__name__, route.__doc__ = _name_of(verb), verb.help
     return route
+
+
+def _name_of(verb: Verb) -> str:
+    return verb.name.replace(" ", "_")
 
 
 for _name, _telling in TELLINGS.items():
@@ -177,5 +206,5 @@ for _name, _telling in TELLINGS.items():
         response_class=Response if _telling.answer is None else JSONResponse,
         responses={HTTPStatus.OK: {"content": {kind: {"schema": {}} for kind in _telling.kinds}}},
         summary=_verb.help,
-        operation_id=_verb.name,
+        operation_id=_name_of(_verb),
     )

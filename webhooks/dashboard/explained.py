@@ -15,6 +15,7 @@ from gitops.explaining import (
 )
 from gitops.records import Environment, Hold, Promotion, Rollout, Training
 from gitops.steps import Phase
+from gitops.telling.library import with_moment
 from webhooks.dashboard.sight import Sight
 
 _NEWEST = 100
@@ -54,13 +55,14 @@ def read_place(sight: Sight, environment: Environment) -> Place:
     here = (environment.repository_id, environment.path)
     same = {"repository": environment.repository, "path": environment.path}
     trained = sight.page(Training, 1, model=environment.model) if environment.model else []
-    return Place(
+    place = Place(
         environment=environment,
         holds=tuple(one for one in sight.holds if (one.repository_id, one.path) == here),
         rollouts=_with_last_ended(sight.page(Rollout, 20, **same)),
         promotions=_with_newest(sight.page(Promotion, 20, **same)),
         training=trained[0] if trained else None,
     )
+    return with_moment(place, sight.store)
 
 
 def _with_last_ended(rollouts: Sequence[Rollout]) -> tuple[Rollout, ...]:

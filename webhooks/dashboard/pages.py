@@ -14,7 +14,7 @@ from gitops.logins import use_link
 from gitops.signins import within
 from webhooks.api.events import stream
 from webhooks.api.install import PREFIX, problem, problem_of
-from webhooks.askers import COOKIE, find_asker
+from webhooks.askers import cookie_name, find_asker, is_secure
 from webhooks.dashboard import acting, views
 from webhooks.dashboard.headers import SecureHeaders
 from webhooks.dashboard.render import ASSETS, show
@@ -59,14 +59,19 @@ def logout(request: Request, change: Changing) -> Response:
     """End the session."""
     request.app.state.store.close_session(change.session.id)
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    response.delete_cookie(COOKIE, path="/")
+    response.delete_cookie(cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
     return response
 
 
 @router.get("/_changes")
 async def changes(request: Request, last_event_id: Annotated[int | None, Header(ge=-1, le=2**53)] = None) -> Response:
     """Tell an open page, at most once a second, that something of what they may see has changed; it asks what."""
-    return stream(request, last_event_id, lambda seen: f"id: {seen[-1][0]}\nevent: changed\ndata: {len(seen)}\n\n")
+    return stream(
+        request,
+        last_event_id,
+        lambda seen: f"id: {seen[-1][0]}\nevent: changed\ndata: {len(seen)}\n\n",
+        lost="event: changed\ndata: %d\n\n",
+    )
 
 
 @router.get("/_static/{name}")

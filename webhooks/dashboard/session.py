@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import Request, Response
 
@@ -14,7 +14,7 @@ from gitops.access import EVERYWHERE, LOCAL, Person, Session, digest_secret
 from gitops.audit.entry import Actor
 from gitops.logins import Link
 from gitops.roles import AccessRole
-from webhooks.askers import COOKIE, SESSION_TIME, asker_of, is_our_origin
+from webhooks.askers import SESSION_TIME, asker_of, cookie_name, is_our_origin, is_secure, session_cookie
 from webhooks.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ def open_session(request: Request, response: Response, person: Person) -> None:
         expires_at=store.now() + SESSION_TIME,
     )
     store.open_session(session)
-    if before := request.cookies.get(COOKIE, ""):
+    if before := session_cookie(request):
         store.close_session(digest_secret(before))
     seconds = int(SESSION_TIME.total_seconds())
     response.set_cookie(
-        COOKIE, cookie, max_age=seconds, path="/", httponly=True, samesite="lax", secure=is_secure(request)
+        cookie_name(request),
+        cookie,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=is_secure(request),
     )
-
-
-def is_secure(request: Request) -> bool:
-    """Return whether people reach us by TLS: cookies travel by that alone then. A proxy may end it before us."""
-    base_url: str = request.app.state.settings.base_url
-    return urlsplit(base_url).scheme == "https"
 
 
 def session_of(request: Request) -> Session:

@@ -12,7 +12,7 @@ from gitops.audit.entry import Entry
 from gitops.explaining import Reading
 from gitops.holding import is_pause
 from gitops.notices import Letter, Notice
-from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
+from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
 from gitops.ports.tallies import Tallies
 from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training, Version
 from gitops.roles import AccessRole
@@ -39,7 +39,14 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
         """Return the newest messages, each with what it tells."""
         ...
 
-    def versions(self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None) -> Sequence[Version]:
+    def versions(
+        self,
+        model: str,
+        *,
+        limit: int = 50,
+        repositories: frozenset[int] | None = None,
+        after: Mark | None = None,
+    ) -> Sequence[Version]:
         """Return the versions of a model that have a verdict of ours, newest first."""
         ...
 

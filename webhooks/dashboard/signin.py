@@ -5,6 +5,7 @@ Whoever only begins costs no row and no file: the browser keeps the attempt, sea
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -19,8 +20,9 @@ from gitops.access import Person, is_claimed
 from gitops.errors import RefusedError, RetryError
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.signins import SECONDS, Attempt, begin_attempt, is_answer_to, seal, unseal, within
+from webhooks.askers import cookie_name, is_secure
 from webhooks.dashboard.render import show
-from webhooks.dashboard.session import is_secure, open_session
+from webhooks.dashboard.session import open_session
 from webhooks.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(include_in_schema=False)
 
+_COOKIE = "launchpin_signin"
 _MOST = 8
-"""People who come back at once; each keeps a thread waiting for the provider."""
+"""People who go to one provider at once, and who come back from it.
+
+Each may keep a thread waiting for it, and pages and API need threads, too."""
 
 _NOT_BEGUN = (
     "This sign-in was not begun in this browser, took longer than 10 minutes, or is finished already. "
@@ -47,7 +52,8 @@ class Ways:
     def __init__(self, providers: Sequence[IdentityProvider]) -> None:
         self._providers = {provider.key: provider for provider in providers}
         self._finished: dict[str, int] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, str] = {}
+        self._beginning: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def provider(self, key: str) -> IdentityProvider:
@@ -67,6 +73,23 @@ class Ways:
         return [(each.label, f"/_signin/{each.key}?next={following}") for each in self._providers.values()]
 
     @contextmanager
+    def beginning(self, key: str) -> Iterator[None]:
+        """Let somebody begin at a provider, whoever they are: it may have to be asked where that is.
+
+        Raises:
+            ProblemError: 503 `busy_signing_in`.
+        """
+        with self._lock:
+            if self._beginning[key] >= _MOST:
+                raise _busy()
+            self._beginning[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._beginning[key] -= 1
+
+    @contextmanager
     def finishing(self, attempt: Attempt) -> Iterator[None]:
         """Let an attempt be finished: by one request at a time, and once.
 
@@ -78,10 +101,9 @@ class Ways:
             self._forget(time.time())
             if state in self._finished or state in self._under_way:
                 raise ProblemError(HTTPStatus.FORBIDDEN, "sign_in_state", _NOT_BEGUN)
-            if len(self._under_way) >= _MOST:
-                detail = "Many people are signing in: try again in a moment."
-                raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_signing_in", detail)
-            self._under_way.add(state)
+            if Counter(self._under_way.values())[attempt.provider] >= _MOST:
+                raise _busy()
+            self._under_way[state] = attempt.provider
         try:
             yield
             # Those who were let in alone are remembered: strangers cannot fill this.
@@ -89,7 +111,7 @@ class Ways:
                 self._finished[state] = attempt.ends
         finally:
             with self._lock:
-                self._under_way.discard(state)
+                del self._under_way[state]
 
     def _forget(self, now: float) -> None:
         """Forget those that are too old to be used again."""
@@ -118,12 +140,13 @@ def begin(request: Request, provider: str) -> Response:
         return RedirectResponse(f"{settings.base_url.rstrip('/')}{path}", HTTPStatus.SEE_OTHER)
     attempt = begin_attempt(there.key, next_path=_next_of(request), now=time.time())
     try:
-        address = there.address(attempt)
+        with ways_of(request).beginning(there.key):
+            address = there.address(attempt)
     except RetryError as error:
         raise _away(error) from error
     response = RedirectResponse(address, HTTPStatus.SEE_OTHER, headers={"Cache-Control": "no-store"})
     response.set_cookie(
-        _cookie_name(request),
+        cookie_name(request, _COOKIE),
         seal(attempt, there.seal),
         max_age=SECONDS,
         path="/",
@@ -144,17 +167,14 @@ def finish(request: Request, provider: str) -> Response:
         person = _admit(request, there, _identify(request, there, attempt))
         response = RedirectResponse(within(attempt.next_path), HTTPStatus.SEE_OTHER)
         open_session(request, response, person)
-    response.delete_cookie(_cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
+    response.delete_cookie(
+        cookie_name(request, _COOKIE), path="/", secure=is_secure(request), httponly=True, samesite="lax"
+    )
     return response
 
 
 def _next_of(request: Request) -> str:
     return within(request.query_params.get("next", "/"))
-
-
-def _cookie_name(request: Request) -> str:
-    """Return the cookie's name; with TLS one that no neighbour below the same domain can set."""
-    return "__Host-launchpin_signin" if is_secure(request) else "launchpin_signin"
 
 
 def _attempt_of(request: Request, there: IdentityProvider) -> Attempt:
@@ -163,7 +183,7 @@ def _attempt_of(request: Request, there: IdentityProvider) -> Attempt:
     Raises:
         ProblemError: 403 `sign_in_state`.
     """
-    attempt = unseal(request.cookies.get(_cookie_name(request), ""), there.seal, now=time.time())
+    attempt = unseal(request.cookies.get(cookie_name(request, _COOKIE), ""), there.seal, now=time.time())
     states = request.query_params.getlist("state")
     is_ours = attempt is not None and attempt.provider == there.key
     if attempt is None or not is_ours or len(states) != 1 or not is_answer_to(attempt, states[0]):
@@ -182,6 +202,11 @@ def _identify(request: Request, there: IdentityProvider, attempt: Attempt) -> Id
         raise ProblemError(HTTPStatus.FORBIDDEN, error.reason, error.message) from error
     except RetryError as error:
         raise _away(error) from error
+
+
+def _busy() -> ProblemError:
+    detail = "Many people are signing in: try again in a moment."
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "busy_signing_in", detail)
 
 
 def _away(error: RetryError) -> ProblemError:

@@ -12,7 +12,7 @@ from gitops.audit.at import Answer, serving_at
 from gitops.audit.entry import parse
 from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.ports import Wanted
-from webhooks.api.paging import read_cursor, write_cursor
+from webhooks.api.paging import cursors_of
 from webhooks.api.reading import trail_of
 from webhooks.dashboard.details import read_promotion_page, read_rollout_page, read_training_page
 from webhooks.dashboard.dora import read_dora_page
@@ -175,14 +175,14 @@ def audit_verify(request: Request) -> Response:
 @router.get("/deliveries")
 def deliveries(request: Request) -> Response:
     """Show webhook deliveries, newest first."""
-    sight, cursor = sight_of(request), _asked(request, "cursor")
-    found = list(sight.store.page("delivery", Wanted(_DELIVERIES + 1, read_cursor(cursor))))
+    sight, cursor, cursors = sight_of(request), _asked(request, "cursor"), cursors_of(request)
+    found = list(sight.store.page("delivery", Wanted(_DELIVERIES + 1, cursors.read(cursor, of="delivery"))))
     return show(
         request,
         "deliveries.html",
         still=bool(cursor),
         deliveries=cast("list[Delivery]", found[:_DELIVERIES]),
-        next=write_cursor(found, limit=_DELIVERIES),
+        next=cursors.write(found, limit=_DELIVERIES, of="delivery"),
         cursor=cursor,
         now=sight.reading.now,
     )
