@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from gitops.access import EVERYWHERE, LOCAL, Session, digest_secret
+from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS, Kind
 from gitops.roles import AccessRole
 from gitops.settings import Settings
@@ -175,7 +176,8 @@ def filled(path: str) -> str:
 
 def content_of(method: str, path: str) -> dict[str, Any]:
     """Return what is sent there: the arguments that must be given, as that place takes them."""
-    verb = next((one for one in VERBS.values() if path in {one.route, f"/actions/{one.name}"}), None)
+    known = (*VERBS.values(), *AUTHORITY.values())
+    verb = next((one for one in known if path in {one.route, f"/actions/{one.name}"}), None)
     if path == "/api/v1/tokens" and method == "POST":
         return {"json": {"name": "made", "role": "viewer"}}
     given = (
