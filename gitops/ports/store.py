@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from gitops.ports.locks import Locks
 from gitops.ports.outbox import Outbox
 from gitops.records import (
     Command,
@@ -190,7 +191,7 @@ class Lease(Protocol):
         ...
 
 
-class Store(Outbox, Protocol):
+class Store(Outbox, Locks, Protocol):
     """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
 
     def now(self) -> datetime:
