@@ -22,12 +22,13 @@ from gitops.models import (
     verify_kept,
 )
 from gitops.plans import configuration_name, plan_digest
-from gitops.ports import BuiltEnvironment, Configuration, Deps, Endpoint, EndpointStatus, Readiness
+from gitops.ports import Configuration, Deps, Endpoint, EndpointStatus, Readiness
+from gitops.rebuilding import bring_environment
 from gitops.records import Direction, Environment, Frozen, Repository, Rollout
 from gitops.smoke import NOT_ASKED, Smoked, run_smoke
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Step, Story, Wait
 from gitops.tiers import tier_facts
-from gitops.writes import Wake
+from gitops.writes import KeepLock, Wake
 
 _TWICE = "pass twice"
 _LOCKED = timedelta(seconds=5)
@@ -176,7 +177,8 @@ def _verify_unjudged(deps: Deps, rollout: Rollout, desired: Desired) -> Outcome:
             desired, environment=_environment(deps, rollout).name, host=rollout.host, version=None
         ),
     }
-    return Done(facts=facts, message=f"version {rollout.version} has no verdict of ours; unjudged is warn")
+    message = f"version {rollout.version} has no verdict of ours; unjudged is warn"
+    return Done(facts=facts, writes=(KeepLock(lock),), message=message)
 
 
 def prepare(deps: Deps, rollout: Rollout) -> Outcome:
@@ -257,7 +259,7 @@ def _is_serving(deps: Deps, rollout: Rollout, known: Environment) -> bool:
 
 def _configuration(deps: Deps, rollout: Rollout) -> Configuration:
     digest = rollout.facts.manifest_sha256 or ""
-    environment = _serving_environment(deps, rollout.facts.environment_key or "")
+    environment = bring_environment(deps, rollout.facts.environment_key or "")
     folder = model_folder(deps, digest)
     version = deps.store.version(rollout.model, rollout.version)
     settings = plan_digest({"environment": environment.key})
@@ -271,16 +273,6 @@ def _configuration(deps: Deps, rollout: Rollout) -> Configuration:
         python=environment.python,
         environment_key=environment.key,
     )
-
-
-def _serving_environment(deps: Deps, key: str) -> BuiltEnvironment:
-    built = deps.environments.find(key)
-    if built is not None:
-        return built
-    lock = deps.environments.lock_of(key)
-    if lock is None:
-        raise StalledError("EnvironmentMissing", f"the lock of environment {key[:12]} is gone: train the commit again")
-    return deps.environments.build(lock)
 
 
 def _failed(facts: Facts, reason: str, message: str, tail: tuple[str, ...] = ()) -> Done:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 from gitops.attempts import ATTEMPTS, Attempt, Tried, end_later, end_lost_runs, end_run, given_up, lost_attempt
 from gitops.checkouts import Project, checked_out, read_launchpin
@@ -18,6 +19,7 @@ from gitops.disk.space import DISK_LOW, disk_low, is_disk_full, require_room, sp
 from gitops.errors import InputError, LaunchpinError, RefusedError, StalledError
 from gitops.ports import Deps, End, Run, RunEnd, RunRef, TrainingEnd, TrainingSpec
 from gitops.printed import read_numbers, read_printed
+from gitops.rebuilding import bring_environment
 from gitops.records import Training
 from gitops.selection import Candidate, Objective, choose_candidate
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Refused, Stalled
@@ -109,11 +111,21 @@ def _run(deps: Deps, script: Script, attempt: Attempt) -> Outcome:
     if attempt.losses >= ATTEMPTS:
         return given_up(tried, attempt, unended)
     secrets = granted_secrets(deps, training, file)
+    environment = bring_environment(deps, training.facts.environment_key or "")
     key = tried.run_key(attempt.number)
     run = start_run(deps, script, file, key=key)
     try:
         with checked_out(deps, training, owner=tried.id) as project:
-            spec = _spec(deps, script, file, project=project, run=run, attempt=attempt.number, secrets=secrets)
+            spec = _spec(
+                deps,
+                script,
+                file,
+                project=project,
+                python=environment.python,
+                run=run,
+                attempt=attempt.number,
+                secrets=secrets,
+            )
             end = deps.trainer.run(spec, lease=deps.lease)
     except (RefusedError, InputError) as error:
         unended += end_run(deps, run, key)
@@ -207,21 +219,18 @@ def _spec(
     file: LaunchpinFile,
     *,
     project: Project,
+    python: Path,
     run: RunRef,
     attempt: int,
     secrets: dict[str, str],
 ) -> TrainingSpec:
-    environment = deps.environments.find(script.training.facts.environment_key or "")
-    if environment is None:
-        lock = deps.environments.lock(project.folder, declared=project.environment_file)
-        environment = deps.environments.build(lock)
     variables = deps.registry.child_variables(run, within=script.tried.run_key(attempt))
     return TrainingSpec(
         training_id=script.tried.id,
         attempt=attempt,
         checkout=project.folder,
         command=compute_command(project.mlproject, file.train.entry_point, parameters=script.parameters(deps, file)),
-        python=environment.python,
+        python=python,
         variables=variables,
         secrets=secrets,
         timeout=file.train.timeout,

@@ -86,8 +86,9 @@ class Settings(BaseSettings):
         keep_configurations_age: how long the others are kept since they last served.
         least_free: bytes of the disk that must be free before a training, an environment or a download begins, 0 for
             none.
-        training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of the machine's memory where
-            not set.
+        training_slots: how many trainings, or trials of searches, a training worker runs at a time.
+        training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of the machine's memory, divided
+            by `LAUNCHPIN_TRAINING_SLOTS`, where not set.
         training_tasks: processes and threads of a training, 0 for no limit.
     """
 
@@ -143,6 +144,7 @@ class Settings(BaseSettings):
     keep_configurations: int = Field(default=3, ge=3)
     keep_configurations_age: Duration = Field(default=timedelta(days=7), ge=timedelta(days=7))
     least_free: int = Field(default=2 * 1024**3, ge=0)
+    training_slots: int = Field(default=1, ge=1, le=64)
     training_memory: int | None = Field(default=None, ge=0)
     training_tasks: int = 2048
 
@@ -153,12 +155,12 @@ class Settings(BaseSettings):
 
     @property
     def training_memory_limit(self) -> int:
-        """Bytes that a training may use on this machine, 0 for no limit."""
+        """Bytes that a training may use on this machine, 0 for no limit: its slot's share where none was set."""
         if self.training_memory is not None:
             return self.training_memory
         import psutil  # noqa: PLC0415 - for workers alone
 
-        return psutil.virtual_memory().total * _MEMORY_PERCENT // 100
+        return psutil.virtual_memory().total * _MEMORY_PERCENT // 100 // self.training_slots
 
     @property
     def web_hosts(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ from gitops.running import DEADLINE, Script, choose, end_well, run_script
 from gitops.searching import check_search, end_best, search
 from gitops.steps import Done, Outcome, Queue, Refused, Step, Story
 from gitops.succession import known_environments, name_places, next_promotions
-from gitops.writes import SaveEnvironment, SaveVersion
+from gitops.writes import KeepLock, SaveEnvironment, SaveVersion
 
 
 def prepare_environment(deps: Deps, training: Training) -> Outcome:
@@ -39,6 +39,7 @@ def prepare_environment(deps: Deps, training: Training) -> Outcome:
             "lock_sha256": lock.digest,
             "python_version": lock.python,
         },
+        writes=(KeepLock(lock),),
         message=f"environment {lock.key[:12]} is ready",
         then="" if file.search else "train",
     )

@@ -7,6 +7,7 @@ step never writes by itself and nothing is half done.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gitops.lockfile import Lock
 from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
 from gitops.trials import Trial
 
@@ -86,6 +87,13 @@ class SaveRepository:
     """Connect a repository, or renew what is known of it."""
 
     repository: Repository
+
+
+@dataclass(frozen=True)
+class KeepLock:
+    """Keep the lock that a training or a rollout names, for whoever must build its environment again."""
+
+    lock: Lock
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,7 @@ Write = (
     | OpenRollout
     | MoveRef
     | SaveRepository
+    | KeepLock
     | SaveVersion
     | SaveEnvironment
     | SetHold

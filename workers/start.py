@@ -16,6 +16,7 @@ from celery import Celery
 from celery.concurrency.thread import TaskPool
 from celery.utils.nodenames import host_format
 
+from gitops.settings import Settings
 from gitops.steps import Queue
 from workers.app import app
 
@@ -24,9 +25,12 @@ def main() -> None:
     """Work until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description="A worker of Launchpin")
     parser.add_argument("--queue", type=Queue, choices=tuple(Queue), required=True, help="which jobs it takes")
-    parser.add_argument("--threads", type=int, default=1, help="how many of them at a time")
+    how_many = "how many of them at a time; LAUNCHPIN_TRAINING_SLOTS for trainings, else 1, where not said"
+    parser.add_argument("--threads", type=int, help=how_many)
     arguments = parser.parse_args()
-    work(app, name=arguments.queue.value, queues=[arguments.queue.value], threads=arguments.threads)
+    queue: Queue = arguments.queue
+    threads = arguments.threads or (Settings().training_slots if queue is Queue.TRAINING else 1)
+    work(app, name=queue.value, queues=[queue.value], threads=threads)
 
 
 def work(application: Celery, *, name: str, queues: Sequence[str], threads: int) -> NoReturn:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,15 +71,27 @@ class Interpreters:
             StalledError: `NoInterpreter`, naming those found.
             RefusedError: `EnvironmentUnresolvable` when it is no version.
         """
+        return next(self.fitting(asked, file=file))
+
+    def fitting(self, asked: str, *, file: str = "") -> Iterator[Interpreter]:
+        """Give every interpreter that `choose` could return, the best first; those behind are asked when they are due.
+
+        Args and errors are those of `choose`.
+        """
         fits = _specifiers(asked)
         found: list[Interpreter] = []
+        is_any = False
         for candidate in self._candidates if self._candidates is not None else _candidates():
             interpreter = self._ask(candidate)
             if interpreter is None:
                 continue
             if fits.contains(interpreter.version, prereleases=True):
-                return interpreter
-            found.append(interpreter)
+                is_any = True
+                yield interpreter
+            else:
+                found.append(interpreter)
+        if is_any:
+            return
         versions = ", ".join(sorted({interpreter.version for interpreter in found})) or "none"
         version = asked.strip().lstrip("=").strip()
         change = f", or ask for another in {file}" if file else ""

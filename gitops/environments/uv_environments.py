@@ -1,7 +1,7 @@
 """Environments by uv: resolved to a hashed lock, built in place under a file lock, complete when their marker is there.
 
     resolutions/<digest>.txt   what a resolution came to, by its inputs: unchanged projects need no network
-    locks/<key>.txt            the lock of each environment ever built; stays when the environment goes
+    locks/<key>.txt            the lock of each environment ever built here; stays when the environment goes
     built/<key>/               the environment, read-only
     built/<key>.complete       its marker, written last
     built/<key>.lock           the file lock under which it is built
@@ -30,9 +30,10 @@ from gitops.environments.interpreters import Interpreter, Interpreters
 from gitops.environments.requirements import UNRESOLVABLE, Requirements, read_requirements
 from gitops.environments.sources import UvLock, read_project
 from gitops.environments.uv import Uv
-from gitops.errors import RefusedError, RetryError
+from gitops.errors import RefusedError, RetryError, StalledError
 from gitops.failpoints import failpoint
-from gitops.ports import BuiltEnvironment, Lock
+from gitops.lockfile import LARGEST, Lock
+from gitops.ports import BuiltEnvironment
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 _HEADER = "# python "
@@ -69,7 +70,8 @@ class UvEnvironments:
 
         Raises:
             StalledError: `NoInterpreter` when the asked minor version is not installed.
-            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines, or `NoEnvironment`.
+            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines, `NoEnvironment`, or
+                `lock_too_large`.
             RetryError: `IndexUnavailable` when the package index does not answer.
         """
         asked = read_project(project, declared=declared)
@@ -83,7 +85,7 @@ class UvEnvironments:
 
         Raises:
             StalledError: `NoInterpreter` when the asked minor version is not installed.
-            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines.
+            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines, or `lock_too_large`.
             RetryError: `IndexUnavailable` when the package index does not answer.
         """
         interpreter = self._interpreters.choose(python)
@@ -94,13 +96,14 @@ class UvEnvironments:
         """Return the environment of a lock, built when it is not there yet; concurrent builders build once.
 
         Raises:
-            StalledError: `NoInterpreter` when the interpreter is gone.
+            StalledError: `NoInterpreter` when the interpreter is not here, `EnvironmentMismatch` when the lock comes to
+                another environment with those that are.
             RefusedError: `EnvironmentUnresolvable` when a package of the lock cannot be had.
             RetryError: `EnvironmentBusy` when another builder does not end, and what uv meets.
         """
         if found := self.find(lock.key):
             return found
-        interpreter = self._interpreters.choose(lock.python)
+        interpreter = self._interpreter_of(lock)
         with self._alone(lock.key) as held:
             if not self._is_built(lock.key):
                 failpoint("build_environment.before")
@@ -112,6 +115,19 @@ class UvEnvironments:
                     raise
                 failpoint("build_environment.after")
         return BuiltEnvironment(key=lock.key, python=self._python(lock.key))
+
+    def _interpreter_of(self, lock: Lock) -> Interpreter:
+        """Return the interpreter with which the text of a lock comes to the environment that the lock names."""
+        digest = _sha256(lock.text)
+        here: list[str] = []
+        for interpreter in self._interpreters.fitting(lock.python):
+            if _key(digest, interpreter) == lock.key:
+                return interpreter
+            here.append(" ".join(_identity(interpreter)))
+        what = f"environment {lock.key[:12]} was locked for {lock.interpreter or f'Python {lock.python}'}"
+        other = f"its lock comes to another one with what is installed here ({', '.join(dict.fromkeys(here))})"
+        way_out = "let a machine like the one that locked it do this, or train the commit anew on one like this"
+        raise StalledError("EnvironmentMismatch", f"{what}, and {other}: {way_out}")
 
     def find(self, key: str) -> BuiltEnvironment | None:
         """Return an environment that was built already, and whose interpreter is still there.
@@ -129,12 +145,13 @@ class UvEnvironments:
         return self._marker(key).is_file() and self._python(key).is_file()
 
     def lock_of(self, key: str) -> Lock | None:
-        """Return the lock an environment was built from; its record stays when the environment is removed."""
+        """Return the lock an environment was built from here; its file stays when the environment is removed."""
         path = self._root / "locks" / f"{_checked(key)}.txt"
         if not path.is_file():
             return None
         header, _, text = path.read_text(encoding="utf-8").partition("\n")
-        return Lock(text=text, digest=_sha256(text), python=header.removeprefix(_HEADER), key=key)
+        python, _, interpreter = header.removeprefix(_HEADER).partition(" ")
+        return Lock(text=text, digest=_sha256(text), python=python, key=key, interpreter=interpreter)
 
     def _export(self, asked: UvLock, interpreter: Interpreter) -> str:
         """Return a uv.lock as requirements; uv sees these two files only, and no settings of theirs."""
@@ -187,7 +204,7 @@ class UvEnvironments:
         path = self._root / "built" / lock.key
         self._marker(lock.key).unlink(missing_ok=True)
         _remove(path)
-        _write(self._root / "locks" / f"{lock.key}.txt", f"{_HEADER}{lock.python}\n{lock.text}")
+        _write(self._root / "locks" / f"{lock.key}.txt", f"{_header(lock)}\n{lock.text}")
         with tempfile.TemporaryDirectory(prefix="build-", dir=self._root) as name:
             folder = Path(name)
             (folder / "lock.txt").write_text(lock.text, encoding="utf-8")
@@ -230,9 +247,26 @@ class UvEnvironments:
 
 
 def _lock(text: str, interpreter: Interpreter) -> Lock:
+    size = len(text.encode())
+    if size > LARGEST:
+        message = f"the lock of the environment has {size} bytes, and may have {LARGEST}: ask for fewer packages"
+        raise RefusedError("lock_too_large", message)
     digest = _sha256(text)
-    key = _sha256(json.dumps(["1", digest, _identity(interpreter)]))[:32]
-    return Lock(text=text, digest=digest, python=interpreter.minor, key=key)
+    return Lock(
+        text=text,
+        digest=digest,
+        python=interpreter.minor,
+        key=_key(digest, interpreter),
+        interpreter=" ".join(_identity(interpreter)),
+    )
+
+
+def _key(digest: str, interpreter: Interpreter) -> str:
+    return _sha256(json.dumps(["1", digest, _identity(interpreter)]))[:32]
+
+
+def _header(lock: Lock) -> str:
+    return f"{_HEADER}{lock.python} {lock.interpreter}".rstrip()
 
 
 def _identity(interpreter: Interpreter) -> list[str]:

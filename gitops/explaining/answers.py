@@ -58,6 +58,7 @@ _TRAININGS: tuple[Row, ...] = (
     ("ConfigMissing", Answer(Who.AUTHOR, "push a commit that holds the launchpin.yaml")),
     ("NoEnvironment", Answer(Who.AUTHOR, "add a requirements.txt, and push")),
     ("EnvironmentUnresolvable", Answer(Who.AUTHOR, "mend the requirements as the resolver says, and push")),
+    ("lock_too_large", Answer(Who.AUTHOR, "ask for fewer packages, and push")),
     ("SecretNotGranted", Answer(Who.OPERATOR, "grant the secret with `launchpin add DIR --secret NAME`; then push")),
     ("RegistryRefused", Answer(Who.OPERATOR, "mend what MLflow complains of; then push")),
     ("NotInRegistry", Answer(Who.ITSELF, "see whether the version is still in MLflow")),
@@ -82,6 +83,14 @@ _TRAININGS: tuple[Row, ...] = (
     (
         "NoInterpreter",
         Answer(Who.OPERATOR, "install the Python version that it names", look="launchpin doctor"),
+    ),
+    (
+        "LockMissing",
+        Answer(Who.OPERATOR, "copy the lock that it names from the machine that trained, or train the commit anew"),
+    ),
+    (
+        "EnvironmentMismatch",
+        Answer(Who.OPERATOR, "let a machine like the one that it names do this, or train the commit on one like this"),
     ),
     (
         "SecretMissing UnknownSecret",

@@ -4,11 +4,13 @@ No vendor's type passes here. Every implementation runs the contract tests of it
 """
 
 from gitops.ends import End
+from gitops.lockfile import Lock
 from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.identity import Identity, IdentityProvider
+from gitops.ports.locks import Locks
 from gitops.ports.notifier import Notifier, Packet
 from gitops.ports.outbox import DueLetter, Outbox
 from gitops.ports.pages import Catalogue, Mark, Pages, Wanted
@@ -20,7 +22,6 @@ from gitops.ports.training import (
     LOG_PREFIX,
     BuiltEnvironment,
     Environments,
-    Lock,
     Trainer,
     TrainingEnd,
     TrainingSpec,
@@ -59,6 +60,7 @@ __all__ = [
     "JobView",
     "Lease",
     "Lock",
+    "Locks",
     "LoggedModel",
     "Mark",
     "Mirror",

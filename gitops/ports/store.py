@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from gitops.ports.asked import Asked
+from gitops.ports.locks import Locks
 from gitops.ports.outbox import Outbox
 from gitops.records import (
     Delivery,
@@ -190,7 +191,7 @@ class Lease(Protocol):
         ...
 
 
-class Store(Asked, Outbox, Protocol):
+class Store(Asked, Outbox, Locks, Protocol):
     """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
 
     def now(self) -> datetime:

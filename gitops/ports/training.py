@@ -8,24 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gitops.ends import End
+from gitops.lockfile import Lock
 from gitops.ports.store import Lease
-
-
-@dataclass(frozen=True)
-class Lock:
-    """A hashed lock of a Python environment.
-
-    Args:
-        text: as `uv pip compile --generate-hashes` writes it.
-        digest: SHA-256 of the text.
-        python: the minor version, `3.11` for example.
-        key: digest over lock, interpreter and platform; the environment's name.
-    """
-
-    text: str
-    digest: str
-    python: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +31,8 @@ class Environments(Protocol):
 
         Raises:
             StalledError: `NoInterpreter` when the asked minor version is not installed.
-            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines, or `NoEnvironment`.
+            RefusedError: `EnvironmentUnresolvable` with the resolver's last lines, `NoEnvironment`, or
+                `lock_too_large`.
         """
         ...
 
@@ -56,7 +41,13 @@ class Environments(Protocol):
         ...
 
     def build(self, lock: Lock) -> BuiltEnvironment:
-        """Return the environment of a lock, built when it is not there yet."""
+        """Return the environment of a lock, built when it is not there yet: that one, or none.
+
+        Raises:
+            StalledError: `NoInterpreter`, or `EnvironmentMismatch` when the lock comes to another environment with
+                what is installed here.
+            RefusedError: `EnvironmentUnresolvable` when a package of the lock cannot be had.
+        """
         ...
 
     def find(self, key: str) -> BuiltEnvironment | None:
@@ -64,7 +55,7 @@ class Environments(Protocol):
         ...
 
     def lock_of(self, key: str) -> Lock | None:
-        """Return the lock an environment was built from; its record stays when the environment is removed."""
+        """Return the lock an environment was built from on this machine, also when it was removed since."""
         ...
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
+from gitops.lockfile import Lock
 from gitops.ports import Claim, Exit, JobView, Mark, QueueDepth, Received, Resting, Wanted
 from gitops.ports.tallies import Tallies
 from gitops.records import (
@@ -27,6 +28,7 @@ from gitops.store import catalogue, effects, jobs, opening, pages, queries, rete
 from gitops.store.ancestry import read_ancestry
 from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
+from gitops.store.locks import read_lock
 from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
@@ -266,6 +268,10 @@ class SqlStore(OutboxStore):
     def named_versions(self, names: Collection[tuple[str, str]]) -> Sequence[Version]:
         """Return the versions of these models and numbers that are known."""
         return self._read(lambda connection: catalogue.read_named_versions(connection, names))
+
+    def lock_of(self, key: str) -> Lock | None:
+        """Return the lock of an environment; None for one that was locked before locks were kept."""
+        return self._read(lambda connection: read_lock(connection, key))
 
     def champion(self, model: str) -> Version | None:
         """Return the version recorded as serving in the model's champion environment."""

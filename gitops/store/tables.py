@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -199,6 +199,15 @@ versions = Table(
     Column("tier", Word, nullable=False, server_default=""),
     Column("tiers", Json, nullable=False, server_default="[]"),
     Column("min_tiers", Json, nullable=False, server_default="{}"),
+)
+
+locks = Table("locks", metadata, Column("digest", Word, primary_key=True), Column("text", Word, nullable=False))
+
+locked_environments = Table(
+    "locked_environments",
+    metadata,
+    Column("key", Word, primary_key=True),
+    *_words("digest", "python", "interpreter"),
 )
 
 holds = Table(

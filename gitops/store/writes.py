@@ -14,6 +14,7 @@ from gitops.steps import Phase, Queue
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
+from gitops.store.locks import keep_lock
 from gitops.store.opening import cancel_record, insert_record, refuse_record, supersede_record
 from gitops.store.outbox import route_notice, settle_letter
 from gitops.store.queries import read_training_of
@@ -46,6 +47,7 @@ from gitops.writes import (
     Audit,
     CancelTraining,
     DeclineVersion,
+    KeepLock,
     LiftHold,
     MoveRef,
     OpenPromotion,
@@ -352,6 +354,7 @@ _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     OpenRollout: _open_rollout,
     MoveRef: _move_ref,
     SaveRepository: _save_repository,
+    KeepLock: lambda tx, write, _: keep_lock(tx, write),
     SaveVersion: _save_version,
     SaveEnvironment: _save_environment,
     SetHold: _set_hold,

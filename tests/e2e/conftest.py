@@ -20,7 +20,8 @@ SECRET = "correct-horse-battery-staple"
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Give a stack whose polls and comparisons come every few seconds, and whose trainings are held short.
 
-    Its database is SQLite in one run of CI and PostgreSQL in the next; `LAUNCHPIN_FAULTS=all` tries both.
+    Its database is SQLite in one run of CI and PostgreSQL in the next; `LAUNCHPIN_FAULTS=all` tries both. What else a
+    file of tests wants set is its `SETTINGS`.
     """
     on_server = request.param == "postgres"
     database = {"database_url": request.getfixturevalue("postgres").make_empty()} if on_server else {}
@@ -38,6 +39,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         checkpoint="2s",
         training_memory=str(TRAINING_MEMORY),
         training_tasks=str(TRAINING_TASKS),
+        **getattr(request.module, "SETTINGS", {}),
     ) as stack:
         yield stack
 

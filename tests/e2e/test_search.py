@@ -1,5 +1,6 @@
 """A search over a whole stack: four trials of one push, the best proposed, another one chosen by hand."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from tests.e2e.bad_input_rig import check_of
 from tests.support.live import Live, Pair, make_pair
 
 pytestmark = pytest.mark.slices(6, 7)
+
+SETTINGS = {"training_slots": "2"}
 
 _PRINTED = """timeout: 10m
   metric_definitions: [{name: accuracy, regex: "accuracy ([0-9.]+)"}]"""
@@ -57,6 +60,16 @@ def metrics_of(run: dict[str, Any]) -> dict[str, float]:
     return {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
 
 
+def scripts_in_time(live: Live, training: Training) -> list[tuple[float, float]]:
+    """Return from when to when the script of each trial ran at least, in seconds, the first begun first.
+
+    A script begins after its run does, and so ends later than it would, had they begun together.
+    """
+    began = {run["info"]["run_id"]: int(run["info"]["start_time"]) / 1000 for run in runs_of(live, training)}
+    known = [(began[trial.facts.run_id or ""], trial.facts.seconds) for trial in live.store.trials(training.id)]
+    return sorted((start, start + (seconds or 0)) for start, seconds in known)
+
+
 def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(live: Live, clones: Path) -> None:
     pair = make_searching(live, clones, "searched")
     commit = pair.push()
@@ -74,6 +87,10 @@ def test_the_best_of_four_trials_of_a_push_is_proposed_and_another_one_by_hand(l
     first = pair.proposed("staging", training.facts.version or "")
     body = live.api("GET", f"/repos/{pair.deploy_repository}/pulls/{first.facts.number}")["body"]
     assert "The best of 4 trials by `accuracy`: trial 4." in body
+
+    # Two at a time: the worker has two slots, and a trial's run is made when a slot is free for it.
+    times = scripts_in_time(live, training)
+    assert any(begin < end for (_, end), (begin, _) in itertools.pairwise(times)), times
 
     # MLflow has them below the training's own, each ended, and the model is the best one's.
     runs = {tags_of(run).get("launchpin.trial", ""): run for run in runs_of(live, training)}

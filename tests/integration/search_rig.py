@@ -12,7 +12,7 @@ from pathlib import Path
 from gitops.bootstrap import stories
 from gitops.errors import RetryError
 from gitops.forge.mirror import GitMirror
-from gitops.ports import End, LoggedModel, Run, RunEnd, RunRef, TrainingEnd, TrainingSpec
+from gitops.ports import End, Environments, LoggedModel, Run, RunEnd, RunRef, TrainingEnd, TrainingSpec
 from gitops.ports.store import Lease
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import Repository, Role, Training
@@ -178,7 +178,8 @@ class World:
     def begin(self, search: str = GRID, *, more: str = "", secrets: str = "") -> None:
         """Begin the training of a commit with this search."""
         config = (_CONFIG + f"  secrets: [{secrets}]\n" + search + more).encode()
-        commit = self.origin.commit({"launchpin.yaml": config, "MLproject": _MLPROJECT, "train.py": b""})
+        needs = {"requirements.txt": b"launchpin_probe_base\n"}
+        commit = self.origin.commit({"launchpin.yaml": config, "MLproject": _MLPROJECT, "train.py": b"", **needs})
         self.training = make_training(id="t-1", repository_id=REPOSITORY, commit=commit)
         write(self.store, StartTraining(self.training))
 
@@ -220,8 +221,14 @@ class World:
 
 
 @contextmanager
-def searching(store: SqlStore, clock: Clock, folder: Path) -> Iterator[World]:
-    """Run a world in which the training's own steps, those of its trials, and commands are carried out."""
+def searching(
+    store: SqlStore, clock: Clock, folder: Path, *, environments: Environments | None = None
+) -> Iterator[World]:
+    """Run a world in which the training's own steps, those of its trials, and commands are carried out.
+
+    Args:
+        environments: where scripts run; by default any project is content with what is there.
+    """
     with serve_git(folder / "origins") as server:
         origin = Origin.make(server.root / "acme" / "iris.git")
         url = server.url("acme/iris")
@@ -232,7 +239,7 @@ def searching(store: SqlStore, clock: Clock, folder: Path) -> Iterator[World]:
             store,
             folder,
             mirror=GitMirror(folder / "mirrors", forge_api=server.api, token="t"),
-            environments=AnyEnvironments(),
+            environments=environments or AnyEnvironments(),
             registry=runs,
             trainer=scripts,
         )

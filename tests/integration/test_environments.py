@@ -9,6 +9,7 @@ import uv
 
 from gitops.environments import UvEnvironments
 from gitops.errors import RefusedError, RetryError, StalledError
+from gitops.lockfile import LARGEST
 from gitops.ports import Environments, Lock
 from tests.integration.environments_rig import MINOR, environments, wheels
 from tests.support.wheels import serve_wheels
@@ -254,6 +255,13 @@ def test_lock_is_the_same_on_another_installation_when_the_index_is(environments
     assert other.lock_requirements("launchpin_probe_top", python=MINOR) == environments.lock_requirements(
         "launchpin_probe_top\n", python=f"{MINOR}.1"
     )
+
+
+def test_lock_that_is_too_large_to_be_kept_is_refused_with_both_numbers(environments: Environments) -> None:
+    hashes = " ".join(f"--hash=sha256:{number:064x}" for number in range(60_000))
+    with pytest.raises(RefusedError, match=rf"has \d{{7}} bytes, and may have {LARGEST}") as caught:
+        environments.lock_requirements(f"launchpin_probe_top==1.0 {hashes}\n", python=MINOR)
+    assert caught.value.reason == "lock_too_large"
 
 
 def test_lock_of_an_environment_is_known_when_it_was_removed(environments: Environments, tmp_path: Path) -> None:

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import uv
 
 from gitops.environments import UvEnvironments
-from gitops.errors import LaunchpinError, RefusedError
+from gitops.errors import LaunchpinError, RefusedError, StalledError
 from gitops.ports import Environments, Lock
-from tests.integration.environments_rig import MINOR, environments, wheels
+from tests.integration.environments_rig import MINOR, environments, wheels, write_interpreter
 from tests.support.training import is_alive, wait_until
 from tests.support.wheels import make_wheel
 
@@ -50,6 +51,56 @@ def test_build_is_refused_when_a_package_is_not_the_one_that_was_locked(
         environments.build(lock)
 
     assert environments.find(lock.key) is None
+
+
+def test_build_waits_where_a_lock_of_another_platform_comes_to_another_environment(
+    environments: Environments, tmp_path: Path
+) -> None:
+    elsewhere = UvEnvironments(tmp_path / "elsewhere", candidates=[write_interpreter(tmp_path, platform="linux-m68k")])
+    lock = elsewhere.lock_requirements("launchpin_probe_top", python=MINOR)
+    assert lock.digest == environments.lock_requirements("launchpin_probe_top", python=MINOR).digest
+
+    with pytest.raises(StalledError, match=f"locked for cpython {MINOR} linux-m68k") as caught:
+        environments.build(lock)
+
+    assert caught.value.reason == "EnvironmentMismatch"
+    assert (environments.find(lock.key), environments.lock_of(lock.key)) == (None, None)
+
+
+def test_build_waits_where_the_text_of_a_lock_was_changed(environments: Environments) -> None:
+    lock = environments.lock_requirements("launchpin_probe_base==1.0", python=MINOR)
+    other = environments.lock_requirements("launchpin_probe_base==2.0", python=MINOR)
+
+    with pytest.raises(StalledError) as caught:
+        environments.build(replace(lock, text=other.text))
+
+    assert caught.value.reason == "EnvironmentMismatch"
+    assert environments.find(lock.key) is None
+
+
+def test_build_takes_the_interpreter_that_the_lock_is_for_where_there_are_several(
+    environments: Environments, tmp_path: Path
+) -> None:
+    lock = environments.lock_requirements("launchpin_probe_top", python=MINOR)
+    candidates = [write_interpreter(tmp_path, platform="linux-m68k"), Path(sys.executable)]
+
+    built = UvEnvironments(tmp_path / "elsewhere", candidates=candidates).build(lock)
+
+    assert built.key == lock.key
+    assert subprocess.run([built.python, "-c", "import launchpin_probe_top"], check=True).returncode == 0
+
+
+def test_lock_that_an_earlier_release_left_on_the_disk_is_read_and_built(
+    environments: Environments, tmp_path: Path
+) -> None:
+    lock = environments.lock_requirements("launchpin_probe_top", python=MINOR)
+    (tmp_path / "environments" / "locks" / f"{lock.key}.txt").write_text(f"# python {MINOR}\n{lock.text}")
+
+    known = environments.lock_of(lock.key)
+
+    assert known is not None
+    assert known == replace(lock, interpreter="")
+    assert environments.build(known).key == lock.key
 
 
 def write_uv(tmp_path: Path, on_sync: str = "") -> str:

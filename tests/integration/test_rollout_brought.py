@@ -54,6 +54,7 @@ def test_a_version_registered_by_hand_serves_in_an_environment_of_its_own_requir
     assert (ended.phase, ended.message) == ("Succeeded", "version 4 serves")
     built = environments.find(ended.facts.environment_key or "")
     assert built is not None
+    assert deployment.store.lock_of(built.key) == environments.lock_of(built.key)
     assert deployment.store.version("iris", "4") is None
 
 

@@ -189,6 +189,17 @@ def test_collectors_variables_reach_those_who_export_and_ports_are_counted(
     assert as_text >= {"forge", "endpoints", "web"}
 
 
+def test_training_worker_takes_its_number_of_slots_from_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAUNCHPIN_TRAINING_SLOTS", "3")
+    with supervised(tmp_path) as watched:
+        parts = {part.name: part for part in build_parts(watched.supervisor.layout)}
+    assert parts["training"].environment["LAUNCHPIN_TRAINING_SLOTS"] == "3"
+    assert "--threads" not in parts["training"].arguments
+    assert parts["control"].arguments[-2:] == ("--threads", "4")
+
+
 def test_first_makers_of_one_folder_agree_on_its_layout(tmp_path: Path) -> None:
     assert Layout.make(tmp_path) == Layout.make(tmp_path)
     assert all(is_free(port) for port in vars(Layout.load(tmp_path).ports).values())

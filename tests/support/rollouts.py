@@ -106,15 +106,26 @@ class Deployment:
     deps: Deps
 
     def add_version(
-        self, version: str, *, model: str = "iris", judged: Version | None = None, has_example: bool = True
+        self,
+        version: str,
+        *,
+        model: str = "iris",
+        judged: Version | None = None,
+        has_example: bool = True,
+        environment: str = "e" * 64,
     ) -> None:
         """Register a version that passed its gates.
 
         Args:
             judged: how it was judged, where that matters.
+            environment: the key of the one that it was trained in.
         """
         manifest = self.registry.add(model, version, has_example=has_example)
-        files = {"manifest_sha256": manifest.digest, "manifest": manifest_text(manifest), "environment_key": "e" * 64}
+        files = {
+            "manifest_sha256": manifest.digest,
+            "manifest": manifest_text(manifest),
+            "environment_key": environment,
+        }
         known = judged or make_version(model=model, version=version)
         write(self.store, SaveVersion(known.model_copy(update=files)))
 

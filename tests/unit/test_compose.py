@@ -131,8 +131,9 @@ def test_every_service_has_limits_and_all_that_stay_are_looked_after(name: str) 
 def test_the_training_limit_fits_into_the_container_that_trains() -> None:
     training = SERVICES["training"]
     assert training["mem_limit"] == "4g"
-    assert int(training["environment"]["LAUNCHPIN_TRAINING_MEMORY"]) <= 4 * 1024**3 * 80 // 100
-    assert int(training["environment"]["LAUNCHPIN_TRAINING_TASKS"]) < training["pids_limit"]
+    slots = int(training["environment"]["LAUNCHPIN_TRAINING_SLOTS"])
+    assert slots * int(training["environment"]["LAUNCHPIN_TRAINING_MEMORY"]) <= 4 * 1024**3 * 80 // 100
+    assert slots * int(training["environment"]["LAUNCHPIN_TRAINING_TASKS"]) < training["pids_limit"]
 
 
 def test_web_alone_is_published_and_on_loopback() -> None:

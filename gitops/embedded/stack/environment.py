@@ -35,7 +35,8 @@ _INSTALLING = (
 _KEEP = ("bodies", "rows", "logs", "environments", "environments_size", "models", "mirrors")
 _TUNABLE = (
     "log",
-    *("poll", "compare", "anchor", "checkpoint", "lease", "drain", "training_memory", "training_tasks", "failpoints"),
+    *("poll", "compare", "anchor", "checkpoint", "lease", "drain", "failpoints"),
+    *("training_slots", "training_memory", "training_tasks"),
     *("gc", "least_free", *(f"keep_{name}" for name in (*_KEEP, "configurations", "configurations_age"))),
 )
 # What people sign in with; the web process alone gets these, and where its way out leads.

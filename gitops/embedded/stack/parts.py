@@ -50,8 +50,8 @@ def build_parts(layout: Layout) -> tuple[Part, ...]:
         _valkey(layout),
         _forge(layout),
         _endpoints(layout),
-        _worker(layout, "control", threads=4),
-        _worker(layout, "training", threads=1),
+        _worker(layout, "control", "--threads", "4"),
+        _worker(layout, "training"),
         _web(layout),
         _relay(layout),
     )
@@ -162,9 +162,9 @@ def _relay(layout: Layout) -> Part:
     return Part("relay", (*_PYTHON, "workers.relay"), environment, log_probe("relay up, pid"), after=_BACKING)
 
 
-def _worker(layout: Layout, queue: str, *, threads: int) -> Part:
+def _worker(layout: Layout, queue: str, *options: str) -> Part:
     """A Celery worker. It drains for 30 s: nothing needs a clean stop, but a clean one wastes no training."""
-    arguments = (*(*_PYTHON, "workers.start", "--queue", queue, "--threads", str(threads)),)
+    arguments = (*_PYTHON, "workers.start", "--queue", queue, *options)
     probe = log_probe(rf"{queue}@\S+ ready\.")
     return Part(queue, arguments, part_environment(layout, queue), probe, after=_BACKING, patience=30.0)
 
