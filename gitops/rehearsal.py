@@ -17,7 +17,7 @@ from gitops.records import Frozen, Repository, Training, TrainingFacts, Version
 from gitops.searching import TRIAL
 from gitops.steps import Done, Outcome, Phase, Refused, Stalled, Step
 from gitops.training import TRAINING
-from gitops.trials import Standing, Trial
+from gitops.trials import SeenTrial, Trial
 from gitops.writes import StartTrial
 
 E = TypeVar("E", bound=Frozen)
@@ -82,10 +82,10 @@ class KnownRows:
         """Return a trial."""
         return self.tried.get(trial_id)
 
-    def trials(self, training_id: str) -> Sequence[Standing]:
+    def trials(self, training_id: str) -> Sequence[SeenTrial]:
         """Return how the trials stand, in their order."""
         del training_id
-        return [Standing.of(one) for one in self.tried.values()]
+        return [SeenTrial.of(one) for one in self.tried.values()]
 
 
 def rehearse(deps: Deps, training: Training, *, rows: KnownRows, before: Before, trying: Trying) -> Rehearsed:

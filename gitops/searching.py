@@ -18,7 +18,7 @@ from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Cause, Training
 from gitops.running import DEADLINE, Script, choose, end_well, fill_in, granted_secrets, run_script, start_run
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story, Wait
-from gitops.trials import SEARCHING, Progress, Standing, Trial, progress, search_of
+from gitops.trials import SEARCHING, Progress, SeenTrial, Trial, progress, search_of
 from gitops.writes import StartTrial
 
 # Each trial's end wakes the search, and each one that must wait; this is for whatever nobody thought of.
@@ -62,7 +62,7 @@ def search(deps: Deps, training: Training) -> Outcome:
     if known.over == known.total:
         return _over(deps, training, run, trials, known, facts)
     begun = tuple(_next_trials(deps, training, file, file.search, run, points, trials))
-    queued = (Standing.of(trial, job="ready") for trial in begun)
+    queued = (SeenTrial.of(trial, job="ready") for trial in begun)
     after = progress([*trials, *queued], total=len(points), objective=objective)
     look = _LOOK if after.is_all_running else _SOON
     return Wait(look, SEARCHING, after.sentence, writes=tuple(map(StartTrial, begun)), facts=facts)

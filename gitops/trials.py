@@ -48,7 +48,7 @@ class Trial(Record):
         return f"{self.id}/{attempt}"
 
 
-class Standing(Trial):
+class SeenTrial(Trial):
     """A trial as its search and people look at it: all of it but the last lines of its log, and what its job does.
 
     Those lines are much, and every end of a trial has its search look at all of them.
@@ -118,8 +118,8 @@ class Progress:
     over: int
     running: int
     queued: int
-    waiting: tuple[Standing, ...]
-    stalled: tuple[Standing, ...]
+    waiting: tuple[SeenTrial, ...]
+    stalled: tuple[SeenTrial, ...]
     failed: int
     best: Trial | None
     value: Decimal | None
@@ -185,7 +185,7 @@ def measure(trial: Trial, objective: Objective) -> Decimal | None:
     return value if value.is_finite() else None
 
 
-def progress(trials: Sequence[Standing], *, total: int, objective: Objective) -> Progress:
+def progress(trials: Sequence[SeenTrial], *, total: int, objective: Objective) -> Progress:
     """Return how far a search is.
 
     Args:
@@ -209,7 +209,7 @@ def progress(trials: Sequence[Standing], *, total: int, objective: Objective) ->
     )
 
 
-def progress_of(training: Training, trials: Sequence[Standing]) -> Progress | None:
+def progress_of(training: Training, trials: Sequence[SeenTrial]) -> Progress | None:
     """Return how far a training's search is; None where it is not at it."""
     objective = objective_of(training)
     if objective is None or training.phase.is_final or training.reason != SEARCHING:

@@ -24,7 +24,7 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Outcome, Queue
-from gitops.trials import Standing, Trial
+from gitops.trials import SeenTrial, Trial
 
 E = TypeVar("E", bound=Frozen)
 
@@ -294,7 +294,7 @@ class Store(Asked, Outbox, Locks, Protocol):
         """Return a trial."""
         ...
 
-    def trials(self, training_id: str) -> Sequence[Standing]:
+    def trials(self, training_id: str) -> Sequence[SeenTrial]:
         """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         ...
 

@@ -28,7 +28,7 @@ from gitops.store.tables import (
     trials,
     versions,
 )
-from gitops.trials import Standing
+from gitops.trials import SeenTrial
 
 _RESTING = ("path", "target", "host", "endpoint", "model", "pinned", "health", "url")
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -61,7 +61,7 @@ def read_training_of(connection: Connection, wanted: Training) -> Training | Non
     return read_one(connection, trainings, Training, *where)
 
 
-def read_trials(connection: Connection, training_id: str) -> list[Standing]:
+def read_trials(connection: Connection, training_id: str) -> list[SeenTrial]:
     """Return how the trials of a training that were begun stand, by number; one that a worker has now is running.
 
     The lines of their logs stay in the database, which takes them out of the facts.
@@ -72,10 +72,10 @@ def read_trials(connection: Connection, training_id: str) -> list[Standing]:
     its = and_(jobs.c.kind == TRIAL.name, jobs.c.subject == trials.c.id)
     query = select(*columns, facts, job).select_from(trials.outerjoin(jobs, its))
     rows = connection.execute(query.where(trials.c.training_id == training_id).order_by(trials.c.number)).mappings()
-    return [_stand(Standing.model_validate(row)) for row in rows]
+    return [_stand(SeenTrial.model_validate(row)) for row in rows]
 
 
-def _stand(trial: Standing) -> Standing:
+def _stand(trial: SeenTrial) -> SeenTrial:
     is_running = trial.phase is Phase.PENDING and trial.job == State.LEASED.value
     return trial.model_copy(update={"phase": Phase.RUNNING}) if is_running else trial
 

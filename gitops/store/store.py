@@ -32,7 +32,7 @@ from gitops.store.locks import read_lock
 from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_all, read_one
 from gitops.store.tallies import read_tallies
-from gitops.trials import Standing, Trial
+from gitops.trials import SeenTrial, Trial
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
 
@@ -157,7 +157,7 @@ class SqlStore(OutboxStore):
         table = tables.trials
         return self._read(lambda connection: read_one(connection, table, Trial, table.c.id == trial_id))
 
-    def trials(self, training_id: str) -> Sequence[Standing]:
+    def trials(self, training_id: str) -> Sequence[SeenTrial]:
         """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         return self._read(lambda connection: queries.read_trials(connection, training_id))
 

@@ -12,7 +12,7 @@ from gitops.records import Training
 from gitops.retention import Kind
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
-from gitops.trials import Standing, Trial
+from gitops.trials import SeenTrial, Trial
 from gitops.writes import CancelTraining, StartTraining, StartTrial
 from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, store, take, write
 
@@ -54,7 +54,7 @@ def test_a_trial_is_begun_once_with_its_job_on_the_training_queue(store: SqlStor
     assert (trial.id, trial.number, trial.parameters, trial.phase) == ("t-1.1", 1, {"depth": "1"}, Phase.PENDING)
     kept = store.trial("t-1.1")
     assert kept is not None
-    assert Standing.of(kept, job="ready") == trial
+    assert SeenTrial.of(kept, job="ready") == trial
     job = job_of(store, "trial", "t-1.1")
     assert job is not None
     assert (job.queue, job.state) == ("training", "ready")

@@ -19,7 +19,7 @@ from gitops.records import Repository, Role, Training
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from gitops.training import TRAINING
-from gitops.trials import Standing
+from gitops.trials import SeenTrial
 from gitops.writes import SaveRepository, StartTraining
 from tests.support.deps import make_deps
 from tests.support.githttp import Origin, serve_git
@@ -190,10 +190,10 @@ class World:
         return training
 
     @property
-    def trials(self) -> Sequence[Standing]:
+    def trials(self) -> Sequence[SeenTrial]:
         return self.store.trials(self.training.id)
 
-    def trial(self, number: int) -> Standing:
+    def trial(self, number: int) -> SeenTrial:
         return self.trials[number - 1]
 
     def control(self) -> None:

@@ -35,7 +35,12 @@ class Block:
 
 def pages() -> list[Path]:
     """Return every page that users read."""
-    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+    return [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *sorted(DOCS.rglob("*.md")),
+        *sorted((ROOT / "infra").rglob("*.md")),
+    ]
 
 
 def read_page(path: str) -> str:
@@ -82,8 +87,12 @@ def definitions(page: Path) -> dict[str, str]:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = _HEADING.findall(prose(page.read_text(encoding="utf-8")))
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
+
+
+def headings(page: Path) -> list[str]:
+    """Return a page's headings, in its order."""
+    return _HEADING.findall(prose(page.read_text(encoding="utf-8")))
 
 
 def typed_commands() -> list[tuple[str, list[str]]]:

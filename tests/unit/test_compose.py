@@ -233,3 +233,12 @@ def test_the_endpoint_host_sees_the_files_that_the_control_worker_names() -> Non
 
     control, host = places("control"), places("endpoints")
     assert {place: control[place] for place in host} == host
+
+
+def test_the_page_says_how_much_memory_the_limits_add_up_to() -> None:
+    units = {"m": 1, "g": 1024}
+    # The one that makes the tables has ended before the others begin.
+    running = [service["mem_limit"] for name, service in SERVICES.items() if name != "database"]
+    total = sum(int(limit[:-1]) * units[limit[-1]] for limit in running) / 1024
+    page = (ROOT / "docs" / "how-to" / "run-with-compose.md").read_text(encoding="utf-8")
+    assert f"add up to {total:g} GB" in page

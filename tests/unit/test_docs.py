@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_every_code_of_an_http_answer_is_in_the_reference() -> None:
     assert codes - listed("http") == set()
 
 
+def test_http_page_lists_every_page_and_every_form() -> None:
+    page = reference("http")
+    paths = [path.partition("{")[0] for method, path in MATRIX if method == "GET" and not path.startswith("/api/")]
+    forms = {f"/actions/{name}" for name in ACTIONS}
+    assert [path for path in paths if path not in forms | {"/_static/"} and path not in page] == []
+    row = next(line for line in page.splitlines() if line.startswith("| `/actions/VERB`"))
+    assert [name for name in ACTIONS if f"`{name}`" not in row] == []
+
+
 def test_audit_page_lists_the_entry_of_every_step() -> None:
     page = reference("audit")
     for kind in ("training", "promotion", "rollout", "command"):
@@ -141,6 +151,16 @@ def test_api_page_lists_every_route_that_tells_something() -> None:
         path.removeprefix("/api/v1/") for method, path in MATRIX if method == "GET" and path.startswith("/api/v1/")
     }
     assert [path for path in sorted(paths) if f"GET /{path.partition('/{')[0]}" not in page] == []
+
+
+def test_api_page_lists_every_verb_that_reads_with_its_arguments() -> None:
+    section = reference("api").partition("## Verbs that read")[2].partition("\n## ")[0]
+    shown = dict(re.findall(r"^\| `GET /([a-z/]+)` \| ([^|]*?) ?\|", section, re.MULTILINE))
+    assert shown == {
+        verb.name.replace(" ", "/"): ", ".join(f"`{one.name}`" for one in verb.arguments)
+        for verb in grammar.VERBS.values()
+        if not verb.changes
+    }
 
 
 # ---------------------------------------------------------------- the architecture page
@@ -299,6 +319,18 @@ def test_every_relative_link_leads_somewhere(page: Any) -> None:  # noqa: ANN401
         assert not anchor or anchor in docs.anchors(file), link
 
 
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.relative_to(docs.ROOT).as_posix())
+def test_no_heading_stands_on_a_page_twice(page: Any) -> None:  # noqa: ANN401 - a path
+    found = Counter(docs.headings(page))
+    assert [heading for heading, times in found.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("page", docs.pages(), ids=lambda page: page.relative_to(docs.ROOT).as_posix())
+def test_an_empty_line_follows_each_made_part(page: Any) -> None:  # noqa: ANN401 - a path
+    # Where none does, a table that people wrote is the end of one that was made.
+    assert re.findall(r"<!-- end -->\n([^\n].*)", page.read_text(encoding="utf-8")) == []
+
+
 def test_map_leads_to_every_page() -> None:
     known = {(docs.DOCS / link.partition("#")[0]).resolve() for link in docs.links(docs.DOCS / "index.md")}
     inside = {page for page in docs.pages() if page.is_relative_to(docs.DOCS) and page.name != "index.md"}
@@ -329,3 +361,25 @@ def test_every_invariant_of_the_promises_names_a_file_that_holds_it() -> None:
     assert {int(number) for number, _ in rows} == _PROMISED
     for number, file in rows:
         assert re.search(rf"def test_(?:i\d+_)*i0*{number}_", (docs.ROOT / file).read_text()), f"I{number} in {file}"
+
+
+def numbers(words: str) -> set[int]:
+    """Return the numbers that `67-68`, `74, 76` or, in a test's name, `43_to_50` and `34_and_70` stand for."""
+    found: set[int] = set()
+    for first, last in re.findall(r"([0-9]+)(?:(?:-|_to_)([0-9]+))?", words):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_attacks_of_the_promises_are_those_that_tests_play() -> None:
+    section = docs.read_page("explanation/promises.md").partition("\n## Attacks\n")[2]
+    shown = [
+        number for cell in re.findall(r"^\| ([0-9][0-9, -]*) \|", section, re.MULTILINE) for number in numbers(cell)
+    ]
+    played = {
+        number
+        for file in (docs.ROOT / "tests").rglob("*.py")
+        for words in re.findall(r"def test_attacks?_((?:[0-9]+_(?:and_|to_)?)+)", file.read_text(encoding="utf-8"))
+        for number in numbers(words)
+    }
+    assert sorted(shown) == sorted(played)

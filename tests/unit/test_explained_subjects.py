@@ -20,7 +20,7 @@ from gitops.explaining import (
 )
 from gitops.records import Direction, Health, MergeMode, RolloutFacts, Sync, TrainingFacts
 from gitops.steps import Phase
-from gitops.trials import Standing, progress_of
+from gitops.trials import SeenTrial, progress_of
 from tests.support.explained import EARLIER, NOW, failed_rollout, job, open_pull, reading, serving, texts
 from tests.support.store import make_hold, make_rollout, make_training, make_trial
 
@@ -219,14 +219,14 @@ def test_training_that_searches_is_told_with_how_far_it_is_and_how_to_see_its_tr
     assert Hint(f"launchpin trials {training.id}", "each trial of its search") in explanation.hints
 
 
-def searching(*begun: Standing) -> Trained:
+def searching(*begun: SeenTrial) -> Trained:
     facts = TrainingFacts(trials=4, objective={"metric": "accuracy", "goal": "maximize"})
     training = make_training(phase=Phase.RUNNING, step="search", reason="Searching", message="2 run", facts=facts)
     return Trained(training, progress=progress_of(training, begun))
 
 
-def begun(number: int, job: str, **changes: Any) -> Standing:  # noqa: ANN401 - any field of the record
-    return Standing.of(make_trial(number, **changes), job=job)
+def begun(number: int, job: str, **changes: Any) -> SeenTrial:  # noqa: ANN401 - any field of the record
+    return SeenTrial.of(make_trial(number, **changes), job=job)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def begun(number: int, job: str, **changes: Any) -> Standing:  # noqa: ANN401 - 
     ids=["running", "queued", "waiting", "stalled"],
 )
 def test_training_that_searches_is_told_with_what_its_trials_do_at_this_moment(
-    trials: list[Standing], said: str
+    trials: list[SeenTrial], said: str
 ) -> None:
     explanation = explain_training(searching(*trials), reading())
     assert explanation.headline.endswith(said)

@@ -4,7 +4,7 @@ from gitops.config.goals import Goal, Objective
 from gitops.facts import ScriptFacts
 from gitops.records import Cause
 from gitops.steps import Phase
-from gitops.trials import Standing, Trial, TrialView, best_trial, progress, view
+from gitops.trials import SeenTrial, Trial, TrialView, best_trial, progress, view
 
 ACCURACY = Objective("accuracy")
 LOSS = Objective("accuracy", Goal.MINIMIZE)
@@ -18,8 +18,8 @@ def trial(
     job: str = "",
     reason: str = "",
     message: str = "",
-) -> Standing:
-    return Standing(
+) -> SeenTrial:
+    return SeenTrial(
         id=Trial.id_of("t-1", number),
         phase=phase,
         cause=Cause(kind="training", id="t-1"),
@@ -38,7 +38,7 @@ def trial(
     )
 
 
-def begun(number: int, job: str, reason: str = "", message: str = "") -> Standing:
+def begun(number: int, job: str, reason: str = "", message: str = "") -> SeenTrial:
     phase = Phase.RUNNING if job == "leased" else Phase.PENDING
     return trial(number, phase=phase, job=job, reason=reason, message=message)
 
@@ -121,7 +121,7 @@ def test_a_trial_stands_as_it_is_kept_but_for_the_lines_of_its_log() -> None:
     kept = Trial.model_validate(
         {**trial(1, "0.9").model_dump(exclude={"job"}), "facts": {"log_tail": ["a line"], "metrics": {"f1": "1"}}}
     )
-    standing = Standing.of(kept, job="ready")
+    standing = SeenTrial.of(kept, job="ready")
     assert (standing.id, standing.job, standing.facts) == (kept.id, "ready", ScriptFacts(metrics={"f1": "1"}))
 
 
