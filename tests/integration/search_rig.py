@@ -38,7 +38,7 @@ _CONFIG = """\
 version: 1
 model: iris
 train:
-  parameters: {seed: 42}
+  parameters: {%s}
 """
 _MLPROJECT = b"""\
 name: iris
@@ -175,9 +175,9 @@ class World:
     origin: Origin
     training: Training
 
-    def begin(self, search: str = GRID, *, more: str = "", secrets: str = "") -> None:
+    def begin(self, search: str = GRID, *, more: str = "", secrets: str = "", parameters: str = "seed: 42") -> None:
         """Begin the training of a commit with this search."""
-        config = (_CONFIG + f"  secrets: [{secrets}]\n" + search + more).encode()
+        config = (_CONFIG % parameters + f"  secrets: [{secrets}]\n" + search + more).encode()
         needs = {"requirements.txt": b"launchpin_probe_base\n"}
         commit = self.origin.commit({"launchpin.yaml": config, "MLproject": _MLPROJECT, "train.py": b"", **needs})
         self.training = make_training(id="t-1", repository_id=REPOSITORY, commit=commit)

@@ -33,6 +33,8 @@ __all__ = ["deployment", "environments", "forge", "wheels"]
 LOCKED, NEWER = "2.0", "3.0"
 """Of the package that the commit asks for: what there is when it is locked, and what there is afterwards."""
 
+ONE_POINT = "seed: 42, depth: 2, leaves: 4"
+
 
 def packages(python: Path) -> str:
     """Return what a script would import."""
@@ -134,7 +136,7 @@ def test_trials_run_in_the_packages_that_another_machine_locked(
 def test_training_is_run_by_another_machine_in_the_packages_that_were_locked(
     world: World, wheels: Path, second: Path, tmp_path: Path
 ) -> None:
-    world.begin("")
+    world.begin("", parameters=ONE_POINT)
     key = lock_first(world, wheels)
 
     other, trainer = scripted(on(second, world), tmp_path)
@@ -149,7 +151,7 @@ def test_training_is_run_by_another_machine_in_the_packages_that_were_locked(
 def test_training_waits_and_runs_nothing_where_its_lock_is_kept_nowhere_until_it_is_brought(
     world: World, wheels: Path, first: Path, second: Path, tmp_path: Path, database_url: str
 ) -> None:
-    world.begin("")
+    world.begin("", parameters=ONE_POINT)
     key = lock_first(world, wheels)
     forget_locks(database_url)
     other, trainer = scripted(on(second, world), tmp_path)
@@ -170,7 +172,7 @@ def test_training_waits_and_runs_nothing_where_its_lock_is_kept_nowhere_until_it
 def test_training_from_before_locks_were_kept_goes_on_where_its_environment_was_built(
     world: World, wheels: Path, first: Path, tmp_path: Path, database_url: str
 ) -> None:
-    world.begin("")
+    world.begin("", parameters=ONE_POINT)
     key = lock_first(world, wheels)
     forget_locks(database_url)
     (first / "environments" / "built" / f"{key}.complete").unlink()  # as a collection begins
@@ -184,7 +186,7 @@ def test_training_from_before_locks_were_kept_goes_on_where_its_environment_was_
 def test_training_waits_and_runs_nothing_on_a_machine_that_cannot_have_its_environment(
     world: World, wheels: Path, second: Path, tmp_path: Path
 ) -> None:
-    world.begin("")
+    world.begin("", parameters=ONE_POINT)
     key = lock_first(world, wheels)
     elsewhere = [write_interpreter(tmp_path, platform="linux-m68k")]
     other, trainer = scripted(on(second, world, candidates=elsewhere), tmp_path)
