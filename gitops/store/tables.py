@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -183,7 +183,7 @@ environments = Table(
     Column("is_champion", Boolean, nullable=False),
     Column("serving_since", Instant),
     Column("earlier", Json, nullable=False),
-    Column("tier", Word, nullable=False, server_default=""),
+    *(Column(name, Word, nullable=False, server_default="") for name in ("tier", "endpoint_file", "min_tier")),
 )
 
 versions = Table(
