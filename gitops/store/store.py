@@ -1,7 +1,7 @@
 """The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
@@ -257,6 +257,14 @@ class SqlStore(OutboxStore):
     def named_versions(self, names: Collection[tuple[str, str]]) -> Sequence[Version]:
         """Return the versions of these models and numbers that are known."""
         return self._read(lambda connection: catalogue.read_named_versions(connection, names))
+
+    def versions_of_runs(self, model: str, runs: Collection[str]) -> Mapping[str, str]:
+        """Return the numbers of a model's versions that came from these runs, by the run's id."""
+        return self._read(lambda connection: catalogue.read_versions_of_runs(connection, model, runs))
+
+    def begun_from(self, causes: Collection[str]) -> Mapping[str, str]:
+        """Return the ids of the trainings that these commands, trainings or trials brought, by its id."""
+        return self._read(lambda connection: catalogue.read_begun_from(connection, causes))
 
     def champion(self, model: str) -> Version | None:
         """Return the version recorded as serving in the model's champion environment."""

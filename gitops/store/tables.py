@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0010"
+SCHEMA = "0011"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -104,6 +104,9 @@ _unique(
     trainings.c.config_sha256,
     where=trainings.c.nonce == "",
 )
+# The empty word is no parameter, as with `has_body` above.
+is_forced = trainings.c.nonce != literal_column("''")
+Index("forced_trainings", trainings.c.nonce, sqlite_where=is_forced)
 
 trials = _record(
     "trials",

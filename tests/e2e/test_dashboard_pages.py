@@ -26,6 +26,7 @@ PAGES = (
     *("/deliveries", f"/deliveries/{BAD_BODY}", "/messages", "/settings", "/no-such-page"),
     *("/actions/hold?endpoint=iris-staging", "/actions/rollback?endpoint=fraud-production"),
     *(f"/trainings/{SEARCHED}", f"/trainings/{SEARCHED}?state=Errored&trial=99", "/trainings/t-chosen?marks=0-0-500"),
+    f"/actions/register?training={SEARCHED}&trial=2",
 )
 LOOKS = ((390, "dark"), (1280, "light"), (768, "light"), (1280, "dark"))
 SLOWLY = 15_000

@@ -9,16 +9,14 @@ from gitops.explaining import Explanation
 from gitops.ports import AuditRow
 from gitops.records import Command, Environment, Promotion, Rollout, Training, Version
 from gitops.roles import AccessRole
-from gitops.trials import TrialView
 from webhooks.dashboard import links
 from webhooks.dashboard.asked import EVERYTHING, Asked
 from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained
 from webhooks.dashboard.logs import Log, read_log
-from webhooks.dashboard.searched import read_search
+from webhooks.dashboard.searched import Searched, read_search
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
-from webhooks.dashboard.trials import SearchPart
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
@@ -59,7 +57,7 @@ class TrainingPage:
     repository_url: str
     run_url: str
     version_url: str
-    search: SearchPart[TrialView] | None = None
+    search: Searched | None = None
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,46 @@
-"""A training's search as its page shows it. Writes nothing."""
+"""A training's search as its page shows it: the trials, and what came of each beyond the search. Writes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gitops.config.goals import Goal as Aim
 from gitops.records import Training
-from gitops.trials import TrialView, objective_of, view
+from gitops.steps import Phase
+from gitops.trials import Trial, TrialView, objective_of, view
 from webhooks.dashboard import links
+from webhooks.dashboard.actions import Action, of_trial
 from webhooks.dashboard.asked import Asked
 from webhooks.dashboard.picture import Goal
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.trials import SearchPart, show_search
 
 
-def read_search(sight: Sight, training: Training, *, tracking: str, asked: Asked) -> SearchPart[TrialView] | None:
+@dataclass(frozen=True)
+class Became:
+    """What a trial became.
+
+    Args:
+        version: the one that its model is, empty for none.
+        url: where MLflow shows that version.
+        training: the path of the page of the training that judged it, since a person chose it; empty for none.
+        action: what somebody may have done about it, None for nothing.
+    """
+
+    version: str = ""
+    url: str = ""
+    training: str = ""
+    action: Action | None = None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search, and what each of the trials in the shown part of its table became."""
+
+    part: SearchPart[TrialView]
+    became: Mapping[int, Became]
+
+
+def read_search(sight: Sight, training: Training, *, tracking: str, asked: Asked) -> Searched | None:
     """Read the search of a training, or the one that its trial is of, where a person chose that; None for none.
 
     Args:
@@ -28,4 +58,26 @@ def read_search(sight: Sight, training: Training, *, tracking: str, asked: Asked
 
     trials = view(sight.store.trials(searched.id), objective=objective)
     goal = Goal(objective.metric, is_greatest=objective.goal is Aim.MAXIMIZE)
-    return show_search(trials, goal, asked=asked, run_url=run_url)
+    part = show_search(trials, goal, asked=asked, run_url=run_url)
+    return Searched(part, _became(sight, searched, part, tracking)) if part else None
+
+
+def _became(sight: Sight, searched: Training, part: SearchPart[TrialView], tracking: str) -> Mapping[int, Became]:
+    """Return what the shown trials became; nothing while the search goes on."""
+    if not searched.phase.is_final:
+        return {}
+    models = {line.trial.number: line.trial.run_id for line in part.lines if line.trial.state == Phase.SUCCEEDED.value}
+    versions = sight.store.versions_of_runs(searched.model, tuple(models.values()))
+    chosen = sight.store.begun_from([Trial.id_of(searched.id, number) for number in models])
+    found = {}
+    for number, run in models.items():
+        version, judged = versions.get(run, ""), chosen.get(Trial.id_of(searched.id, number), "")
+        # The search judged its best one itself.
+        is_over = version or judged or number == searched.facts.trial
+        found[number] = Became(
+            version=version,
+            url=links.version_url(searched.model, version, tracking) if version else "",
+            training=links.story_page("training", judged) if judged else "",
+            action=None if is_over else of_trial(sight.access, searched, number),
+        )
+    return found
