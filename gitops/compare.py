@@ -34,7 +34,7 @@ from gitops.writes import MoveRef, OpenRollout, SaveEnvironment, Wake, Write
 _NEXT = timedelta(seconds=1)
 _COMPARED = (
     "repository", "endpoint", "target", "host", "model", "tracking_uri", "pinned", "pin_commit", "settings_sha256",
-    "sync", "sync_reason", "health", "message", "url",
+    "endpoint_file", "min_tier", "sync", "sync_reason", "health", "message", "url",
 )  # fmt: skip
 
 
@@ -188,6 +188,8 @@ def _environment(known: Environment | None, repository: Repository, desired: Des
             "pinned": desired.pin.model_version,
             "pin_commit": desired.commit,
             "settings_sha256": plan_digest({"settings": desired.endpoint.to_facts()}),
+            "endpoint_file": desired.endpoint.file,
+            "min_tier": desired.endpoint.min_tier,
         }
     )
 

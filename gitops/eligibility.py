@@ -1,7 +1,12 @@
-"""Whether a version may be proposed for a place: what `promote` refuses by, and `plan` says before. Pure."""
+"""Whether a version may be proposed for a place, and a trial be chosen: what `promote` and `register` refuse by.
+
+`plan`, and the pages that offer to do so, say it before. Pure.
+"""
 
 from gitops.errors import RefusedError
-from gitops.records import Environment, Version
+from gitops.records import Environment, Training, Version
+from gitops.steps import Phase
+from gitops.trials import Trial
 
 
 def check_version(version: Version | None, model: str, number: str) -> Version:
@@ -41,3 +46,49 @@ def check_place(place: Environment, version: Version) -> None:
 def name_of(place: Environment) -> str:
     """Return a place as people name it: its endpoint, or REPOSITORY:PATH where it has none."""
     return place.endpoint or f"{place.repository}:{place.path}"
+
+
+def check_search(searched: Training) -> None:
+    """Refuse a training none of whose trials may be chosen: it made no search, or goes on with it.
+
+    Raises:
+        RefusedError: `NoSearch` or `SearchUnderWay`.
+    """
+    if searched.facts.search_of or not searched.facts.trials:
+        raise RefusedError("NoSearch", f"training {searched.id} made no search: its launchpin.yaml has none")
+    if not searched.phase.is_final:
+        message = f"training {searched.id} is under way: wait for its end, or call it off with launchpin cancel"
+        raise RefusedError("SearchUnderWay", message)
+
+
+def check_trial(searched: Training, trial: Trial | None, number: int) -> Trial:
+    """Return a trial of a search that came to a model.
+
+    Args:
+        trial: the one of this number; None where there is none.
+
+    Raises:
+        RefusedError: `UnknownTrial` or `TrialUnusable`.
+    """
+    if trial is None:
+        message = f"training {searched.id} has no trial {number} of its {searched.facts.trials}: "
+        raise RefusedError("UnknownTrial", f"{message}launchpin trials {searched.id}")
+    if trial.phase is not Phase.SUCCEEDED:
+        why = ": ".join(part for part in (trial.reason, trial.message) if part)
+        raise RefusedError("TrialUnusable", f"trial {number} of {searched.id} came to no model: {why}")
+    return trial
+
+
+def check_unregistered(trial: Trial, version: str) -> None:
+    """Refuse a trial whose model is a version already.
+
+    Args:
+        version: its number; empty for none.
+
+    Raises:
+        RefusedError: `AlreadyRegistered`.
+    """
+    if version:
+        message = f"trial {trial.number} of {trial.training_id} is {trial.model} {version} already: "
+        way_out = f"launchpin promote {trial.model} {version} --to ENDPOINT proposes it"
+        raise RefusedError("AlreadyRegistered", message + way_out)

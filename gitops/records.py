@@ -315,6 +315,8 @@ class Environment(Frozen):
         is_champion: serving here makes a version the champion.
         pinned: the pin at the base branch's head, empty when unpinned.
         settings_sha256: digest of endpoint.yaml as parsed.
+        endpoint_file: the path of that file; empty where it was not read yet.
+        min_tier: the least tier that it asks of a version, empty for any version.
         serving: the version that answers now, empty when none does.
         tier: of what serves, empty for none.
         configuration: the target's name for what answers now.
@@ -334,6 +336,8 @@ class Environment(Frozen):
     pinned: str = ""
     pin_commit: str = ""
     settings_sha256: str = ""
+    endpoint_file: str = ""
+    min_tier: str = ""
     serving: str = ""
     configuration: str = ""
     url: str = ""

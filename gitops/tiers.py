@@ -4,6 +4,7 @@ The stricter of the two counts, in the order of the tiers that the version itsel
 asks is what it asked at the version's own commit, as it was recorded with the verdict.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitops.config.endpoint import EndpointFile
@@ -31,6 +32,11 @@ class Demand:
     tier: str
     files: tuple[str, ...]
     is_known: bool
+
+
+def say_asked(tier: str, files: Sequence[str]) -> str:
+    """Return in words which files ask for a tier."""
+    return f"{' and '.join(files)} ask{'s' if len(files) == 1 else ''} for the tier {tier}"
 
 
 def find_demand(version: Version | None, place: str, endpoint: EndpointFile | None) -> Demand | None:
@@ -65,7 +71,7 @@ def check_tier(name: str, version: Version | None, place: str, endpoint: Endpoin
     demand = find_demand(version, place, endpoint)
     if demand is None:
         return
-    asks = f"{' and '.join(demand.files)} ask{'s' if len(demand.files) == 1 else ''} for the tier {demand.tier}"
+    asks = say_asked(demand.tier, demand.files)
     if version is None:
         way_out = f"train it with Launchpin, or take require out of {demand.files[0]}"
         raise RefusedError(TIER_TOO_LOW, f"{name} has no verdict of Launchpin's and so no tier, and {asks}: {way_out}")

@@ -45,7 +45,7 @@ _SEE_ALL = Rule(AccessRole.VIEWER, everywhere=True)
 _PAGE = Rule(AccessRole.VIEWER, for_people=True)
 _PAGE_OF_ALL = Rule(AccessRole.VIEWER, everywhere=True, for_people=True)
 
-ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel", "redeliver")
+ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel", "register", "redeliver")
 """The verbs that pages have forms for."""
 
 _OF_ALL = frozenset({"audit at"})

@@ -13,6 +13,7 @@ from gitops.cli.suggest import endpoints, offers, versions
 from gitops.telling.answers import Plan
 from gitops.telling.library import Library
 from gitops.telling.planning import tell_plan
+from gitops.tiers import say_asked
 from gitops.trainers.redaction import show_controls
 from gitops.words import number
 
@@ -44,6 +45,8 @@ def plan(endpoint: str, *, version: str, stack_dir: Path, as_json: bool) -> int:
 def _lines(told: Plan) -> Iterator[str]:
     planned = f" -> {told.version}" if told.changes else ""
     yield f"{told.endpoint or told.id}: {told.model} {told.serving or 'nothing'}{planned}"
+    if told.min_tier and told.changes:
+        yield f"  tier {told.tier or 'none'}, and {say_asked(told.min_tier, told.asked_by)}"
     yield from (f"  {at}. {step}" for at, step in enumerate(told.steps, 1))
     yield from (f"  waits: {one}" for one in told.waits)
     if told.metrics and told.changes:

@@ -6,11 +6,11 @@ log treat it as any other; nothing is trained again.
 
 from gitops.commands.naming import cause_of, find_training
 from gitops.commands.trainings import AGAIN, SAME, begin, facts_of, newest_try
-from gitops.errors import RefusedError
+from gitops.eligibility import check_search, check_trial, check_unregistered
 from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Command, Training
-from gitops.steps import Done, Outcome, Phase, Refused
+from gitops.steps import Done, Outcome, Refused
 from gitops.trials import Trial, chosen_facts, search_of
 
 _MOST = 1000  # versions that are looked through
@@ -19,8 +19,11 @@ _MOST = 1000  # versions that are looked through
 def register(deps: Deps, command: Command) -> Outcome:
     """Judge a trial that somebody chose, register its model and propose it; once for each trial."""
     searched = find_training(deps, search_of(find_training(deps, command.arguments["training"])))
-    trial = _find_trial(deps, searched, int(command.arguments["trial"]))
-    _check_unregistered(deps, trial)
+    check_search(searched)
+    number = int(command.arguments["trial"])
+    trial = check_trial(searched, deps.store.trial(Trial.id_of(searched.id, number)), number)
+    versions = deps.store.versions(trial.model, limit=_MOST)
+    check_unregistered(trial, next((one.version for one in versions if one.run_id == trial.facts.candidate_run_id), ""))
     told = {"trial": trial.number, "search_of": searched.id, "chosen": command.arguments["reason"]}
     chosen = Training(
         id=new_id("t"),
@@ -43,39 +46,3 @@ def _chosen_before(trial: Trial, known: Training) -> Outcome:
     way_out = f"launchpin retry {known.id} judges it once more"
     message = f"{message}: {known.message or known.reason}; {way_out}"
     return Refused(known.reason or known.phase.value, message, facts=facts_of(known))
-
-
-def _find_trial(deps: Deps, searched: Training, number: int) -> Trial:
-    """Return a trial that came to a model, of a search that is over.
-
-    Raises:
-        RefusedError: `NoSearch`, `SearchUnderWay`, `UnknownTrial` or `TrialUnusable`.
-    """
-    total = searched.facts.trials
-    if not total:
-        raise RefusedError("NoSearch", f"training {searched.id} made no search: its launchpin.yaml has none")
-    if not searched.phase.is_final:
-        message = f"training {searched.id} is under way: wait for its end, or call it off with launchpin cancel"
-        raise RefusedError("SearchUnderWay", message)
-    trial = deps.store.trial(Trial.id_of(searched.id, number))
-    if trial is None:
-        message = f"training {searched.id} has no trial {number} of its {total}: launchpin trials {searched.id}"
-        raise RefusedError("UnknownTrial", message)
-    if trial.phase is not Phase.SUCCEEDED:
-        why = ": ".join(part for part in (trial.reason, trial.message) if part)
-        raise RefusedError("TrialUnusable", f"trial {number} of {searched.id} came to no model: {why}")
-    return trial
-
-
-def _check_unregistered(deps: Deps, trial: Trial) -> None:
-    """Refuse a trial whose model is a version already.
-
-    Raises:
-        RefusedError: `AlreadyRegistered`.
-    """
-    versions = deps.store.versions(trial.model, limit=_MOST)
-    known = next((one for one in versions if one.run_id == trial.facts.candidate_run_id), None)
-    if known is not None:
-        message = f"trial {trial.number} of {trial.training_id} is {known.model} {known.version} already: "
-        way_out = f"launchpin promote {known.model} {known.version} --to ENDPOINT proposes it"
-        raise RefusedError("AlreadyRegistered", message + way_out)

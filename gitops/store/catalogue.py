@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, LargeBinary, func, select, tuple_, union
 
 from gitops.records import Version
-from gitops.store.tables import environments, trainings, versions
+from gitops.store.tables import environments, is_forced, trainings, versions
 
-_MOST_PAIRS = 500
+_MOST_NAMED = 500
 
 
 def read_model_names(connection: Connection, *, repositories: frozenset[int] | None) -> list[str]:
@@ -54,8 +54,32 @@ def read_named_versions(connection: Connection, names: Collection[tuple[str, str
     Args:
         names: of model and version, at most 500.
     """
-    wanted = sorted(set(names))[:_MOST_PAIRS]
+    wanted = sorted(set(names))[:_MOST_NAMED]
     if not wanted:
         return []
     rows = connection.execute(select(versions).where(tuple_(versions.c.model, versions.c.version).in_(wanted)))
     return [Version.model_validate(row) for row in rows.mappings()]
+
+
+def read_versions_of_runs(connection: Connection, model: str, runs: Collection[str]) -> dict[str, str]:
+    """Return the numbers of a model's versions that came from these runs, by run.
+
+    Args:
+        runs: their ids, at most 500.
+    """
+    here = (versions.c.model == model, versions.c.run_id.in_(sorted(set(runs))[:_MOST_NAMED]))
+    rows = connection.execute(
+        select(versions.c.run_id, versions.c.version).where(*here).order_by(versions.c.created_at)
+    )
+    return {row.run_id: row.version for row in rows}
+
+
+def read_begun_from(connection: Connection, causes: Collection[str]) -> dict[str, str]:
+    """Return the ids of the trainings that have these nonces, by nonce.
+
+    Args:
+        causes: at most 500.
+    """
+    here = (is_forced, trainings.c.nonce.in_(sorted(set(causes))[:_MOST_NAMED]))
+    rows = connection.execute(select(trainings.c.nonce, trainings.c.id).where(*here).order_by(trainings.c.created_at))
+    return {row.nonce: row.id for row in rows}

@@ -161,7 +161,9 @@ def read_resting(connection: Connection, repository_id: int, *, commit: str) -> 
     here = (rollouts.c.repository_id == environments.c.repository_id, rollouts.c.path == environments.c.path)
     moving = select(rollouts.c.id).where(*here, rollouts.c.phase.in_(OPEN_PHASES)).exists()
     rest = (environments.c.sync.in_((Sync.SYNCED.value, Sync.UNPINNED.value)), environments.c.message == "")
-    where = (environments.c.repository_id == repository_id, environments.c.pin_commit == commit, *rest, ~moving)
+    # What was compared before its endpoint.yaml was recorded is read once more.
+    of = (environments.c.repository_id == repository_id, environments.c.endpoint_file != "")
+    where = (*of, environments.c.pin_commit == commit, *rest, ~moving)
     # The driver's own rows: every column is text, and a row object for each pin would take longer than the query.
     return cast("list[Resting]", connection.execute(select(*columns).where(*where)).cursor.fetchall())
 

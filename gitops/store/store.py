@@ -1,7 +1,7 @@
 """The store behind its Protocols: every method is one transaction, carried out by the rooms beside this one."""
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from gitops.errors import ConflictError
@@ -272,6 +272,14 @@ class SqlStore(OutboxStore):
     def lock_of(self, key: str) -> Lock | None:
         """Return the lock of an environment; None for one that was locked before locks were kept."""
         return self._read(lambda connection: read_lock(connection, key))
+
+    def versions_of_runs(self, model: str, runs: Collection[str]) -> Mapping[str, str]:
+        """Return the numbers of a model's versions that came from these runs, by the run's id."""
+        return self._read(lambda connection: catalogue.read_versions_of_runs(connection, model, runs))
+
+    def begun_from(self, causes: Collection[str]) -> Mapping[str, str]:
+        """Return the ids of the trainings that these commands, trainings or trials brought, by its id."""
+        return self._read(lambda connection: catalogue.read_begun_from(connection, causes))
 
     def champion(self, model: str) -> Version | None:
         """Return the version recorded as serving in the model's champion environment."""

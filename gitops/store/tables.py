@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0010"
+SCHEMA = "0012"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -104,6 +104,9 @@ _unique(
     trainings.c.config_sha256,
     where=trainings.c.nonce == "",
 )
+# The empty word is no parameter, as with `has_body` above.
+is_forced = trainings.c.nonce != literal_column("''")
+Index("forced_trainings", trainings.c.nonce, sqlite_where=is_forced)
 
 trials = _record(
     "trials",
@@ -183,7 +186,7 @@ environments = Table(
     Column("is_champion", Boolean, nullable=False),
     Column("serving_since", Instant),
     Column("earlier", Json, nullable=False),
-    Column("tier", Word, nullable=False, server_default=""),
+    *(Column(name, Word, nullable=False, server_default="") for name in ("tier", "endpoint_file", "min_tier")),
 )
 
 versions = Table(

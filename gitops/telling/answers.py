@@ -361,6 +361,9 @@ class Plan(Frozen):
         endpoint: its name; `id` is REPOSITORY:PATH.
         pinned: the version that Git pins now, as of `pin_commit`.
         version: the planned one; empty where there is none to plan with.
+        tier: the best one that it reached, empty for none.
+        min_tier: the one that is asked for there, null where any tier will do.
+        asked_by: the files that ask for it, `launchpin.yaml` being that of the version's commit.
         changes: whether anything would change.
         refusal: why it may not be proposed; null where it may.
         steps: what would happen, in order, a sentence each.
@@ -378,6 +381,9 @@ class Plan(Frozen):
     version: str
     verdict: str
     gates: tuple[Gate, ...]
+    tier: str
+    min_tier: str | None
+    asked_by: tuple[str, ...]
     changes: bool
     refusal: Refusal | None
     pull: PlannedPull | None

@@ -1,19 +1,25 @@
 """`plan`: what a version would do to an endpoint, from what is known: it asks no forge, and begins nothing.
 
-What Git pins is as it was at the last look. A version is refused here for the reasons for which `promote` refuses it.
+What Git pins and asks is as it was at the last look. A version is refused here for the reasons for which `promote`
+refuses it, and one that is pinned already for the tier that its rollout would be refused for.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gitops.eligibility import check_place, check_version, name_of
 from gitops.errors import RefusedError
 from gitops.explaining import Place
 from gitops.holding import say_held
-from gitops.records import MergeMode, Promotion, Version
+from gitops.records import Environment, MergeMode, Promotion, Version
 from gitops.telling import answers, showing
 from gitops.telling.library import Library
 from gitops.telling.subjects import find_place
+
+if TYPE_CHECKING:
+    from gitops.config.endpoint import EndpointFile
+    from gitops.tiers import Demand
 
 _NEWEST = 50
 
@@ -23,6 +29,7 @@ class _Planned:
     """A version beside a place.
 
     Args:
+        demand: the tier that is asked for there, None where any will do.
         proposal: the open promotion of that very version.
         other: the open promotion of another one, which would give way.
         is_declined: a person closed its pull request there.
@@ -31,6 +38,7 @@ class _Planned:
     place: Place
     number: str
     version: Version | None
+    demand: "Demand | None"
     refusal: RefusedError | None
     proposal: Promotion | None
     other: Promotion | None
@@ -77,6 +85,9 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
         version=planned.number,
         verdict=planned.version.verdict if planned.version else "",
         gates=showing.version(planned.version).gates if planned.version else (),
+        tier=planned.version.tier if planned.version else "",
+        min_tier=planned.demand.tier if planned.demand else None,
+        asked_by=planned.demand.files if planned.demand else (),
         changes=planned.changes,
         refusal=_refusal(planned.refusal),
         pull=_pull(planned.proposal),
@@ -87,6 +98,8 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
 
 
 def _plan(library: Library, place: Place, asked: str) -> _Planned:
+    from gitops.tiers import find_demand  # noqa: PLC0415 - it brings YAML, which an idle web process does without
+
     environment = place.environment
     proposed = next((one for one in place.promotions if not one.phase.is_final), None)
     number = asked or (proposed.version if proposed else _newest_good(library, place))
@@ -98,6 +111,7 @@ def _plan(library: Library, place: Place, asked: str) -> _Planned:
         place=place,
         number=number,
         version=version,
+        demand=find_demand(version, showing.place_of(environment), _asked(environment)),
         refusal=_check(place, version, number),
         proposal=proposed if is_proposed else None,
         other=None if is_proposed else proposed,
@@ -113,15 +127,30 @@ def _newest_good(library: Library, place: Place) -> str:
 
 
 def _check(place: Place, version: Version | None, number: str) -> RefusedError | None:
-    """Return why `promote` would refuse it; that Git pins it already is no obstacle to a plan."""
+    """Return why `promote` would refuse it, or the rollout of one that Git pins already."""
+    from gitops.tiers import check_tier, served_there  # noqa: PLC0415 - as above
+
     environment = place.environment
-    if not number or environment.pinned == number:
+    is_pinned = environment.pinned == number
+    # That it is pinned is no obstacle to a plan, nor is its tier where it served before.
+    if not number or (is_pinned and (version is None or served_there(environment, environment.model, number))):
         return None
     try:
-        check_place(environment, check_version(version, environment.model, number))
+        if not is_pinned:
+            check_place(environment, check_version(version, environment.model, number))
+        name = f"{environment.model} {number}"
+        check_tier(name, version, showing.place_of(environment), _asked(environment))
     except RefusedError as error:
         return error
     return None
+
+
+def _asked(environment: Environment) -> "EndpointFile | None":
+    """Return what its endpoint.yaml asks of a version, as it was last compared; None where it never was."""
+    from gitops.config.endpoint import EndpointFile  # noqa: PLC0415 - as above
+
+    file = environment.endpoint_file
+    return EndpointFile(file, environment.endpoint, min_tier=environment.min_tier) if file else None
 
 
 def _refusal(error: RefusedError | None) -> answers.Refusal | None:

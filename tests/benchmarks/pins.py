@@ -122,6 +122,7 @@ def _environment(number: int) -> Environment:
         name=name,
         repository="acme/pins",
         endpoint=name,
+        endpoint_file=f"{name}/endpoint.yaml",
         target="local",
         host="here",
         model=name,

@@ -13,8 +13,8 @@ from gitops.retention import Kind
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
 from gitops.trials import SeenTrial, Trial
-from gitops.writes import CancelTraining, StartTraining, StartTrial
-from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, store, take, write
+from gitops.writes import CancelTraining, SaveVersion, StartTraining, StartTrial
+from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, make_version, store, take, write
 
 __all__ = ["clock", "store"]
 
@@ -215,3 +215,13 @@ def test_jobs_of_trials_that_are_over_go_after_their_time_and_their_rows_stay(st
     clock.advance(timedelta(days=40))
     assert store.drop_spent(Kind.ROWS, age=timedelta(days=30), limit=100).count > 0
     assert isinstance(store.trial("t-1.1"), Trial)
+
+
+def test_store_tells_which_versions_came_from_runs_and_which_trainings_from_trials(store: SqlStore) -> None:
+    write(store, SaveVersion(make_version(version="7", run_id="run-3")))
+    write(store, SaveVersion(make_version(model="wine", version="8", run_id="run-2")))
+    for name, cause in (("t-1", ""), ("t-2", "t-1.5"), ("t-3", "t-9.5")):
+        write(store, StartTraining(make_training(id=name, nonce=cause)))
+    assert store.versions_of_runs("iris", ["run-3", "run-2", ""]) == {"run-3": "7"}
+    assert store.begun_from(["t-1.5", "t-1.6", ""]) == {"t-1.5": "t-2"}
+    assert (store.versions_of_runs("iris", []), store.begun_from([])) == ({}, {})

@@ -14,8 +14,18 @@ from tests.support.trials import PATH, Stage, Tried, try_grid
 
 pytestmark = pytest.mark.chromium
 
-LINES = "polyline[data-trial]"
-SHOWN = f"{LINES}:not(.out)"
+# A line of the picture begins at each M of its kind's path.
+DRAWN = "[...document.querySelectorAll('{}')].map((one) => one.getAttribute('d').split('M').length - 1)"
+# Where a trial's line is shortly before its end, once that is in sight.
+PLACE_OF = """(number) => {
+  const line = lines.find((one) => one.number === String(number));
+  const [[left, from], [right, to]] = line.points.slice(-2);
+  const group = document.querySelector("[data-lines]");
+  group.scrollIntoView({ block: "center" });
+  const place = new DOMPoint(left + 0.8 * (right - left), from + 0.8 * (to - from));
+  const { x, y } = place.matrixTransform(group.getScreenCTM());
+  return { x, y };
+}"""
 ROWS = "tr[data-trial]:not([hidden])"
 
 
@@ -56,6 +66,12 @@ def drag(page: Page, axis: int, *, start: float, end: float) -> None:
     page.mouse.up()
 
 
+def lines(page: Page, kind: str = "") -> int:
+    """Return how many lines the picture shows."""
+    found: list[int] = page.evaluate(DRAWN.format(f"path[data-trials]{kind}"))
+    return sum(found)
+
+
 def marks(page: Page, axis: str) -> tuple[Locator, Locator]:
     return page.get_by_label(f"{axis} from"), page.get_by_label(f"{axis} to")
 
@@ -64,27 +80,31 @@ def test_drag_along_an_axis_leaves_only_the_trials_between_and_their_rows(page: 
     expect(page.locator("#brushed")).to_have_text("All 54 trials")
     drag(page, 0, start=0.0, end=0.1)
     expect(page.locator("#brushed")).to_have_text("18 of 54 trials")
-    expect(page.locator(SHOWN)).to_have_count(18)
+    assert lines(page) == 18
     expect(page.locator(ROWS)).to_have_count(18)
     expect(page.locator(f"{ROWS} td:nth-child(3)").first).to_have_text("0.1")
+    expect(page.get_by_role("heading", name="18 trials")).to_be_visible()
     drag(page, 2, start=0.9, end=1.0)
     expect(page.locator("#brushed")).to_have_text("6 of 54 trials")
     page.get_by_role("button", name="Show all").click()
-    expect(page.locator(SHOWN)).to_have_count(54)
-    expect(page.locator(ROWS)).to_have_count(54)
+    expect(page.locator("#brushed")).to_have_text("All 54 trials")
+    assert lines(page) == 54
+    expect(page.get_by_role("heading", name="1 to 50 of 54 trials")).to_be_visible()
+    assert "marks" not in page.url
 
 
 def test_failed_trials_are_left_out_when_the_objective_is_brushed(page: Page) -> None:
     drag(page, 3, start=0.0, end=0.97)
-    expect(page.locator(f"{SHOWN}.failed")).to_have_count(0)
     expect(page.locator("#brushed")).to_have_text(re.compile(r"^4[89] of 54 trials$"))
+    assert lines(page, ".failed") == 0
 
 
 def test_click_on_an_axis_without_a_drag_shows_all_of_it_again(page: Page) -> None:
     drag(page, 0, start=0.0, end=0.1)
-    expect(page.locator(SHOWN)).to_have_count(18)
+    expect(page.locator("#brushed")).to_have_text("18 of 54 trials")
     drag(page, 0, start=0.5, end=0.5)
-    expect(page.locator(SHOWN)).to_have_count(54)
+    expect(page.locator("#brushed")).to_have_text("All 54 trials")
+    assert lines(page) == 54
 
 
 def test_keyboard_moves_the_marks_and_hears_where_they_are(page: Page) -> None:
@@ -109,28 +129,80 @@ def test_brush_stays_when_the_page_shows_a_further_trial(page: Page, stage: Stag
     stage.trials = [*try_grid(), Tried(55, {"learning_rate": "0.1", "max_depth": "2"}, state="Running")]
     page.evaluate("htmx.trigger('#main', 'look')")
     expect(page.locator("#brushed")).to_have_text("19 of 55 trials")
-    expect(page.locator(SHOWN)).to_have_count(19)
+    assert lines(page) == 19
     expect(page.locator(ROWS)).to_have_count(19)
+
+
+def test_table_and_address_follow_the_brush_and_a_page_loaded_again_has_both(page: Page, stage: Stage) -> None:
+    stage.trials = try_grid(repeated=20)
+    page.goto(PATH)
+    expect(page.get_by_role("heading", name="1 to 50 of 1,000 trials")).to_be_visible()
+    drag(page, 0, start=0.0, end=0.1)
+    expect(page).to_have_url(re.compile(r"\?marks=0-\d+-\d+$"))
+    told = page.locator("#brushed").text_content()
+    expect(page.get_by_role("heading", name=f"1 to 50 of {(told or '').partition(' ')[0]} trials")).to_be_visible()
+    expect(page.locator(f"{ROWS} td:nth-child(3)", has_not_text="0.1")).to_have_count(0)
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator(ROWS).first).to_be_visible()
+    assert "marks=0-" in page.url
+    assert "from=51" in page.url
+    expect(page.locator("#brushed")).to_have_text(told or "")
+    expect(page.locator(f"{ROWS} td:nth-child(3)", has_not_text="0.1")).to_have_count(0)
+
+
+def test_place_in_the_table_is_kept_when_the_page_renews_itself(page: Page, stage: Stage) -> None:
+    stage.trials = try_grid(repeated=20)
+    page.goto(f"{PATH}?sort=number&state=Succeeded&from=51")
+    first = page.locator(ROWS).first
+    expect(first).to_have_attribute("id", "trial-134")
+    with page.expect_response(lambda response: "from=51" in response.url and "state=Succeeded" in response.url):
+        page.evaluate("htmx.trigger('#main', 'look')")
+    expect(first).to_have_attribute("id", "trial-134")
 
 
 def test_row_lights_its_line(page: Page) -> None:
     page.locator("#trial-40").hover()
-    expect(page.locator(f"{LINES}.lit")).to_have_attribute("data-trial", "40")
+    best = page.locator("path.trial.best").get_attribute("d")
+    expect(page.locator("[data-lit]")).to_have_attribute("d", best or "")
 
 
-def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard, stage: Stage) -> None:
+def test_line_says_which_trial_it_is_and_a_click_leads_to_its_row_on_another_page(page: Page, stage: Stage) -> None:
+    stage.trials = try_grid(repeated=20)
+    page.goto(PATH)
+    worst = min((one for one in stage.trials if one.metrics), key=lambda one: (one.metrics["accuracy"], one.number))
+    expect(page.locator(f"#trial-{worst.number}")).to_have_count(0)
+    place = page.evaluate(PLACE_OF, worst.number)
+    page.mouse.move(place["x"], place["y"])
+    told = page.locator("[data-lit-words]")
+    expect(told).to_have_text(re.compile(r"^Trial \d+: 0\.\d+$"))
+    number = ((told.text_content() or "").partition(":")[0]).removeprefix("Trial ")
+    expect(page.locator(f"#trial-{number}")).to_have_count(0)
+    page.mouse.click(place["x"], place["y"])
+    expect(page.locator(f"#trial-{number}")).to_be_in_viewport()
+    expect(page.locator(f"#trial-{number}")).to_have_class(re.compile("sought"))
+    assert f"trial={number}" in page.url
+
+
+def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard) -> None:
     context = chromium.new_context(base_url=ORIGIN, java_script_enabled=False)
     page = context.new_page()
     page.goto(board.login_path())
-    stage.sort = "p.max_depth"
-    page.goto(PATH)
-    stage.sort = ""
+    page.goto(f"{PATH}?sort=p.max_depth")
     expect(page.get_by_role("img", name="54 trials over 3 parameters")).to_be_visible()
     expect(page.get_by_text("Trial 40 is the best with accuracy 0.97").first).to_be_visible()
     expect(page.locator(".brushes")).to_be_hidden()
-    expect(page.get_by_role("row")).to_have_count(55)
+    expect(page.get_by_role("row")).to_have_count(51)
     expect(page.get_by_role("columnheader", name="max_depth")).to_have_attribute("aria-sort", "ascending")
-    expect(page.get_by_role("link", name="accuracy")).to_have_attribute("href", "?sort=value#trials")
+    expect(page.get_by_role("link", name="accuracy")).to_have_attribute("href", "?sort=value#trial-rows")
+    assert lines(page) == 54
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_role("row")).to_have_count(5)
+    page.get_by_role("navigation", name="States").get_by_role("link", name="Errored 3").click()
+    expect(page.locator(ROWS)).to_have_count(3)
+    page.get_by_label("Trial", exact=True).fill("40")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("#trial-40")).to_have_class("sought")
+    expect(page).to_have_url(re.compile(r"trial=40#trial-rows$"))
     context.close()
 
 
@@ -138,14 +210,14 @@ def test_thousand_trials_are_brushed_at_once(chromium: Browser, board: Dashboard
     page = sign_in(chromium, board)
     stage.trials = try_grid(repeated=20)
     page.goto(PATH)
-    stage.trials = try_grid()
-    expect(page.locator(LINES)).to_have_count(1_000)
+    assert lines(page) == 1_000
     drag(page, 0, start=0.0, end=0.1)
-    expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1000 trials$"))
+    expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1,000 trials$"))
     # With a mark that is set, so that it is asked of each line where it crosses the axis.
     took = page.evaluate("() => { const began = performance.now(); filter(); return performance.now() - began; }")
     assert took < 500
-    expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1000 trials$"))
+    expect(page.locator("#brushed")).to_have_text(re.compile(r"^3\d\d of 1,000 trials$"))
+    stage.trials = try_grid()
     page.context.close()
 
 

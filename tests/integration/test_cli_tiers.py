@@ -30,6 +30,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
             serving_since=stack.store.now() - timedelta(hours=3),
             sync=Sync.SYNCED,
             health=Health.HEALTHY,
+            endpoint_file="production/endpoint.yaml",
+            min_tier="gold",
         )
         deploy = make_repository(id=2, full_name="acme/iris-deploy", role=Role.DEPLOY)
         write(stack.store, SaveRepository(make_repository()), SaveRepository(deploy), SaveEnvironment(production, ()))
@@ -95,6 +97,47 @@ def test_what_a_person_pinned_all_the_same_is_not_told_as_kept_out(stack: Stack)
     write(stack.store, SaveEnvironment(known.model_copy(update={"pinned": "3", "serving": "3"}), ("pinned", "serving")))
     assert not stack.launchpin("status", "--json").json["kept_out"]
     assert "not proposed" not in stack.launchpin("explain", "iris-production").out
+
+
+def test_a_plan_foresees_a_tier_that_is_too_low_and_says_who_asks_for_which(stack: Stack) -> None:
+    shown = stack.launchpin("plan", "iris-production", "--version", "3")
+    assert shown.code == 1
+    assert shown.out.splitlines()[1] == (
+        "  1. nothing: iris 3 has the tier bronze, and production/endpoint.yaml asks for the tier gold: accuracy 0.90 "
+        "is not at least 0.99; train a better model, or lower min_tier"
+    )
+    document = stack.launchpin("plan", "iris-production", "--version", "3", "--json").json
+    assert (document["ok"], document["changes"], document["refusal"]["reason"]) == (False, False, "TierTooLow")
+    asked = (document["tier"], document["min_tier"], document["asked_by"])
+    assert asked == ("bronze", "gold", ["production/endpoint.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("launchpin", "endpoint", "said"),
+    [
+        ("silver", "bronze", "launchpin.yaml asks for the tier silver"),
+        ("silver", "silver", "launchpin.yaml and production/endpoint.yaml ask for the tier silver"),
+    ],
+)
+def test_a_plan_says_which_tier_is_asked_for_where_the_version_has_it(
+    stack: Stack, launchpin: str, endpoint: str, said: str
+) -> None:
+    known = stack.store.environment(2, "production")
+    assert known is not None
+    write(stack.store, SaveEnvironment(known.model_copy(update={"min_tier": endpoint}), ("min_tier",)))
+    asked = {"acme/iris-deploy:production": launchpin}
+    write(stack.store, SaveVersion(make_tiered("silver", version="4", min_tiers=asked)))
+    shown = stack.launchpin("plan", "iris-production", "--version", "4")
+    assert (shown.code, shown.out.splitlines()[1]) == (0, f"  tier silver, and {said}")
+
+
+def test_a_plan_says_nothing_of_tiers_where_none_is_asked_for(stack: Stack) -> None:
+    known = stack.store.environment(2, "production")
+    assert known is not None
+    write(stack.store, SaveEnvironment(known.model_copy(update={"min_tier": ""}), ("min_tier",)))
+    document = stack.launchpin("plan", "iris-production", "--version", "3", "--json").json
+    assert (document["ok"], document["tier"], document["min_tier"], document["asked_by"]) == (True, "bronze", None, [])
+    assert "asks for" not in stack.launchpin("plan", "iris-production", "--version", "3").out
 
 
 def test_nothing_needs_anybody_where_a_tier_keeps_something_out(stack: Stack) -> None:

@@ -1,5 +1,6 @@
-"""Pages ask the database the same few questions, however many models there are."""
+"""Pages ask the database the same few questions and stay small, however many models or trials there are."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, event
 from gitops.roles import AccessRole
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.many import fill_with_many
+from tests.support.searches import SEARCHED, fill_with_search
 
 PAGES = ("/", "/models", "/audit", "/deliveries", "/settings", "/models/m0001", "/?q=m00", "/models?after=m0003")
 MOST = 45
@@ -54,4 +56,21 @@ def test_whoever_sees_one_repository_of_many_gets_the_front_page_by_few_question
         with fleet.client(login="ada") as client, counting() as asked:
             page = client.get("/").text
     assert "300 models" in page
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) <= MOST
+
+
+@pytest.mark.parametrize(("parameters", "most"), [(3, 120_000), (20, 320_000)])
+def test_page_of_a_thousand_trials_shows_each_as_a_line_and_stays_small(
+    tmp_path: Path, parameters: int, most: int
+) -> None:
+    with running_dashboard(tmp_path / "home") as fleet, fleet.client() as client:
+        fill_with_search(fleet.home, 1_000, parameters=parameters)
+        with counting() as asked:
+            page = client.get(f"/trainings/{SEARCHED}")
+        renewed = client.get(f"/trainings/{SEARCHED}", headers={"HX-Request": "true"})
+    assert page.status_code == 200
+    strokes = re.findall(r'<path class="trial \w+" data-trials="([^"]*)" d="([^"]*)"', page.text)
+    assert sum(len(trials.split()) for trials, _ in strokes) == 1_000
+    assert sum(path.count("M") for _, path in strokes) == 1_000
+    assert len(renewed.content) < len(page.content) < most
     assert len([statement for statement in asked if statement.startswith("SELECT")]) <= MOST

@@ -72,6 +72,18 @@ def test_nothing_is_read_or_written_for_an_environment_at_rest(deployment: Deplo
     assert (compared(deployment), mirror.reads) == ([], 0)
 
 
+def test_an_environment_that_was_compared_before_its_files_path_was_recorded_is_read_once_more(
+    deployment: Deployment,
+) -> None:
+    rest(deployment)
+    known = deployment.environment()
+    write(deployment.store, SaveEnvironment(known.model_copy(update={"endpoint_file": ""}), ("endpoint_file",)))
+    deployment.compare()
+
+    assert deployment.environment().endpoint_file == "staging/endpoint.yaml"
+    assert compared(deployment) == []
+
+
 def test_an_environment_without_a_pin_is_at_rest_too(deployment: Deployment) -> None:
     deployment.compare()
     mirror = count_reads(deployment)

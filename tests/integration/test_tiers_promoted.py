@@ -7,6 +7,8 @@ import pytest
 from gitops.ports import CheckState
 from gitops.records import Promotion, Training, TrainingFacts
 from gitops.steps import Done, Phase
+from gitops.telling.library import Library
+from gitops.telling.planning import tell_plan
 from gitops.training import hand_over
 from gitops.writes import OpenPromotion, RefusePromotion, SaveEnvironment, SaveVersion
 from tests.integration.promotion_rig import World, server, world
@@ -196,13 +198,16 @@ def test_a_version_that_was_judged_before_there_were_tiers_waits_where_one_is_as
 
 
 @pytest.mark.parametrize(("asked", "reason"), [("gold", "TierTooLow"), ("platinum", "TierUnknown")])
-def test_a_promotion_by_hand_obeys_the_tier_and_takes_nobodys_place(world: World, asked: str, reason: str) -> None:
+def test_a_promotion_by_hand_obeys_the_tier_as_its_plan_said_and_takes_nobodys_place(
+    world: World, asked: str, reason: str
+) -> None:
     here = {"repository_id": world.deploy.id, "repository": world.deploy.full_name, "path": "staging"}
     write(world.store, SaveEnvironment(make_environment(**here), ()))
     record(world, "2", "gold")
     open_one = world.now(world.promote("2"))
     see(world, require(world, asked))
     record(world, "1", "silver")
+    planned = tell_plan(Library(world.store), "iris-staging", "1")
     command = make_command(verb="promote", arguments={"model": "iris", "version": "1", "to": "iris-staging"})
     world.store.save_command(command)
     for _ in range(2):
@@ -213,6 +218,9 @@ def test_a_promotion_by_hand_obeys_the_tier_and_takes_nobodys_place(world: World
     assert ended is not None
     assert (ended.phase, ended.reason) == (Phase.REFUSED, reason)
     assert f"staging/endpoint.yaml asks for the tier {asked}" in ended.message
+    assert planned.refusal is not None
+    assert (planned.refusal.reason, planned.refusal.message) == (reason, ended.message)
+    assert (planned.tier, planned.min_tier, planned.asked_by) == ("silver", asked, ("staging/endpoint.yaml",))
     assert world.store.promotion_of(world.deploy.id, "staging", "iris", "1") is None
     kept = world.store.promotion(open_one.id)
     assert kept is not None

@@ -9,6 +9,8 @@ from gitops.ports import CheckState
 from gitops.records import Rollout, Sync
 from gitops.steps import Phase
 from gitops.store import SqlStore
+from gitops.telling.library import Library
+from gitops.telling.planning import tell_plan
 from gitops.writes import SaveVersion
 from tests.support.forge import ForgeUnderTest, running_forge
 from tests.support.rollouts import Deployment, make_deployment
@@ -65,6 +67,28 @@ def test_a_pin_by_hand_below_the_tier_is_refused_before_traffic_moves(deployment
     assert (known.serving, known.tier, known.pinned) == ("2", "gold", "3")
     assert (known.sync, known.sync_reason) == (Sync.OUT_OF_SYNC, "TierTooLow")
     assert told(deployment, refused) is CheckState.FAILURE
+
+
+def test_a_plan_foresees_what_the_rollout_of_a_pin_by_hand_is_refused_for(deployment: Deployment) -> None:
+    require(deployment, "silver")
+    deployment.serve("2")
+    deployment.pin("3")
+    planned = tell_plan(Library(deployment.store), "iris-staging", "3")
+
+    assert planned.refusal is not None
+    assert (planned.refusal.reason, planned.changes) == ("TierTooLow", False)
+    assert planned.refusal.message in last(deployment).message
+    back = tell_plan(Library(deployment.store), "iris-staging", "2")
+    assert (back.refusal, back.tier, back.min_tier) == (None, "gold", "silver")
+
+
+def test_a_plan_refuses_no_pin_that_goes_back_to_what_served_there(deployment: Deployment) -> None:
+    deployment.serve("3")
+    deployment.serve("2")
+    require(deployment, "gold")
+    deployment.pin("3")
+    assert tell_plan(Library(deployment.store), "iris-staging", "3").refusal is None
+    assert tell_plan(Library(deployment.store), "iris-staging", "1").refusal is not None
 
 
 def test_a_pin_that_was_refused_rolls_out_by_itself_once_less_is_asked_for(deployment: Deployment) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
+from urllib.parse import parse_qsl
 
 from gitops.access import Session
+from webhooks.dashboard.asked import Asked
 from webhooks.dashboard.headers import POLICY, App, Receive, Scope, Send
-from webhooks.dashboard.parallel import Goal
+from webhooks.dashboard.picture import Goal
 from webhooks.dashboard.render import templates
 from webhooks.dashboard.shell import SECTIONS, Shell
 from webhooks.dashboard.trials import show_search
@@ -52,12 +54,10 @@ class Stage:
 
     Args:
         trials: what the page shows, as it is when it is asked for.
-        sort: as its address would have it.
     """
 
     def __init__(self) -> None:
         self.trials = try_grid()
-        self.sort = ""
 
     def around(self, app: App) -> App:
         """Return the application with the page."""
@@ -66,15 +66,17 @@ class Stage:
             if scope["type"] != "http" or scope["path"] != PATH:
                 await app(scope, receive, send)
                 return
-            body = self._render(is_fragment=any(name == b"hx-request" for name, _ in scope["headers"])).encode()
+            is_fragment = any(name == b"hx-request" for name, _ in scope["headers"])
+            asked = Asked.read(dict(parse_qsl(scope["query_string"].decode())))
+            body = self._render(asked, is_fragment=is_fragment).encode()
             headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY.encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
         return answer
 
-    def _render(self, *, is_fragment: bool) -> str:
-        part = show_search(self.trials, Goal("accuracy"), sort=self.sort)
+    def _render(self, asked: Asked, *, is_fragment: bool) -> str:
+        part = show_search(self.trials, Goal("accuracy"), asked=asked)
         session = Session(id="s", person_id="p", csrf="c", expires_at=datetime.now(UTC))
         shell = Shell(SECTIONS, "/", session, "ada", PATH)
         layout = "fragment.html" if is_fragment else "page.html"

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from webhooks.dashboard.parallel import MOST_TRIALS, Goal, Path, Picture, draw_search
-from webhooks.dashboard.trials import show_search, sort_trials
+from webhooks.dashboard.asked import ROWS, Asked
+from webhooks.dashboard.parallel import MOST_TRIALS, draw_search
+from webhooks.dashboard.picture import Goal, Marks, Path, Picture
+from webhooks.dashboard.trials import SearchPart, show_search, sort_trials
 
 ACCURACY = Goal("accuracy")
 
@@ -41,8 +43,8 @@ def drawn(*trials: Tried, goal: Goal = ACCURACY, **hints: object) -> Picture:
     return picture
 
 
-def heights(path: Path) -> list[float]:
-    return [float(point.partition(",")[2]) for point in path.points.split()]
+def heights(path: Path) -> list[int]:
+    return [y for _, y in path.points]
 
 
 def path_of(picture: Picture, number: int) -> Path:
@@ -101,7 +103,7 @@ def test_trial_that_came_to_no_value_ends_apart_and_its_line_is_of_another_kind(
     assert heights(path_of(picture, 4)) == [900, 975]
     assert "1 trial came to no value. 1 trial is not over." in picture.words
     assert picture.axes[-1].high == 0.9
-    assert path_of(picture, 4).words == "Trial 4: Errored"
+    assert (path_of(picture, 4).value, path_of(picture, 2).value) == ("", "0.9")
     assert not drawn(*THREE).has_apart
 
 
@@ -127,7 +129,47 @@ def test_parameter_that_never_changes_and_a_single_trial_lie_in_the_middle() -> 
 
 def test_trial_without_one_of_the_parameters_has_a_line_over_that_axis() -> None:
     picture = drawn(tried(1, 0.5, depth="3", leaves="2"), tried(2, 0.6, depth="4"))
-    assert len(heights(path_of(picture, 2))) == 2
+    assert [axis for axis, _ in path_of(picture, 2).points] == [0, 2]
+    assert picture.between([Marks(1, 0, 999)]) == {1}
+
+
+def test_lines_of_a_kind_are_one_stroke_that_names_its_trials_in_order() -> None:
+    failed = [replace(tried(at, None, depth="2", criterion="gini"), state="Errored") for at in (5, 4)]
+    strokes = drawn(*THREE, *failed).strokes
+    assert [(one.kind, one.trials) for one in strokes] == [
+        ("failed", "4: 5:"),
+        ("q0", "1:0.5"),
+        ("q1", "3:0.7"),
+        ("best", "2:0.9"),
+    ]
+    assert strokes[0].path == "M0 900 1 20 2 975M0 900 1 20 2 975"
+    assert drawn(*THREE).step == 415
+
+
+@pytest.mark.parametrize(
+    ("marks", "numbers"),
+    [
+        ([], {1, 2, 3, 4}),
+        ([Marks(0, 0, 1000)], {1, 2, 3, 4}),
+        ([Marks(0, 0, 500)], {1, 2, 4}),
+        ([Marks(0, 500, 0)], {1, 2, 4}),
+        ([Marks(0, 500, 500), Marks(1, 0, 0)], {2}),
+        ([Marks(1, 1, 1)], {1, 3, 4}),
+        ([Marks(2, 0, 999)], {1, 3}),
+        ([Marks(2, 1, 1000)], {2, 3}),
+        ([Marks(9, 1, 2)], {1, 2, 3, 4}),
+    ],
+)
+def test_marks_leave_the_trials_whose_lines_cross_between_them(marks: list[Marks], numbers: set[int]) -> None:
+    failed = replace(tried(4, None, depth="2", criterion="gini"), state="Errored")
+    assert drawn(*THREE, failed).between(marks) == numbers
+
+
+def test_long_words_are_cut_in_the_picture_and_the_table() -> None:
+    part = shown(tried(1, 0.5, text="x" * 5_000), tried(2, 0.6, text="y"))
+    assert [len(tick.text) for tick in part.picture.axes[0].ticks] == [60, 1]
+    assert len(str(part.picture.axes[0].scale)) < 100
+    assert sorted(len(line.cells[0]) for line in part.lines) == [1, 100]
 
 
 def test_nothing_is_drawn_of_no_trials() -> None:
@@ -135,15 +177,106 @@ def test_nothing_is_drawn_of_no_trials() -> None:
     assert show_search([], ACCURACY) is None
 
 
-def test_picture_and_table_show_the_newest_thousand_and_say_how_many_are_left_out() -> None:
-    trials = [tried(at, at / 10_000, depth=str(at)) for at in range(1, MOST_TRIALS + 3)]
-    part = show_search(trials, ACCURACY)
+def shown(*trials: Tried, **asked: str) -> SearchPart[Tried]:
+    """Return what a page shows whose address asks for this."""
+    part = show_search(trials, ACCURACY, asked=Asked.read({name.rstrip("_"): value for name, value in asked.items()}))
     assert part is not None
-    assert (len(part.picture.paths), len(part.lines), part.left_out) == (MOST_TRIALS, MOST_TRIALS, 2)
+    return part
+
+
+def numbers(part: SearchPart[Tried]) -> list[int]:
+    return [line.trial.number for line in part.lines]
+
+
+def many(count: int) -> list[Tried]:
+    """Return so many trials, each better than the one before; every tenth has failed."""
+    trials = [tried(at, at / 10_000, depth=str(100 + at)) for at in range(1, count + 1)]
+    return [replace(one, state="Errored", metrics={}) if one.number % 10 == 0 else one for one in trials]
+
+
+def test_picture_shows_the_newest_thousand_and_says_how_many_are_left_out() -> None:
+    part = shown(*many(MOST_TRIALS + 2))
+    assert (len(part.picture.paths), len(part.lines), part.left_out) == (MOST_TRIALS, ROWS, 2)
+    assert part.title == "1 to 50 of 1,000 trials"
+
+
+def test_table_is_a_page_of_the_best_with_ways_to_the_others() -> None:
+    trials = many(120)
+    first, second, last = shown(*trials), shown(*trials, from_="51"), shown(*trials, from_="101")
+    assert numbers(first)[:3] == [119, 118, 117]
+    assert [len(one.lines) for one in (first, second, last)] == [50, 50, 20]
+    assert len({*numbers(first), *numbers(second), *numbers(last)}) == 120
+    assert numbers(last)[-12:] == list(range(10, 121, 10))
+    assert first.pages == (("Next", "next", "?from=51#trial-rows"),)
+    assert [words for words, _, _ in second.pages] == ["Previous", "Next"]
+    assert [url for _, _, url in last.pages] == ["?#trial-rows", "?from=51#trial-rows"]
+
+
+@pytest.mark.parametrize(("start", "first"), [("0", 1), ("7", 1), ("99", 51), ("999", 101), ("x", 1), ("-5", 1)])
+def test_page_begins_where_pages_do_and_never_behind_the_last_row(start: str, first: int) -> None:
+    assert shown(*many(120), from_=start).asked.start == first
+
+
+def test_table_is_narrowed_to_a_state_and_keeps_its_order() -> None:
+    part = shown(*many(120), state="Errored", sort="-number")
+    assert numbers(part) == list(range(120, 0, -10))
+    assert [(one.name, one.count, one.is_chosen) for one in part.states] == [
+        ("", 120, False),
+        ("Succeeded", 108, False),
+        ("Errored", 12, True),
+    ]
+    assert part.states[1].url == "?sort=-number&state=Succeeded#trial-rows"
+    assert part.columns[0].url == "?sort=number&state=Errored#trial-rows"
+    assert len(part.picture.paths) == 120
+
+
+def test_state_that_no_trial_is_in_any_more_is_said_and_one_that_is_none_is_not_asked_for() -> None:
+    part = shown(*THREE, state="Running")
+    assert (part.lines, part.title, part.asked.state) == ((), "0 trials", "Running")
+    assert ("Running", 0, True) in [(one.name, one.count, one.is_chosen) for one in part.states]
+    assert numbers(shown(*THREE, state="nonsense")) == [2, 3, 1]
+
+
+def test_table_has_the_trials_between_the_marks_of_the_picture() -> None:
+    part = shown(*many(120), marks="0-0-500")
+    assert (part.count, part.words) == (60, "60 of 120 trials")
+    assert part.pages == (("Next", "next", "?marks=0-0-500&from=51#trial-rows"),)
+    assert [part.mark(0, end) for end in ("from", "to")] == [0, 500]
+    assert [part.mark(1, end) for end in ("from", "to")] == [0, 1000]
+    assert [one.count for one in part.states] == [60, 54, 6]
+    assert (shown(*many(120)).words, shown(THREE[0]).words) == ("All 120 trials", "All 1 trial")
+
+
+@pytest.mark.parametrize("marks", ["", "nonsense", "0-1", "9-0-1", "0-0-1000", "1-0-99999", "-1-0-5", "0-\u0661-5"])
+def test_marks_that_make_no_sense_leave_all_trials(marks: str) -> None:
+    part = shown(*THREE, marks=marks)
+    assert (part.count, part.asked.marks, part.words) == (3, (), "All 3 trials")
+
+
+def test_trial_that_is_asked_for_is_on_the_page_that_is_shown() -> None:
+    part = shown(*many(120), trial="3")
+    assert 3 in numbers(part)
+    assert (part.asked.start, part.asked.trial, part.missing) == (101, 3, 0)
+    assert part.pages[0][2] == "?#trial-rows"
+
+
+def test_trial_that_is_asked_for_is_shown_though_the_state_or_the_marks_leave_it_out() -> None:
+    by_state = shown(*many(120), trial="3", state="Errored", marks="0-0-500")
+    assert (by_state.asked.state, by_state.words) == ("", "60 of 120 trials")
+    by_marks = shown(*many(120), trial="3", state="Succeeded", marks="0-900-1000")
+    assert (by_marks.asked.state, by_marks.asked.marks) == ("Succeeded", ())
+    assert 3 in numbers(by_state)
+    assert 3 in numbers(by_marks)
+
+
+def test_trial_that_is_not_there_is_said() -> None:
+    part = shown(*THREE, trial="17")
+    assert (part.missing, numbers(part)) == (17, [2, 3, 1])
+    assert shown(*THREE, trial="x").missing == 0
 
 
 @pytest.mark.parametrize(
-    ("sort", "numbers"),
+    ("sort", "order"),
     [
         ("", [2, 3, 1, 4]),
         ("nonsense", [2, 3, 1, 4]),
@@ -155,18 +288,15 @@ def test_picture_and_table_show_the_newest_thousand_and_say_how_many_are_left_ou
         ("state", [4, 1, 2, 3]),
     ],
 )
-def test_table_is_sorted_as_asked_and_what_has_no_value_comes_last(sort: str, numbers: list[int]) -> None:
+def test_table_is_sorted_as_asked_and_what_has_no_value_comes_last(sort: str, order: list[int]) -> None:
     failed = replace(tried(4, None, depth="10"), state="Errored")
-    part = show_search([*THREE, failed], ACCURACY, sort=sort)
-    assert part is not None
-    assert [line.trial.number for line in part.lines] == numbers
+    assert numbers(shown(*THREE, failed, sort=sort)) == order
 
 
 def test_heading_leads_to_the_other_way_round_where_the_table_is_sorted_by_it() -> None:
-    part = show_search(THREE, ACCURACY, sort="p.depth")
-    assert part is not None
+    part = shown(*THREE, sort="p.depth")
     depth = part.columns[2]
-    assert (depth.order, depth.url, depth.is_number) == ("ascending", "?sort=-p.depth#trials", True)
+    assert (depth.order, depth.url, depth.is_number) == ("ascending", "?sort=-p.depth#trial-rows", True)
     assert part.columns[0].order == ""
     assert not part.columns[3].is_number
 

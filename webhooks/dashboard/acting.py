@@ -5,7 +5,7 @@ double click asks once.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
@@ -14,14 +14,17 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from gitops.eligibility import check_search, check_trial, check_unregistered
+from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from gitops.records import Direction, Environment, Hold, Rollout
 from gitops.standing import Standing
 from gitops.telling import showing
+from gitops.trials import objective_of, view
 from webhooks.api.arguments import read_arguments
 from webhooks.api.asking import ask_for, find_target
 from webhooks.api.reading import store_of
-from webhooks.dashboard.actions import tell
+from webhooks.dashboard.actions import tell, tell_trial
 from webhooks.dashboard.details import read_command_page
 from webhooks.dashboard.links import model_page, story_page
 from webhooks.dashboard.render import show
@@ -44,6 +47,7 @@ _TITLES: Mapping[str, tuple[str, str]] = {
     "train": ("Train {0}", "Train it"),
     "retry": ("Try {0} again", "Try it now"),
     "cancel": ("Cancel {0}", "Call it off"),
+    "register": ("Register {0}", "Register it"),
     "redeliver": ("Handle delivery {0} again", "Handle it again"),
 }
 _GRAVE = frozenset({"rollback", "pause", "cancel"})
@@ -102,7 +106,8 @@ def _open(request: Request, verb: Verb, unverified: Mapping[str, str], *, wrong:
     """Return the form for what a link or a form sent again asks for.
 
     Raises:
-        ProblemError: 403 or 404 for what whoever asks may not do, or look at; 422 for what is no value.
+        ProblemError: 403 or 404 for what whoever asks may not do, or look at; 409 for a trial that cannot be chosen;
+            422 for what is no value.
     """
     given = _take(verb, unverified)
     place: Environment | None = None
@@ -121,7 +126,10 @@ def _open(request: Request, verb: Verb, unverified: Mapping[str, str], *, wrong:
         title=title.format("everything" if is_of_all else _name(verb, given, place)),
         button=button,
         is_grave=verb.name in _GRAVE,
-        sentences=tuple(tell(verb.name, place, _holds(sight, place, is_of_all=is_of_all), back=_way_back(standing))),
+        sentences=(
+            *_tell_trial(sight, verb, given),
+            *tell(verb.name, place, _holds(sight, place, is_of_all=is_of_all), back=_way_back(standing)),
+        ),
         fixed=fixed,
         fields=tuple(_entry(sight, verb, one, given, place) for one in asked),
         match=standing.tag if standing is not None and "endpoint" in fixed else "",
@@ -136,6 +144,31 @@ def _holds(sight: Sight, place: Environment | None, *, is_of_all: bool) -> list[
         return [sight.pause] if sight.pause else []
     here = (place.repository_id, place.path) if place else None
     return [one for one in sight.holds if (one.repository_id, one.path) == here]
+
+
+def _tell_trial(sight: Sight, verb: Verb, given: Mapping[str, str]) -> Iterator[str]:
+    """Give what the trial is that a form is about.
+
+    Raises:
+        ProblemError: 409, with why it cannot be chosen.
+    """
+    searched = sight.store.training(given.get("training", "")) if verb.name == "register" else None
+    if searched is None:
+        return
+    try:
+        check_search(searched)
+        if "trial" not in given:
+            return
+        number, trials = int(given["trial"]), sight.store.trials(searched.id)
+        chosen = check_trial(searched, next((one for one in trials if one.number == number), None), number)
+        run = chosen.facts.candidate_run_id or ""
+        check_unregistered(chosen, sight.store.versions_of_runs(chosen.model, [run]).get(run, ""))
+    except RefusedError as error:
+        raise ProblemError(HTTPStatus.CONFLICT, error.reason, error.message, field="trial") from error
+    objective = objective_of(searched)
+    shown = {one.number: one for one in view(trials, objective=objective)}
+    best = next((one for one in shown.values() if one.is_best and one.number != number), None)
+    yield tell_trial(shown[number], best, objective.metric if objective else "")
 
 
 def _take(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:
@@ -156,12 +189,14 @@ def _is_target(argument: Argument) -> bool:
 
 def _is_fixed(argument: Argument) -> bool:
     """Return whether a link chooses an argument for good: what it is about, but no reason, and no other version."""
-    return not argument.is_option or argument.kind is Kind.FLAG
+    return not argument.is_option or argument.kind in {Kind.FLAG, Kind.NUMBER}
 
 
 def _name(verb: Verb, given: Mapping[str, str], place: Environment | None) -> str:
     if verb.name == "promote":
         return f"{given.get('model', '')} {label(given.get('version'))}"
+    if verb.name == "register":
+        return f"{'trial ' + given['trial'] if 'trial' in given else 'a trial'} of {given.get('training', 'a search')}"
     if place is not None:
         return place.endpoint or place.name
     return next((given[one.name] for one in verb.arguments if one.name in given and _is_fixed(one)), "")

@@ -1,6 +1,6 @@
 """What somebody may have done about a thing, and what will come of it, said before it is asked for. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -9,8 +9,10 @@ from gitops.grammar import VERBS
 from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
 from gitops.steps import Phase
 from gitops.telling.showing import place_of
-from webhooks.dashboard.words import label
+from gitops.trials import TrialView
+from webhooks.dashboard.words import label, number
 
+_MOST_TOLD = 8  # parameters in a sentence
 _AGAIN = frozenset({Phase.ERRORED, Phase.CANCELLED, Phase.SUPERSEDED})
 
 
@@ -67,6 +69,13 @@ def _of_training(access: Access, training: Training) -> Iterator[Action]:
         yield _action("Train again", "retry", about, name=training.id)
 
 
+def of_trial(access: Access, searched: Training, number: int) -> Action | None:
+    """Return what may be done about a trial that came to a model, of a search that is over, and was not judged yet."""
+    if not _may(access, "register", searched.repository_id):
+        return None
+    return _action("Register", "register", f"trial {number}", training=searched.id, trial=str(number))
+
+
 def of_repository(access: Access, newest: Training) -> tuple[Action, ...]:
     """Return what may be done about the repository of a model's newest training."""
     if not _may(access, "train", newest.repository_id):
@@ -101,6 +110,30 @@ def of_delivery(access: Access, delivery: Delivery) -> tuple[Action, ...]:
     return (_action("Handle again", "redeliver", f"delivery {delivery.id[:8]}", delivery=delivery.id),)
 
 
+_WILL: Mapping[str, tuple[str, ...]] = {
+    "promote": (
+        "A pull request in the deploy repository proposes the version; one that is open there is updated.",
+        "Its merge rolls the version out. Nothing that serves changes before that.",
+    ),
+    "retry": ("What waits is tried at once instead of at its next time; a training that is over is begun anew.",),
+    "cancel": ("The training ends, its run is marked as killed in MLflow, and nothing of it is registered.",),
+    "train": ("The head of the branch is trained and judged, as if it had just been pushed.",),
+    "register": (
+        "The gates judge the trial as they judge every model; nothing is trained again.",
+        "Where they hold, its model is registered as a version, and proposed where launchpin.yaml says.",
+        "Your name and your reason stand in the pull request and in the audit log.",
+    ),
+    "redeliver": (
+        "The delivery is read once more as it was stored, and wakes what it concerns.",
+        "Git says what there is to do: a commit that was seen is not trained a second time.",
+    ),
+    "pause": (
+        "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere.",
+        "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it.",
+    ),
+}
+
+
 def tell(verb: str, place: Environment | None, holds: Sequence[Hold], *, back: Rollout | None = None) -> Iterator[str]:
     """Give what will happen when a verb is carried out, one sentence each; code in backticks.
 
@@ -120,21 +153,8 @@ def tell(verb: str, place: Environment | None, holds: Sequence[Hold], *, back: R
             yield "What waits there goes on at once: a pin that is merged rolls out."
         case "rollback":
             yield from _tell_rollback(name, place.serving if place else "", back)
-        case "promote":
-            yield "A pull request in the deploy repository proposes the version; one that is open there is updated."
-            yield "Its merge rolls the version out. Nothing that serves changes before that."
-        case "retry":
-            yield "What waits is tried at once instead of at its next time; a training that is over is begun anew."
-        case "cancel":
-            yield "The training ends, its run is marked as killed in MLflow, and nothing of it is registered."
-        case "train":
-            yield "The head of the branch is trained and judged, as if it had just been pushed."
-        case "redeliver":
-            yield "The delivery is read once more as it was stored, and wakes what it concerns."
-            yield "Git says what there is to do: a commit that was seen is not trained a second time."
-        case "pause":
-            yield "Launchpin goes on training and proposing, and merges and rolls out nothing anywhere."
-            yield "What serves goes on serving. `launchpin resume --all`, or the button on the front page, ends it."
+        case _:
+            yield from _WILL[verb]
 
 
 def _tell_rollback(name: str, serving: str, back: Rollout | None) -> Iterator[str]:
@@ -145,3 +165,19 @@ def _tell_rollback(name: str, serving: str, back: Rollout | None) -> Iterator[st
         yield "Without a version of your choice this waits for the end of that, and goes no further back."
     elif serving:
         yield f"Now {label(serving)} serves."
+
+
+def tell_trial(trial: TrialView, best: TrialView | None, metric: str) -> str:
+    """Return what a trial is beside the best of its search.
+
+    Args:
+        best: None where there is none.
+        metric: the objective's.
+    """
+    given = ", ".join(f"{name} {value}" for name, value in list(trial.parameters.items())[:_MOST_TOLD])
+    said = f"Trial {trial.number} has {_value(trial, metric)}{f' with {given}' if given else ''}"
+    return f"{said}; the best, trial {best.number}, has {_value(best, metric)}." if best else f"{said}."
+
+
+def _value(trial: TrialView, metric: str) -> str:
+    return f"{metric} {number(str(trial.metrics[metric]))}" if metric in trial.metrics else f"no {metric}"

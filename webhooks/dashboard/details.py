@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gitops.config.goals import Goal as Aim
 from gitops.explaining import Explanation
 from gitops.ports import AuditRow
 from gitops.records import Command, Environment, Promotion, Rollout, Training, Version
 from gitops.roles import AccessRole
-from gitops.trials import TrialView, objective_of, view
 from webhooks.dashboard import links
+from webhooks.dashboard.asked import EVERYTHING, Asked
 from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained
 from webhooks.dashboard.logs import Log, read_log
-from webhooks.dashboard.parallel import Goal
+from webhooks.dashboard.searched import Searched, read_search
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
-from webhooks.dashboard.trials import SearchPart, show_search
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
@@ -59,7 +57,7 @@ class TrainingPage:
     repository_url: str
     run_url: str
     version_url: str
-    search: SearchPart[TrialView] | None = None
+    search: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -128,14 +126,14 @@ class CommandPage:
 
 
 def read_training_page(
-    sight: Sight, trail: Trail, training_id: str, *, home: Path, tracking: str, sort: str = ""
+    sight: Sight, trail: Trail, training_id: str, *, home: Path, tracking: str, asked: Asked = EVERYTHING
 ) -> TrainingPage | None:
     """Read the page of a training; None when there is none of that id that they may see.
 
     Args:
         home: the folder of state, where logs are.
         tracking: the address of the MLflow server.
-        sort: what the trials of its search are sorted by, as `show_search` takes it.
+        asked: which part of the table of its search's trials.
     """
     training = sight.store.training(training_id)
     if training is None or not sight.record(training):
@@ -156,23 +154,8 @@ def read_training_page(
         repository_url=_html_url(sight, training.repository_id),
         run_url=links.run_url(training, tracking),
         version_url=links.version_url(training.model, facts.version, tracking) if facts.version else "",
-        search=_search(sight, training, tracking=tracking, sort=sort),
+        search=read_search(sight, training, tracking=tracking, asked=asked),
     )
-
-
-def _search(sight: Sight, training: Training, *, tracking: str, sort: str) -> SearchPart[TrialView] | None:
-    """Return the trials of a training's search; of the search that its trial is of, where a person chose that."""
-    objective = objective_of(training)
-    if objective is None:
-        return None
-    trials = view(sight.store.trials(training.facts.search_of or training.id), objective=objective)
-    experiment = training.facts.experiment_id or ""
-
-    def run_url(trial: TrialView) -> str:
-        return links.address_run(experiment, trial.run_id, tracking)
-
-    goal = Goal(objective.metric, is_greatest=objective.goal is Aim.MAXIMIZE)
-    return show_search(trials, goal, sort=sort, run_url=run_url)
 
 
 def read_promotion_page(sight: Sight, trail: Trail, promotion_id: str, *, tracking: str) -> PromotionPage | None:

@@ -1,8 +1,7 @@
 """A search as parallel coordinates: an upright axis for each parameter, the objective last, a line a trial. Pure.
 
-Marks lie in thousandths of the picture's box, which is stretched to the width it gets; text lies in percent beside
-them, so that it keeps its size. A line that comes to no value is broken and ends apart, below the objective's axis:
-what colour says is said by shape, too, and all of it stands in the table of trials.
+A line that comes to no value is broken and ends apart, below the objective's axis: what colour says is said by shape,
+too, and all of it stands in the table of trials.
 """
 
 import math
@@ -12,14 +11,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
 from gitops.steps import Phase
-from webhooks.dashboard.words import number, spoken
+from gitops.words import cut
+from webhooks.dashboard.picture import APART, BOTTOM, LONGEST, TOP, WIDE, Axis, Goal, Path, Picture, Tick
+from webhooks.dashboard.words import number
 
 MOST_TRIALS = 1_000
 """Trials that a picture and its table show; a search with more shows its newest."""
 
-_WIDE = 1_000
-_TOP, _BOTTOM = 20.0, 900.0  # where the greatest and the least value lie
-_APART = 975.0  # where a line ends that came to no value
 _LEFT, _RIGHT = 50.0, 880.0  # of the first and the last axis
 _PER_AXIS, _PER_LETTER = 150, 8  # pixels, at least
 _MOST_TICKS = 12
@@ -60,103 +58,6 @@ class Trial(Protocol):
     def reason(self) -> str:
         """Why it failed or what it waits for."""
         ...
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What the best trial is best in."""
-
-    metric: str
-    is_greatest: bool = True
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A value at an axis, and how far from the top it stands, in percent."""
-
-    y: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis of the picture.
-
-    Args:
-        x: how far from the left it stands, in thousandths.
-        choices: the values of an axis of words, from the bottom up; empty for one of numbers.
-        low: the least number, at the bottom.
-        high: the greatest, at the top.
-        is_log: whether the logarithm is what is evenly spread.
-        hint: which way is better, for the objective alone.
-    """
-
-    name: str
-    x: float
-    ticks: tuple[Tick, ...]
-    choices: tuple[str, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    is_log: bool = False
-    hint: str = ""
-
-    @property
-    def most(self) -> int:
-        """The number of its top; that of its bottom is 0."""
-        return len(self.choices) - 1 if self.choices else _WIDE
-
-    @property
-    def scale(self) -> dict[str, object]:
-        """What a script needs to say where on the axis somebody is."""
-        if self.choices:
-            return {"choices": list(self.choices)}
-        return {"low": self.low, "high": self.high, "log": self.is_log}
-
-
-@dataclass(frozen=True)
-class Path:
-    """A trial's line.
-
-    Args:
-        points: as SVG has them.
-        kind: `best`, `open` for one that is not over, `failed`, or `q0` to `q3` from the worst quarter to the best.
-        words: what is told of it.
-        end: how far from the top it ends, in percent.
-    """
-
-    number: int
-    points: str
-    kind: str
-    words: str
-    end: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The whole of it.
-
-    Args:
-        width: pixels that it needs at least.
-        paths: the best one last, so that it lies on top.
-        has_apart: whether there is a place for lines that came to no value.
-        words: what the picture says.
-        top: where the axes begin, in thousandths; `bottom` and `apart` likewise.
-    """
-
-    title: str
-    words: str
-    width: int
-    axes: tuple[Axis, ...]
-    paths: tuple[Path, ...]
-    has_apart: bool
-    top: float = _TOP
-    bottom: float = _BOTTOM
-    apart: float = _APART
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of lines that it has."""
-        return frozenset(path.kind for path in self.paths)
 
 
 @dataclass(frozen=True)
@@ -231,13 +132,13 @@ def draw_search(
     ticks = last.ticks() if found else ()
     axes.append(Axis(goal.metric, xs[-1], ticks, (), last.low, last.high, hint=hint))
     strengths = _strengths(values, is_greatest=goal.is_greatest)
-    paths = [_path(one, names, scales, xs, last, values.get(one.number), strengths, goal.metric) for one in shown]
+    paths = [_path(one, names, scales, last, values.get(one.number), strengths) for one in shown]
     return Picture(
         title=f"{_count(len(shown), 'trial')} over {_count(len(names), 'parameter')}",
         words=_words(shown, goal, values),
         width=len(axes) * max(_PER_AXIS, *(len(axis.name) * _PER_LETTER for axis in axes)),
         axes=tuple(axes),
-        paths=tuple(sorted(paths, key=lambda one: (one.kind == "best", one.kind[0] == "q", one.kind))),
+        paths=tuple(sorted(paths, key=lambda one: (one.kind == "best", one.kind[0] == "q", one.kind, one.number))),
         has_apart=len(found) < len(shown),
     )
 
@@ -286,25 +187,20 @@ def _path(
     trial: Trial,
     names: Sequence[str],
     scales: Mapping[str, _Scale],
-    xs: Sequence[float],
     last: _Scale,
     value: float | None,
     strengths: Mapping[int, int],
-    metric: str,
 ) -> Path:
     heights = [scales[name].height(trial.parameters[name]) if name in trial.parameters else None for name in names]
-    end_y = _APART if value is None else last.height(_plain(value)) or _APART
-    heights.append(end_y)
-    points = " ".join(f"{x:g},{y:.0f}" for x, y in zip(xs, heights, strict=True) if y is not None)
-    end = f"{metric} {number(_plain(value))}" if value is not None else spoken(trial.state)
-    words = f"Trial {trial.number}{', the best' if trial.is_best else ''}: {end}"
+    heights.append(APART if value is None else last.height(_plain(value)) or APART)
+    points = tuple((axis, round(y)) for axis, y in enumerate(heights) if y is not None)
     if trial.is_best:
         kind = "best"
     elif value is not None:
         kind = f"q{strengths[trial.number]}"
     else:
         kind = "failed" if is_over(trial) else "open"
-    return Path(trial.number, points, kind, words, round(end_y / _WIDE * 100, 2))
+    return Path(trial.number, points, kind, number(_plain(value)) if value is not None else "")
 
 
 def _words(trials: Sequence[Trial], goal: Goal, values: Mapping[int, float]) -> str:
@@ -333,11 +229,11 @@ def _count(count: int, word: str) -> str:
 
 
 def _at(share: float) -> float:
-    return _BOTTOM - share * (_BOTTOM - _TOP)
+    return BOTTOM - share * (BOTTOM - TOP)
 
 
 def _tick(height: float | None, text: str) -> Tick:
-    return Tick(round((height or 0.0) / _WIDE * 100, 2), text)
+    return Tick(round((height or 0.0) / WIDE * 100, 2), cut(text, LONGEST))
 
 
 def _number(text: str) -> float | None:

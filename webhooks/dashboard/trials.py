@@ -1,16 +1,21 @@
-"""What a training's page shows of its search: the picture, and a table of all trials in the order asked for. Pure."""
+"""What a training's page shows of its search: the picture of all trials, and a page of their table. Pure."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
-from urllib.parse import urlencode
 
-from webhooks.dashboard.parallel import MOST_TRIALS, Goal, Picture, Trial, draw_search, value_of
+from gitops.steps import Phase
+from gitops.words import cut
+from webhooks.dashboard.asked import EVERYTHING, ROWS, Asked
+from webhooks.dashboard.parallel import MOST_TRIALS, Trial, draw_search, value_of
+from webhooks.dashboard.picture import Goal, Picture
 from webhooks.dashboard.words import spoken
 
 T = TypeVar("T", bound=Trial)
 
+_LONGEST = 100  # letters of a value that stand in the table; MLflow has all of it
 _UP, _DOWN = "ascending", "descending"
 
 
@@ -47,25 +52,75 @@ class Line(Generic[T]):
 
 
 @dataclass(frozen=True)
-class SearchPart(Generic[T]):
-    """What a training's page shows of its search.
+class State:
+    """A state that the table may be narrowed to.
 
     Args:
+        name: the phase; empty for all.
+        count: how many of the trials between the marks are in it.
+        url: of the page narrowed to it.
+    """
+
+    name: str
+    count: int
+    url: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class SearchPart(Generic[T]):
+    """What a training's page shows of its search: all of it as a picture, and a page of the table.
+
+    Args:
+        asked: what is shown, as far as it makes sense.
+        words: how many of the trials lie between the marks.
+        count: how many rows the table has, of which `lines` are a page.
+        missing: the number of a trial that was asked for and is none; 0 for none.
         left_out: how many older trials are not shown.
     """
 
     goal: Goal
     picture: Picture
+    asked: Asked
+    words: str
+    states: tuple[State, ...]
     columns: tuple[Column, ...]
     lines: tuple[Line[T], ...]
+    count: int
+    missing: int
     left_out: int
+
+    @property
+    def title(self) -> str:
+        """Which rows are shown, of how many."""
+        if len(self.lines) == self.count:
+            return _count(self.count)
+        return f"{self.asked.start:,} to {self.asked.start + len(self.lines) - 1:,} of {_count(self.count)}"
+
+    @property
+    def pages(self) -> tuple[tuple[str, str, str], ...]:
+        """The other pages of the table that are led to: in words, as `rel` has it, and where."""
+        start, found = self.asked.start, []
+        if start > 1 + ROWS:
+            found.append(("To the first", "", self.asked.url()))
+        if start > 1:
+            found.append(("Previous", "prev", self.asked.url(start=start - ROWS)))
+        if start + ROWS <= self.count:
+            found.append(("Next", "next", self.asked.url(start=start + ROWS)))
+        return tuple(found)
+
+    def mark(self, axis: int, end: str) -> int:
+        """Return where a mark of an axis stands: `from` or `to`."""
+        most = self.picture.axes[axis].most
+        low, high = next(((one.low, one.high) for one in self.asked.marks if one.axis == axis), (0, most))
+        return min(low if end == "from" else high, most)
 
 
 def show_search(
     trials: Sequence[T],
     goal: Goal,
     *,
-    sort: str = "",
+    asked: Asked = EVERYTHING,
     run_url: Callable[[T], str] = lambda _: "",
     choices: Mapping[str, Sequence[str]] | None = None,
     logs: Collection[str] | None = None,
@@ -73,8 +128,7 @@ def show_search(
     """Return what is shown of a search; None while it has no trial.
 
     Args:
-        sort: as the page's address has it: `number`, `state`, `value` or `p.NAME`, after a `-` for the greatest
-            first; what is none of these is the best first.
+        asked: which page of its table; a trial that is asked for is shown whatever the state and the marks.
         choices: as `draw_search` takes it, and so the next.
     """
     shown = list(trials)[-MOST_TRIALS:]
@@ -82,31 +136,87 @@ def show_search(
     if picture is None:
         return None
     names = [axis.name for axis in picture.axes[:-1]]
-    keys = ["number", "state", *(f"p.{name}" for name in names), "value"]
-    is_down, by = sort.startswith("-"), sort.removeprefix("-")
-    if by not in keys:
-        is_down, by = goal.is_greatest, "value"
+    wanted, found = _narrow(shown, picture, asked, keys=_keys(names))
+    by, is_down = _order(wanted.sort, goal)
+    rows = sort_trials([one for one in found if wanted.state in ("", one.state)], by, goal=goal, is_down=is_down)
+    known = {one.number: place for place, one in enumerate(rows, 1)}
+    start = _page_of(known.get(wanted.trial) or min(wanted.start, len(rows)))
+    part = replace(wanted, start=start)
     titles = ["Trial", "State", *names, goal.metric]
     are_numbers = [True, False, *(not axis.choices for axis in picture.axes[:-1]), True]
     return SearchPart(
         goal=goal,
         picture=picture,
+        asked=part,
+        words=f"{len(found):,} of {_count(len(shown))}" if wanted.marks else f"All {_count(len(shown))}",
+        states=tuple(_states(found, part)),
         columns=tuple(
-            _column(title, key, is_number=is_number, by=by, is_down=is_down)
-            for title, key, is_number in zip(titles, keys, are_numbers, strict=True)
+            _column(title, key, part, is_number=is_number, order=_way(is_down=is_down) if key == by else "")
+            for title, key, is_number in zip(titles, _keys(names), are_numbers, strict=True)
         ),
         lines=tuple(
-            Line(one, tuple(one.parameters.get(name, "") for name in names), value_of(one, goal), run_url(one))
-            for one in sort_trials(shown, by, goal=goal, is_down=is_down)
+            Line(
+                one,
+                tuple(cut(one.parameters.get(name, ""), _LONGEST) for name in names),
+                value_of(one, goal),
+                run_url(one),
+            )
+            for one in rows[start - 1 : start - 1 + ROWS]
         ),
+        count=len(rows),
+        missing=0 if wanted.trial else asked.trial,
         left_out=len(trials) - len(shown),
     )
 
 
-def _column(title: str, key: str, *, is_number: bool, by: str, is_down: bool) -> Column:
-    order = (_DOWN if is_down else _UP) if key == by else ""
+def _narrow(shown: Sequence[T], picture: Picture, asked: Asked, *, keys: Collection[str]) -> tuple[Asked, Sequence[T]]:
+    """Return what of the question makes sense here, and the trials between its marks."""
+    sort = asked.sort if asked.sort.removeprefix("-") in keys else ""
+    marks = tuple(one for one in asked.marks if picture.holds(one))
+    state = asked.state if asked.state in set(Phase) else ""
+    between = picture.between(marks) if marks else frozenset(one.number for one in shown)
+    sought = next((one for one in shown if one.number == asked.trial), None)
+    if sought is not None and sought.number not in between:
+        marks, between = (), frozenset(one.number for one in shown)
+    if sought is not None and sought.state != state:
+        state = ""
+    wanted = replace(asked, sort=sort, state=state, marks=marks, trial=sought.number if sought else 0)
+    return wanted, [one for one in shown if one.number in between]
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    return ["number", "state", *(f"p.{name}" for name in names), "value"]
+
+
+def _order(sort: str, goal: Goal) -> tuple[str, bool]:
+    """Return what the table is sorted by, and whether the greatest comes first."""
+    return (sort.removeprefix("-"), sort.startswith("-")) if sort else ("value", goal.is_greatest)
+
+
+def _page_of(place: int) -> int:
+    """Return the place of the first row of the page that a row is on."""
+    return max(0, place - 1) // ROWS * ROWS + 1
+
+
+def _way(*, is_down: bool) -> str:
+    return _DOWN if is_down else _UP
+
+
+def _states(found: Sequence[T], asked: Asked) -> Iterator[State]:
+    """Give all of them, and each that a trial is in; also the one that was asked for, where none is in it any more."""
+    counts = Counter(one.state for one in found)
+    yield State("", len(found), asked.url(state=""), is_chosen=not asked.state)
+    for name in (phase.value for phase in Phase if phase in counts or phase == asked.state):
+        yield State(name, counts[name], asked.url(state=name), is_chosen=name == asked.state)
+
+
+def _column(title: str, key: str, asked: Asked, *, is_number: bool, order: str) -> Column:
     turned = f"-{key}" if order == _UP else key
-    return Column(title, order, f"?{urlencode({'sort': turned})}#trials", is_number)
+    return Column(title, order, asked.url(sort=turned), is_number)
+
+
+def _count(count: int) -> str:
+    return f"{count:,} trial{'' if count == 1 else 's'}"
 
 
 def sort_trials(trials: Sequence[T], by: str, *, goal: Goal, is_down: bool) -> list[T]:

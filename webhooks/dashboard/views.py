@@ -14,6 +14,7 @@ from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.ports import Wanted
 from webhooks.api.paging import cursors_of
 from webhooks.api.reading import trail_of
+from webhooks.dashboard.asked import Asked
 from webhooks.dashboard.details import read_promotion_page, read_rollout_page, read_training_page
 from webhooks.dashboard.dora import read_dora_page
 from webhooks.dashboard.installation import read_settings_page
@@ -70,8 +71,8 @@ def training(request: Request, training_id: str) -> Response:
     page = None
     if _ID.fullmatch(training_id):
         sight, home = sight_of(request), _home(request)
-        sort = request.query_params.get("sort", "")
-        page = read_training_page(sight, _trail(request), training_id, home=home, tracking=tracking, sort=sort)
+        asked = Asked.read(request.query_params)
+        page = read_training_page(sight, _trail(request), training_id, home=home, tracking=tracking, asked=asked)
     return show(request, "training.html", page=page) if page else _missing("training")
 
 

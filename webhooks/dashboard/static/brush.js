@@ -1,14 +1,24 @@
 // Brushing: of a search's trials only those are shown whose values lie between two marks on each axis. The marks are
 // range inputs, which a keyboard moves, and which keep what was chosen while the page renews itself; dragging along an
-// axis of the picture only sets them. Without scripts the picture and the table of trials say everything.
+// axis of the picture only sets them. The picture follows at once; the address says where the marks are, and the page
+// that is asked for by it has the chosen trials in its table, however many there are. Without scripts the picture and
+// the table say everything.
 "use strict";
 
 const SLIP = 4; // pixels that a hand moves by mistake
-const NEAR = 0.6; // heights are rounded to thousandths
+const NEAR = 0.0006; // of an axis: heights are whole thousandths; the server has the same
+const REACH = 40; // thousandths between a pointer and the line that is meant
+const REST = 250; // milliseconds for which marks stay where they are before the table is asked for
+
+let lines = []; // of the picture, as the server drew it
+let sought = ""; // the trial whose row is to be seen once it is here
+let pointed = null; // the line that a pointer is near
+let asking; // the timer that asks for the table
 
 const picture = () => document.querySelector("[data-brush]");
 const marksOf = (axis) => [...axis.querySelectorAll("input")];
 const axisAt = (index) => picture().querySelector(`[data-axis-marks="${index}"]`);
+const rowOf = (number) => document.getElementById(`trial-${number}`);
 
 function between(axis) {
   const [one, other] = marksOf(axis).map((mark) => mark.valueAsNumber);
@@ -27,16 +37,18 @@ function nameOf(axis, at) {
   return String(Number(value.toPrecision(4)));
 }
 
-// Where a line crosses an axis, in the axis' own numbers; nothing where it has no value there.
-function crossings(line, box) {
-  const top = Number(box.dataset.top);
-  const bottom = Number(box.dataset.bottom);
-  const found = new Map();
-  for (const point of line.getAttribute("points").split(" ")) {
-    const [x, y] = point.split(",").map(Number);
-    if (y <= bottom + 1) found.set(x, (bottom - y) / (bottom - top));
-  }
-  return found;
+// The lines of a kind are one path: each begins anew at an M, and goes from axis to axis.
+function read() {
+  const paths = picture()?.querySelectorAll("path[data-trials]") ?? [];
+  lines = [...paths].flatMap((path) => {
+    const strokes = path.getAttribute("d").split("M").slice(1);
+    return path.dataset.trials.split(" ").map((told, index) => {
+      const numbers = strokes[index].split(" ").map(Number);
+      const points = numbers.flatMap((at, place) => (place % 2 ? [] : [[at, numbers[place + 1]]]));
+      const [number, value] = told.split(":");
+      return { path, number, value, points, stroke: `M${strokes[index]}`, isIn: true };
+    });
+  });
 }
 
 function filter() {
@@ -50,34 +62,29 @@ function filter() {
     const said = isWhole(found) ? "all" : `${nameOf(axis, found.low)} to ${nameOf(axis, found.high)}`;
     axis.querySelector("[data-between]").textContent = said;
     paint(box, index, found);
-    if (!isWhole(found)) limits.push({ x: Number(axis.dataset.x), ...found });
+    if (!isWhole(found)) limits.push({ index, low: found.low / found.most - NEAR, high: found.high / found.most + NEAR });
   });
   show(box, limits);
 }
 
 function show(box, limits) {
-  let count = 0;
-  const lines = box.querySelectorAll("[data-trial]");
-  for (const line of lines) {
-    const at = limits.length ? crossings(line, box) : null;
-    const isIn = limits.every(({ x, low, high, most }) => {
-      const value = at.has(x) ? at.get(x) * most : NaN;
-      const near = most < 1000 ? 0.1 : NEAR; // choices are whole numbers apart
-      return value >= low - near && value <= high + near;
-    });
-    count += isIn;
-    line.classList.toggle("out", !isIn);
-    const row = document.getElementById(`trial-${line.dataset.trial}`);
-    if (row) row.hidden = !isIn;
+  const [top, bottom] = [Number(box.dataset.top), Number(box.dataset.bottom)];
+  const crosses = ({ points }, { index, low, high }) => {
+    const y = points.find(([at]) => at === index)?.[1];
+    const share = (bottom - y) / (bottom - top);
+    return y <= bottom && share >= low && share <= high;
+  };
+  for (const line of lines) line.isIn = limits.every((limit) => crosses(line, limit));
+  const shown = lines.filter((line) => line.isIn);
+  for (const path of new Set(lines.map((line) => line.path))) {
+    const drawn = shown.filter((line) => line.path === path).map((line) => line.stroke);
+    path.setAttribute("d", drawn.join(""));
   }
-  const said = limits.length ? `${count} of ${lines.length} trials` : `All ${lines.length} trials`;
+  for (const line of lines) rowOf(line.number)?.toggleAttribute("hidden", !line.isIn);
+  const all = `${lines.length.toLocaleString("en")} trial${lines.length === 1 ? "" : "s"}`;
+  const said = limits.length ? `${shown.length.toLocaleString("en")} of ${all}` : `All ${all}`;
   const told = document.getElementById("brushed");
   if (told.textContent !== said) told.textContent = said;
-}
-
-function showAll() {
-  for (const mark of picture().querySelectorAll("input")) mark.value = mark.defaultValue;
-  filter();
 }
 
 function paint(box, index, { low, high, most }) {
@@ -88,6 +95,53 @@ function paint(box, index, { low, high, most }) {
   brush.setAttribute("y", heightOf(high) - 6);
   brush.setAttribute("height", heightOf(low) - heightOf(high) + 12);
 }
+
+// ---- the table, which the server makes: it is asked for by the address, which says what is wanted
+
+function ask(trial = "") {
+  const found = [...picture().querySelectorAll("[data-axis-marks]")].map((axis, index) => [index, between(axis)]);
+  const set = found.filter(([, marks]) => !isWhole(marks));
+  const marks = set.map(([index, { low, high }]) => `${index}-${low}-${high}`).join(".");
+  const address = new URL(location.href);
+  for (const [name, value] of Object.entries({ from: "", marks, trial })) {
+    if (value) address.searchParams.set(name, value);
+    else address.searchParams.delete(name);
+  }
+  history.replaceState(history.state, "", address);
+  htmx.trigger("#main", "look");
+}
+
+// Not at each step of a drag: browsers count how often an address changes.
+function brush() {
+  filter();
+  clearTimeout(asking);
+  asking = setTimeout(() => picture() && ask(), REST);
+}
+
+function showAll() {
+  for (const axis of picture().querySelectorAll("[data-axis-marks]")) {
+    const [from, to] = marksOf(axis);
+    [from.value, to.value] = [from.min, to.max];
+  }
+  brush();
+}
+
+function reach(number) {
+  clearTimeout(asking);
+  sought = number;
+  ask(number);
+}
+
+function renew() {
+  if (!picture()) return;
+  read();
+  filter();
+  const row = sought && rowOf(sought);
+  if (row) row.scrollIntoView({ block: "center" });
+  if (row) sought = "";
+}
+
+// ---- hands
 
 function drag(event) {
   const grip = event.target.closest(".grip");
@@ -106,7 +160,7 @@ function drag(event) {
     const isSlip = Math.abs(clientY - start) < SLIP;
     from.value = isSlip ? from.min : Math.min(at(start), at(clientY));
     to.value = isSlip ? to.max : Math.max(at(start), at(clientY));
-    filter();
+    brush();
   };
   const end = (last) => {
     move(last);
@@ -120,18 +174,64 @@ function drag(event) {
   document.addEventListener("pointercancel", end);
 }
 
-function light(event) {
-  const { trial } = event.target.closest?.("[data-trial]")?.dataset ?? {};
-  for (const one of document.querySelectorAll(".lit")) one.classList.remove("lit");
-  if (!trial) return;
-  picture()?.querySelector(`[data-trial="${trial}"]`)?.classList.add("lit");
-  document.getElementById(`trial-${trial}`)?.classList.add("lit");
+// How far a line is from a place above or below it; infinitely, where the line does not come by.
+function distance({ points }, { x, y }) {
+  const after = points.findIndex(([at]) => at >= x);
+  if (after < 1) return Infinity;
+  const [[left, from], [right, to]] = [points[after - 1], points[after]];
+  return Math.abs(from + ((x - left) / (right - left)) * (to - from) - y);
+}
+
+function meant(event) {
+  const group = event.target.closest?.(".coordinates")?.querySelector("[data-lines]");
+  if (!group || event.target.closest(".grip")) return null;
+  const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(group.getScreenCTM().inverse());
+  const found = lines.filter((line) => line.isIn).map((line) => [distance(line, place), line]);
+  const [far, line] = found.reduce((one, other) => (other[0] <= one[0] ? other : one), [REACH, null]);
+  return far < REACH ? line : null;
+}
+
+function light(number, words = "", at = null) {
+  const box = picture();
+  if (!box) return;
+  for (const row of document.querySelectorAll("tr.lit")) row.classList.remove("lit");
+  rowOf(number)?.classList.add("lit");
+  const line = lines.find((one) => one.number === number && one.isIn);
+  box.querySelector("[data-lit]").setAttribute("d", line?.stroke ?? "");
+  box.querySelector(".coordinates").classList.toggle("pointing", Boolean(at));
+  const told = box.querySelector("[data-lit-words]");
+  told.textContent = words;
+  if (at) for (const [name, value] of Object.entries(at)) told.setAttribute(name, value);
+}
+
+function point(event) {
+  const line = meant(event);
+  pointed = line;
+  if (!line) return light(event.target.closest?.("tr[data-trial]")?.dataset.trial ?? "");
+  const seen = picture().querySelector(".coordinates").getBoundingClientRect();
+  const x = event.clientX - seen.left;
+  const isLeft = x < seen.width / 2;
+  const words = `Trial ${line.number}${line.value ? `: ${line.value}` : ""}`;
+  const at = { x: x + (isLeft ? 12 : -12), y: event.clientY - seen.top - 10, "text-anchor": isLeft ? "start" : "end" };
+  return light(line.number, words, at);
 }
 
 document.addEventListener("pointerdown", drag);
-document.addEventListener("pointerover", light);
-document.addEventListener("focusin", light);
-document.addEventListener("input", (event) => event.target.closest("[data-axis-marks]") && filter());
-document.addEventListener("click", (event) => event.target.closest("[data-show-all]") && showAll());
-document.addEventListener("htmx:afterSwap", filter);
+document.addEventListener("pointermove", (event) => lines.length && point(event));
+document.addEventListener("focusin", (event) => {
+  const row = event.target.closest("tr[data-trial]");
+  if (row) light(row.dataset.trial);
+});
+document.addEventListener("input", (event) => event.target.closest("[data-axis-marks]") && brush());
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-show-all]")) return showAll();
+  // The line that is lit, not the one that a click's rounded place would come to; a finger only clicks.
+  const line = lines.length && meant(event) && (pointed ?? meant(event));
+  return line && reach(line.number);
+});
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.elt.id === "main" && picture()) detail.path = location.pathname + location.search;
+});
+document.addEventListener("htmx:afterSwap", renew);
+read();
 filter();

@@ -1,0 +1,184 @@
+"""A search on its training's page: a page of its trials at a time, and one of them chosen by hand, by whom may."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from gitops.roles import AccessRole
+from gitops.steps import Phase
+from tests.integration.test_dashboard_actions import asked, count, fields_of, send
+from tests.support.dashboard import ORIGIN, Dashboard, running_dashboard
+from tests.support.fleet import REFUSED
+from tests.support.history import MODEL_REPOSITORY, fill_with_history
+from tests.support.searches import BEST, CHOSEN, FAILED, JUDGED, REGISTERED, SEARCHED, VERSION, fill_with_search
+
+PAGE = f"/trainings/{SEARCHED}"
+FORM = f"/actions/register?training={SEARCHED}&trial=2"
+WHY = "as good within noise, and half as deep"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    with running_dashboard(tmp_path_factory.mktemp("searched") / "home", fill_with_history) as running:
+        fill_with_search(running.home)
+        yield running
+
+
+@pytest.fixture
+def client(fleet: Dashboard) -> Iterator[httpx.Client]:
+    with fleet.client() as client:
+        yield client
+
+
+def row_of(client: httpx.Client, number: int, *, page: str = PAGE) -> str:
+    """Return a trial's row, on whichever part of the table it is."""
+    text = client.get(f"{page}?trial={number}").text
+    found = re.search(rf'<tr id="trial-{number}".*?</tr>', text, re.DOTALL)
+    assert found, text
+    return found[0]
+
+
+def numbers(page: str) -> list[int]:
+    return [int(number) for number in re.findall(r'<tr id="trial-(\d+)"', page)]
+
+
+def test_page_shows_the_best_fifty_and_leads_to_the_others(client: httpx.Client) -> None:
+    first = client.get(PAGE).text
+    assert (len(numbers(first)), numbers(first)[0]) == (50, BEST)
+    assert 'rel="next" href="?from=51#trial-rows"' in first
+    second = client.get(f"{PAGE}?from=51").text
+    assert sorted([*numbers(first), *numbers(second)]) == list(range(1, 55))
+
+
+def test_page_is_narrowed_by_its_address(client: httpx.Client) -> None:
+    assert numbers(client.get(f"{PAGE}?state=Errored&sort=number").text) == [17, 34, 51]
+    assert numbers(client.get(f"{PAGE}?marks=3-1000-1000").text) == [BEST]
+    fragment = client.get(f"{PAGE}?state=Errored", headers={"HX-Request": "true"}).text
+    assert numbers(fragment) == [17, 34, 51]
+
+
+def test_attack_70_address_of_a_page_is_text(client: httpx.Client) -> None:
+    script = "<script>alert(1)</script>"
+    page = client.get(PAGE, params=dict.fromkeys(("sort", "state", "from", "trial", "marks"), script))
+    assert page.status_code == 200
+    assert script not in page.text
+    main = page.text[page.text.index("<main") :]
+    assert "alert" not in main[main.index(">") :]
+
+
+# ---------------------------------------------------------------- choosing one
+
+
+def test_row_of_a_trial_leads_to_the_form_that_registers_it(client: httpx.Client) -> None:
+    assert f'href="/actions/register?training={SEARCHED}&amp;trial=2"' in row_of(client, 2)
+    assert "/actions/register" in row_of(client, 2, page=f"/trainings/{CHOSEN}")
+
+
+def test_form_is_not_offered_for_a_trial_that_failed_or_was_judged_or_is_a_version(client: httpx.Client) -> None:
+    rows = {number: row_of(client, number) for number in (BEST, REGISTERED, JUDGED, FAILED)}
+    assert all("/actions/" not in row for row in rows.values())
+    assert f">v{VERSION}</a>" in rows[REGISTERED]
+    assert f'href="/trainings/{CHOSEN}"' in rows[JUDGED]
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.PENDING])
+def test_form_is_not_offered_while_the_search_goes_on(tmp_path_factory: pytest.TempPathFactory, phase: Phase) -> None:
+    with running_dashboard(tmp_path_factory.mktemp("searching") / "home") as fleet, fleet.client() as client:
+        fill_with_search(fleet.home, phase=phase, step="search")
+        assert "/actions/register" not in client.get(PAGE).text
+        refused = client.get(FORM)
+    assert refused.status_code == 409
+    assert "is under way: wait for its end" in refused.text
+
+
+def test_form_says_what_the_trial_is_and_what_will_happen_and_changes_nothing(
+    client: httpx.Client, fleet: Dashboard
+) -> None:
+    before = count(fleet)
+    page = client.get(FORM).text
+    assert f"Register trial 2 of {SEARCHED}" in page
+    assert re.search(
+        r"Trial 2 has accuracy 0\.71\d* with parameter_0 [^;]*; the best, trial 40, has accuracy 0\.97\.", page
+    )
+    assert "nothing is trained again" in page
+    assert re.search(r'<input id="f-reason"[^>]* required>', page)
+    assert 'id="f-trial"' not in page
+    assert count(fleet) == before
+
+
+def test_form_asks_for_the_trial_with_the_reason_and_once(client: httpx.Client, fleet: Dashboard) -> None:
+    before = count(fleet)
+    answer = send(client, FORM, reason=WHY)
+    arguments = {"training": SEARCHED, "trial": "2", "reason": WHY}
+    assert asked(fleet, answer) == ("register", arguments, "session")
+    fields = {**fields_of(client.get(FORM).text), "reason": WHY}
+    again = [client.post("/actions/register", data=fields, headers={"Origin": ORIGIN}) for _ in range(3)]
+    assert len({one.headers["location"] for one in again}) == 1
+    assert count(fleet) == before + 2
+
+
+def test_form_without_a_trial_has_a_field_for_it(client: httpx.Client, fleet: Dashboard) -> None:
+    path = f"/actions/register?training={SEARCHED}"
+    assert re.search(r'<input id="f-trial"[^>]* inputmode="numeric"[^>]* required>', client.get(path).text)
+    answer = send(client, path, trial="4", reason=WHY)
+    assert asked(fleet, answer)[1] == {"training": SEARCHED, "trial": "4", "reason": WHY}
+
+
+@pytest.mark.parametrize(("reason", "words"), [("", "reason"), ("x" * 2001, "up to 2000 characters")])
+def test_form_is_shown_again_when_the_reason_is_none(
+    client: httpx.Client, fleet: Dashboard, reason: str, words: str
+) -> None:
+    before = count(fleet)
+    answer = send(client, FORM, reason=reason)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert fields_of(answer.text)["trial"] == "2"
+    assert count(fleet) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        (f"training={SEARCHED}&trial=99", 409, f"training {SEARCHED} has no trial 99 of its 54"),
+        (f"training={SEARCHED}&trial={FAILED}", 409, f"trial {FAILED} of {SEARCHED} came to no model: TrainingFailed"),
+        (f"training={SEARCHED}&trial={REGISTERED}", 409, f"launchpin promote fraud {VERSION} --to ENDPOINT"),
+        (f"training={CHOSEN}&trial=2", 409, "made no search"),
+        (f"training={REFUSED}&trial=1", 409, "made no search"),
+        (f"training={REFUSED}", 409, "made no search"),
+        (f"training={SEARCHED}&trial=0", 422, "a number from 1 to 1000"),
+        (f"training={SEARCHED}&trial=1001", 422, "a number from 1 to 1000"),
+        ("training=t-none&trial=1", 404, "no such training"),
+    ],
+)
+def test_form_about_a_trial_that_cannot_be_chosen_is_not_shown(
+    client: httpx.Client, query: str, status: int, words: str
+) -> None:
+    answer = client.get(f"/actions/register?{query}")
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+
+
+def test_attack_66_trial_is_chosen_by_whoever_approves_there(fleet: Dashboard) -> None:
+    before = count(fleet)
+    fleet.add_person("runs", {MODEL_REPOSITORY: AccessRole.RUNNER})
+    fleet.add_person("elsewhere", {1: AccessRole.APPROVER, MODEL_REPOSITORY: AccessRole.VIEWER})
+    fleet.add_person("stranger", {1: AccessRole.APPROVER})
+    for login, seen, form in (("runs", 200, 403), ("elsewhere", 200, 403), ("stranger", 404, 404)):
+        with fleet.client(login=login) as client:
+            page = client.get(PAGE)
+            assert (page.status_code, "/actions/register" in page.text) == (seen, False)
+            assert client.get(FORM).status_code == form
+    fleet.add_person("approves", {MODEL_REPOSITORY: AccessRole.APPROVER})
+    with fleet.client(login="approves") as client, fleet.client(login="elsewhere") as other:
+        assert f"/actions/register?training={SEARCHED}&amp;trial=2" in client.get(PAGE).text
+        fields = {**fields_of(client.get(FORM).text), "reason": WHY}
+        for sender, data, origin in (
+            (other, fields, ORIGIN),
+            (client, {**fields, "_csrf": "x"}, ORIGIN),
+            (client, fields, "http://evil.example"),
+        ):
+            answer = sender.post("/actions/register", data=data, headers={"Origin": origin})
+            assert answer.status_code == 403
+        assert count(fleet) == before
+        assert client.post("/actions/register", data=fields, headers={"Origin": ORIGIN}).status_code == 303
