@@ -3,6 +3,8 @@
 The call is `runs/search` of MLflow's REST API; a client that takes seconds to import is nothing for a command line.
 """
 
+import base64
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,11 +36,23 @@ class RunQuestions:
     """Asks one tracking server.
 
     Args:
-        tracking_uri: `http://host:port` of a server on this machine; no proxy is asked.
+        tracking_uri: `http://host:port` of a server; no proxy is asked.
+        patience: seconds that it may take to answer.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, *, patience: float = _PATIENCE) -> None:
         self._uri = tracking_uri.rstrip("/")
+        self._patience = patience
+
+    def check(self) -> None:
+        """Make sure that the server answers us.
+
+        Raises:
+            RetryError: `RegistryUnavailable` when it does not.
+            StalledError: `RegistryForbidden`.
+        """
+        with self._connect() as client:
+            self._ask(client, {"experiment_ids": ["0"], "max_results": 1})
 
     def find(self, run_ids: Sequence[str], *, experiments: Sequence[str], where: str = "") -> dict[str, FoundRun]:
         """Return those of the runs that still exist and match, by their id.
@@ -54,7 +68,7 @@ class RunQuestions:
             StalledError: `RegistryForbidden`.
         """
         found: dict[str, FoundRun] = {}
-        with httpx.Client(base_url=self._uri, timeout=_PATIENCE, trust_env=False) as client:
+        with self._connect() as client:
             for start in range(0, len(run_ids), _AT_ONCE):
                 part = run_ids[start : start + _AT_ONCE]
                 meant = f"attributes.run_id IN ({', '.join(map(quoted, part))})"
@@ -65,6 +79,9 @@ class RunQuestions:
                 }
                 found |= {run.run_id: run for run in _read(self._ask(client, asked)) if run.run_id in set(part)}
         return found
+
+    def _connect(self) -> httpx.Client:
+        return httpx.Client(base_url=self._uri, timeout=self._patience, trust_env=False, headers=_who())
 
     def _ask(self, client: httpx.Client, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON of the API
         try:
@@ -83,10 +100,17 @@ class RunQuestions:
                 raise self._away(f"status {status}")
 
     def _away(self, why: str) -> RetryError:
-        message = (
-            f"MLflow at {self._uri} does not answer ({why}): `launchpin logs mlflow` says why, `launchpin up` starts it"
-        )
-        return RetryError(UNAVAILABLE, message)
+        look = "see `launchpin doctor`, or `launchpin logs mlflow` where `launchpin up` runs"
+        return RetryError(UNAVAILABLE, f"MLflow at {self._uri} does not answer ({why}): {look}")
+
+
+def _who() -> dict[str, str]:
+    """Return the header that says who asks, from where MLflow's client finds it, too."""
+    name, password = (os.environ.get(f"MLFLOW_TRACKING_{word}", "") for word in ("USERNAME", "PASSWORD"))
+    if name and password:
+        return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _parsed(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of the API

@@ -9,6 +9,7 @@ from gitops.registry.questions import RunQuestions
 from tests.contract.mlflow_registry_rig import call, registry, start, unique
 from tests.support.mlflow import free_port
 from tests.support.mlflow_wire import Reply, odd_server
+from tests.support.scripted import Scripted, serve_script
 
 __all__ = ["registry"]
 
@@ -136,6 +137,35 @@ def test_an_answer_that_is_none_is_named(reply: Reply, kind: type[Exception], re
         RunQuestions(uri).find(["a"], experiments=["1"])
     assert getattr(told.value, "reason", "") == reason
     assert str(told.value).isprintable()
+
+
+def test_a_server_that_answers_is_well_and_one_that_does_not_is_away(questions: RunQuestions) -> None:
+    questions.check()
+    with pytest.raises(RetryError, match="does not answer"):
+        RunQuestions(f"http://127.0.0.1:{free_port()}", patience=2).check()
+
+
+@pytest.mark.parametrize(
+    ("variables", "asker"),
+    [
+        ({}, ""),
+        ({"USERNAME": "ada"}, ""),
+        ({"USERNAME": "ada", "PASSWORD": "made-up", "TOKEN": "unused"}, "Basic YWRhOm1hZGUtdXA="),
+        ({"TOKEN": "made-up"}, "Bearer made-up"),
+    ],
+    ids=["nobody", "half", "password", "token"],
+)
+def test_who_asks_is_said_as_mlflows_client_says_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], asker: str
+) -> None:
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    with serve_script() as server:
+        server.play(Scripted(200, {}))
+        RunQuestions(server.base).check()
+    assert server.askers == [asker]
 
 
 def test_nothing_is_asked_about_no_run() -> None:

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gitops.audit.history import Tenure
-from gitops.explaining.findings import Grade
+from gitops.explaining.findings import Grade, grade_clock, grade_heads, grade_queues, grade_relay
 from gitops.ports.tallies import JobTally, Tallies
 from tests.support.store import make_environment, make_rollout, make_version
 from webhooks.dashboard.charts import draw_bands, draw_lines
 from webhooks.dashboard.details import share_traffic
-from webhooks.dashboard.installation import grade_clock, grade_heads, grade_queues, grade_relay, show_value
+from webhooks.dashboard.installation import show_value
 from webhooks.dashboard.links import model_page, record_page, woken_page
 from webhooks.dashboard.overview import Model, Place, order_columns
 from webhooks.dashboard.words import number
