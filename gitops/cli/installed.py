@@ -143,6 +143,9 @@ def is_up(layout: Layout) -> bool:
 
 
 def bare_address(url: str) -> str:
-    """Return a URL without user and password."""
-    parts = urlsplit(url)
+    """Return a URL without user and password; of one that cannot be read nothing is told."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "no address that can be read"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -212,3 +212,6 @@ def test_an_address_that_no_client_takes_hides_nothing_that_comes_after_it(worke
     assert found["MLflow"]["grade"] == "fail"
     assert "LAUNCHPIN_TRACKING_URI" in found["MLflow"]["remedy"]
     assert found["endpoint host"]["grade"] == "ok"
+    status = call("status")
+    assert status.code == 0, status.both
+    assert "no address that can be read" in status.out
