@@ -19,6 +19,7 @@ def _read_duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
+_PUBLIC_KEY = "audit.pub"
 _MEMORY_PERCENT = 80  # of the machine's, so that a training that eats memory ends before the machine does
 
 
@@ -152,6 +153,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL, SQLite in `home` unless another was set."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'launchpin.sqlite3'}"
+
+    @property
+    def public_key_files(self) -> tuple[Path, ...]:
+        """Where the audit log's public key may lie: beside the signing key, which few processes have, or at home."""
+        beside = () if self.audit_key_file is None else (self.audit_key_file.with_suffix(".pub"),)
+        return (*beside, self.home / "secrets" / _PUBLIC_KEY, self.home / _PUBLIC_KEY)
 
     @property
     def training_memory_limit(self) -> int:

@@ -10,6 +10,7 @@ import click
 
 from gitops.cli.asking import ask, opened, require_up, show_outcome, timeout_option, wait_for
 from gitops.cli.clones import OWNER, REMOTE, Clone, choose_name, read_clone, set_helper, set_remote
+from gitops.cli.installed import Installed, find_stack
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console
 from gitops.config.names import BadNameError, check_secret
@@ -44,6 +45,7 @@ class Advice:
 def add(folder: Path, *, name: str, secrets: tuple[str, ...], timeout: float, stack_dir: Path, as_json: bool) -> int:
     """Connect the repository in DIR, and give its clone the remote `launchpin`. Twice is harmless."""
     console = Console(sys.stderr if as_json else sys.stdout)
+    find_stack(stack_dir, instead=_say_how)
     clone = read_clone(folder)
     with opened(stack_dir) as (layout, store):
         _check_secrets(secrets, layout)
@@ -64,6 +66,14 @@ def add(folder: Path, *, name: str, secrets: tuple[str, ...], timeout: float, st
     if not as_json:
         _show(clone, clone_url, advice)
     return code
+
+
+def _say_how(service: Installed) -> str:
+    base = service.addresses.get("web", "")
+    return (
+        "`launchpin add` puts a clone on the forge that `launchpin up` starts: connect OWNER/NAME here by the API, "
+        f"POST {base}/api/v1/connect, with a token of `launchpin token create NAME --role admin`"
+    )
 
 
 def _check_secrets(names: Sequence[str], layout: Layout) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitops.cli.exits import ExitCode
-from gitops.cli.installed import Installed, find_layout
+from gitops.cli.installed import Installed, find_layout, settings_of
 from gitops.cli.main import fail_unknown
 from gitops.cli.show import Console, print_json
 from gitops.embedded.stack.database import has_database
@@ -48,15 +48,11 @@ def opened(stack_dir: Path) -> Iterator[tuple[Layout, "SqlStore"]]:
         NotFoundError: `NoStack` when there is none, or it was never up.
     """
     from gitops.bootstrap import for_command  # noqa: PLC0415 - SQLAlchemy, only when a verb needs it
-    from gitops.embedded.stack.environment import settings_for  # noqa: PLC0415
 
     layout = find_layout(stack_dir)
-    if isinstance(layout, Installed):
-        store = for_command(layout.settings)
-    elif has_database(layout):
-        store = for_command(settings_for(layout))
-    else:
+    if not isinstance(layout, Installed) and not has_database(layout):
         raise NotFoundError("NoStack", f"the stack in {layout.dir} was never up: `launchpin up` first")
+    store = for_command(settings_of(layout))
     try:
         yield layout, store
     finally:

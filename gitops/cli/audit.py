@@ -17,10 +17,12 @@ from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
+from gitops.cli.installed import Installed, settings_of
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
 from gitops.cli.suggest import endpoints, offers
 from gitops.cli.trail import entries_of, pages
+from gitops.embedded.stack.layout import Layout
 from gitops.errors import NotFoundError, RetryError
 from gitops.ports import AuditLog
 from gitops.trainers.redaction import show_controls
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from gitops.audit.at import Answer
 
 _PACE = 0.1
-_KEY_FILE = "audit.pub"
 
 
 @click.group(cls=NearestGroup)
@@ -53,7 +54,7 @@ def export(folder: Path, *, timeout: float, stack_dir: Path, as_json: bool) -> N
     with opened(stack_dir) as (layout, store):
         if store.audit_size() == 0:
             raise NotFoundError("NothingRecorded", "nothing has been recorded yet")
-        key = read_key(find_key(layout.secrets, layout.dir))
+        key = read_key(find_key(layout))
         if newest_head(store) < store.audit_size():
             require_up(layout)
         size = await_head(store, console=console, timeout=timeout)
@@ -77,7 +78,7 @@ def await_head(store: AuditLog, *, console: Console, timeout: float) -> int:
     while (size := newest_head(store)) < wanted:
         if time.monotonic() > deadline:
             console.rest()
-            message = f"no head of {wanted} entries was signed within {timeout:.0f} s; `launchpin logs relay` says why"
+            message = f"no head of {wanted} entries was signed within {timeout:.0f} s; the log of the relay says why"
             raise RetryError("NoHead", message)
         console.move("waiting for a signed head")
         time.sleep(_PACE)
@@ -105,16 +106,18 @@ def export_bundle(store: AuditLog, folder: Path, *, key: str, size: int) -> int:
     return write_bundle(folder, pages(store, size), notes=notes, keys=[key])
 
 
-def find_key(*folders: Path) -> Path:
+def find_key(layout: Layout) -> Path:
     """Return the file with the log's public key.
 
     Raises:
         NotFoundError: `NoKey`.
     """
-    for folder in folders:
-        if (folder / _KEY_FILE).is_file():
-            return folder / _KEY_FILE
-    raise NotFoundError("NoKey", f"there is no {_KEY_FILE}, the log's public key: `launchpin up` writes it")
+    for file in settings_of(layout).public_key_files:
+        if file.is_file():
+            return file
+    is_service = isinstance(layout, Installed)
+    how = "ask where the relay runs, or copy it from there" if is_service else "`launchpin up` writes it"
+    raise NotFoundError("NoKey", f"there is no audit.pub, the log's public key, in {layout.dir}: {how}")
 
 
 def read_key(file: Path) -> str:

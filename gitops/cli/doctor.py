@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -12,14 +12,14 @@ import click
 from gitops.cli.asking import opened
 from gitops.cli.exits import ExitCode
 from gitops.cli.git import ask_git
+from gitops.cli.installed import Installed, find_layout, is_up, states_of
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
 from gitops.embedded.stack.layout import Layout, Ports, is_free
 from gitops.embedded.stack.probes import http_probe
 from gitops.embedded.stack.record import PartState, State
-from gitops.embedded.stack.supervisor import part_states
 from gitops.errors import LaunchpinError, NotFoundError
-from gitops.explaining.findings import CLOCK_DRIFT, GIB, Finding, Grade, grade_disk
+from gitops.explaining.findings import GIB, Finding, Grade, grade_clock, grade_disk
 from gitops.trainers.redaction import show_controls
 
 _OLDEST_GIT = (2, 28)  # `git init --initial-branch`
@@ -34,8 +34,11 @@ _COLOURS = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
 @stack_dir_option
 @json_option
 def doctor(*, strict: bool, stack_dir: Path, as_json: bool) -> int:
-    """Check this machine and the stack: Python, git, uv, disk, ports, parts, clock."""
-    findings = [*look_at_machine(stack_dir), *look_at_stack(stack_dir)]
+    """Check this machine and the stack: Python, git, uv, disk, ports, parts, clock.
+
+    Of a service whose parts others started: what this process's settings lead to, and the parts as the database knows.
+    """
+    findings = list(look(stack_dir))
     bad = {Grade.FAIL, Grade.WARN} if strict else {Grade.FAIL}
     is_well = not any(finding.grade in bad for finding in findings)
     if as_json:
@@ -45,17 +48,46 @@ def doctor(*, strict: bool, stack_dir: Path, as_json: bool) -> int:
     return ExitCode.OK if is_well else ExitCode.REFUSED
 
 
-def look_at_machine(folder: Path) -> Iterator[Finding]:
-    """Look at what every stack needs.
+def look(stack_dir: Path) -> Iterator[Finding]:
+    """Look at this machine, and at the stack or the service."""
+    try:
+        layout = find_layout(stack_dir)
+    except NotFoundError:
+        yield from look_at_machine(stack_dir, room=_ROOM)
+        yield Finding("stack", Grade.WARN, f"there is none in {stack_dir}", "`launchpin up` makes one")
+        return
+    except LaunchpinError as error:
+        yield from look_at_machine(stack_dir, room=_ROOM)
+        yield _cannot_look(stack_dir, error)
+        return
+    if isinstance(layout, Installed):
+        from gitops.cli.checkup import ROOM, look_at_service  # noqa: PLC0415 - what asks the outside, for it alone
+
+        yield from look_at_machine(layout.dir, room=ROOM)
+        yield from look_at_service(layout)
+        return
+    yield from look_at_machine(stack_dir, room=_ROOM)
+    yield from look_at_stack(layout, stack_dir)
+
+
+def _cannot_look(stack_dir: Path, error: LaunchpinError) -> Finding:
+    if (stack_dir / "stack.json").exists():
+        return Finding("stack", Grade.FAIL, str(error), "move the folder away, or name another with --dir")
+    return Finding("settings", Grade.FAIL, str(error), "mend the variable where this part is started")
+
+
+def look_at_machine(folder: Path, *, room: str) -> Iterator[Finding]:
+    """Look at what every stack and every part needs.
 
     Args:
-        folder: where the stack is, or would be.
+        folder: where the stack is, or would be, or the part's home.
+        room: what to do where the disk is full.
     """
     yield grade_python(sys.version_info[:2])
     yield grade_git(ask_git(Path.cwd(), "--version") if shutil.which("git") else "")
     yield _look_at_uv()
     yield _look_at_interpreters()
-    yield grade_disk("disk", shutil.disk_usage(_existing(folder)).free / GIB, remedy=_ROOM)
+    yield grade_disk("disk", shutil.disk_usage(_existing(folder)).free / GIB, remedy=room)
 
 
 def grade_python(version: tuple[int, ...]) -> Finding:
@@ -98,18 +130,10 @@ def _existing(folder: Path) -> Path:
     return next(one for one in (absolute, *absolute.parents) if one.exists())
 
 
-def look_at_stack(stack_dir: Path) -> Iterator[Finding]:
+def look_at_stack(layout: Layout, stack_dir: Path) -> Iterator[Finding]:
     """Look at a stack: its ports while it is down, its parts while it is up."""
-    try:
-        layout = Layout.load(stack_dir)
-        parts = part_states(layout)
-    except NotFoundError:
-        yield Finding("stack", Grade.WARN, f"there is none in {stack_dir}", "`launchpin up` makes one")
-        return
-    except LaunchpinError as error:
-        yield Finding("stack", Grade.FAIL, str(error), "move the folder away, or name another with --dir")
-        return
-    if all(part.state is State.STOPPED for part in parts):
+    parts = states_of(layout)
+    if not is_up(layout):
         yield Finding("stack", Grade.WARN, "it is not up", "`launchpin up` starts it")
         yield from _look_at_ports(layout)
     else:
@@ -150,18 +174,14 @@ def _look_at_clock(stack_dir: Path) -> Iterator[Finding]:
 
     try:
         with opened(stack_dir) as (_, store):
-            drift = abs((datetime.now(UTC) - store.now()).total_seconds())
+            drift = (datetime.now(UTC) - store.now()).total_seconds()
     except NotFoundError:
         return
     except LaunchpinError as error:
         yield Finding("database", Grade.FAIL, str(error), "`launchpin up` brings it to this version's form")
         return
     yield Finding("database", Grade.OK, "opens")
-    if drift > CLOCK_DRIFT:
-        text = f"this machine and the database differ by {drift:.0f} s"
-        yield Finding("clock", Grade.WARN, text, "set the clock, by NTP for example")
-    else:
-        yield Finding("clock", Grade.OK, "agrees with the database's")
+    yield replace(grade_clock(drift), what="clock")
 
 
 def _look_at_secrets(layout: Layout) -> Finding:

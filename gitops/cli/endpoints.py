@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from gitops.cli.asking import opened
+from gitops.cli.installed import is_up
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
-from gitops.cli.status import as_last_seen, is_up
+from gitops.cli.status import as_last_seen
 from gitops.cli.suggest import models, offers
 from gitops.errors import UnknownNameError
 from gitops.holding import is_pause

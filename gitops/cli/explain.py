@@ -6,18 +6,20 @@ Reads only; what is said comes from `gitops.explaining`, so that pages can say t
 import shutil
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gitops.cli.asking import opened
+from gitops.cli.installed import Installed, is_up, states_of
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, pulls, trainings
 from gitops.embedded.stack.layout import Layout
-from gitops.embedded.stack.record import PartState, State
-from gitops.embedded.stack.supervisor import part_states
-from gitops.explaining import Concern, PartTrouble, Reading, show, to_markdown
+from gitops.embedded.stack.record import State
+from gitops.explaining import Concern, Explanation, PartTrouble, Reading, show, to_markdown
 from gitops.telling.explained import (
     explain_subject,
     find_incident,
@@ -27,11 +29,30 @@ from gitops.telling.explained import (
     tell_incident,
 )
 from gitops.telling.library import Library
+from gitops.telling.service import find_troubles, fit_concern, fit_explanation
 from gitops.telling.subjects import find_subject
 from gitops.trainers.redaction import show_controls
 
+if TYPE_CHECKING:
+    from gitops.store import SqlStore
+
 _WIDTHS = (60, 100)
 _WELL = frozenset({State.READY, State.DONE})
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """From where everything is looked at.
+
+    Args:
+        wrong: parts that are not as they should be, as far as somebody here can tell.
+        is_service: whether its parts were started elsewhere, so that what only a stack has cannot be typed.
+    """
+
+    library: Library
+    reading: Reading
+    wrong: Sequence[PartTrouble]
+    is_service: bool
 
 
 @click.command()
@@ -52,22 +73,35 @@ def explain(subject: str, *, incident: bool, stack_dir: Path, as_json: bool) -> 
     """
     if incident and not subject:
         raise click.UsageError("--incident wants an endpoint, a training or a pull request")
-    parts = part_states(Layout.load(stack_dir))
-    with opened(stack_dir) as (_, store):
-        library = Library(store)
-        reading = library.reading(is_up=any(part.state is not State.STOPPED for part in parts))
+    with opened(stack_dir) as (layout, store):
+        outlook = _look_from(layout, store)
         if not subject:
-            _show_fleet(library, reading, parts, as_json=as_json)
+            _show_fleet(outlook, as_json=as_json)
         elif incident:
-            _show_incident(library, subject, reading, as_json=as_json)
+            _show_incident(outlook, subject, as_json=as_json)
         else:
-            _show_one(library, subject, reading, as_json=as_json)
+            _show_one(outlook, subject, as_json=as_json)
 
 
-def _show_one(library: Library, name: str, reading: Reading, *, as_json: bool) -> None:
-    explanation = explain_subject(find_subject(library, name), reading)
+def _look_from(layout: Layout, store: "SqlStore") -> Outlook:
+    library = Library(store)
+    reading = library.reading(is_up=is_up(layout))
+    if isinstance(layout, Installed):
+        return Outlook(library, reading, find_troubles(store.tallies()), is_service=True)
+    parts = states_of(layout) if reading.is_up else ()
+    wrong = [PartTrouble(part.name, part.state) for part in parts if part.state not in _WELL]
+    return Outlook(library, reading, wrong, is_service=False)
+
+
+def _explain(outlook: Outlook, name: str) -> Explanation:
+    explanation = explain_subject(find_subject(outlook.library, name), outlook.reading)
+    return fit_explanation(explanation, outlook.wrong) if outlook.is_service else explanation
+
+
+def _show_one(outlook: Outlook, name: str, *, as_json: bool) -> None:
+    explanation = _explain(outlook, name)
     if as_json:
-        print_json({"ok": True, **tell_explanation(explanation, reading).model_dump(mode="json")})
+        print_json({"ok": True, **tell_explanation(explanation, outlook.reading).model_dump(mode="json")})
         return
     click.echo(show(explanation, width=_width(), spell=show_controls))
 
@@ -78,17 +112,19 @@ def _width() -> int:
     return max(least, min(most, shutil.get_terminal_size((80, 24)).columns))
 
 
-def _show_incident(library: Library, name: str, reading: Reading, *, as_json: bool) -> None:
-    incident = find_incident(library, name, reading)
+def _show_incident(outlook: Outlook, name: str, *, as_json: bool) -> None:
+    incident = find_incident(outlook.library, name, outlook.reading)
     if as_json:
         print_json({"ok": True, **tell_incident(incident).model_dump(mode="json")})
         return
     click.echo("\n".join(show_controls(line) for line in to_markdown(incident).splitlines()))
 
 
-def _show_fleet(library: Library, reading: Reading, parts: Sequence[PartState], *, as_json: bool) -> None:
-    wrong = [PartTrouble(part.name, part.state) for part in parts if reading.is_up and part.state not in _WELL]
-    look = look_at_all(library, reading, wrong)
+def _show_fleet(outlook: Outlook, *, as_json: bool) -> None:
+    reading = outlook.reading
+    look = look_at_all(outlook.library, reading, outlook.wrong)
+    if outlook.is_service:
+        look = replace(look, concerns=[fit_concern(one) for one in look.concerns])
     if as_json:
         print_json({"ok": True, **tell_attention(look, reading).model_dump(mode="json")})
         return

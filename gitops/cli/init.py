@@ -3,6 +3,7 @@
 import difflib
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -12,10 +13,10 @@ import click
 from gitops.cli.completion import complete, warn
 from gitops.cli.discovery import look_into
 from gitops.cli.git import current_branch, start_repository, top_of
+from gitops.cli.installed import Installed, find_layout
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.scaffold import Kind, Names, Template, fill_template, model_name, write_missing
 from gitops.cli.show import print_json
-from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError
 
 _CODE = {".py", ".ipynb"}
@@ -183,11 +184,12 @@ def _check_folder(folder: Path) -> None:
 
 
 def _tracking_uri(stack_dir: Path) -> str:
-    try:
-        return Layout.load(stack_dir).url("mlflow")
-    except NotFoundError:
-        message = f"there is no stack in {stack_dir}: start one with `launchpin up`, name one with --dir, or "
-        raise InputError("tracking_uri", message + "give the MLflow server with --tracking-uri") from None
+    with suppress(NotFoundError):
+        layout = find_layout(stack_dir)
+        if not isinstance(layout, Installed) or layout.is_set("tracking_uri"):
+            return layout.url("mlflow")
+    message = f"there is no stack in {stack_dir}: start one with `launchpin up`, name one with --dir, or "
+    raise InputError("tracking_uri", message + "give the MLflow server with --tracking-uri")
 
 
 def _has_code(folder: Path) -> bool:

@@ -8,11 +8,12 @@ import click
 
 from gitops.cli.asking import opened
 from gitops.cli.exits import ExitCode
+from gitops.cli.installed import PARTS, Installed, find_layout, states_of
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, parts, rollouts, trainings
 from gitops.embedded.stack.layout import Layout
-from gitops.embedded.stack.supervisor import part_states
+from gitops.errors import NotFoundError
 from gitops.records import Rollout, Training
 from gitops.telling.library import Library
 from gitops.telling.logs import Logged, Tail, find_log, find_logged, follow, read_lines, tell_log
@@ -44,18 +45,31 @@ def logs(name: str, *, is_followed: bool, limit: int | None, stack_dir: Path, as
         raise click.UsageError("--follow and --json do not go together")
     if is_followed and limit:
         raise click.UsageError("--follow begins at the beginning: leave --limit out")
-    layout = Layout.load(stack_dir)
-    if name in {part.name for part in part_states(layout)}:
+    layout = find_layout(stack_dir)
+    _refuse_part(layout, name)
+    if name in {part.name for part in states_of(layout)}:
         return _show_part(layout.log(name), is_followed=is_followed, limit=limit, as_json=as_json)
     with opened(stack_dir) as (_, store):
         library = Library(store)
         logged = find_logged(library, name)
         if is_followed:
             return _follow(library, logged, layout.dir)
-        return _show(library, logged, layout.dir, limit=limit, as_json=as_json)
+        return _show(library, logged, layout, limit=limit, as_json=as_json)
 
 
-def _show(library: Library, logged: Logged, home: Path, *, limit: int | None, as_json: bool) -> int:
+def _refuse_part(layout: Layout, name: str) -> None:
+    """Refuse the log of a part of a service: it is with whoever started the part.
+
+    Raises:
+        NotFoundError: `NoStack`.
+    """
+    if isinstance(layout, Installed) and name in PARTS:
+        message = f"the log of {name} is where {name} was started: `docker compose logs {name}`, or its service manager"
+        raise NotFoundError("NoStack", message)
+
+
+def _show(library: Library, logged: Logged, layout: Layout, *, limit: int | None, as_json: bool) -> int:
+    home = layout.dir
     # Whole logs may be long: they are not held in memory to be printed.
     found = find_log(logged, home) if not isinstance(logged, Rollout) and not as_json and limit is None else None
     told = tell_log(logged, home, library.entries, limit=1 if found else limit)
@@ -69,14 +83,18 @@ def _show(library: Library, logged: Logged, home: Path, *, limit: int | None, as
     if has_log:
         return ExitCode.OK
     if not as_json:
-        click.echo(_say_missing(logged), err=True)
+        click.echo(_say_missing(logged, layout), err=True)
     return ExitCode.REFUSED if logged.phase.is_final else ExitCode.INCONCLUSIVE
 
 
-def _say_missing(logged: Logged) -> str:
+def _say_missing(logged: Logged, layout: Layout) -> str:
     if isinstance(logged, Training) and logged.facts.trials:
         return f"each of its trials has a log of its own: launchpin logs {Trial.id_of(logged.id, 1)}"
-    return "it has no log" if logged.phase.is_final else "it has no log yet; -f waits for it"
+    if logged.phase.is_final:
+        return "it has no log"
+    if isinstance(layout, Installed) and not isinstance(logged, Rollout):
+        return "it has no log here yet: while it trains, that is on its worker's machine; its end comes into the record"
+    return "it has no log yet; -f waits for it"
 
 
 def _follow(library: Library, logged: Logged, home: Path) -> int:

@@ -10,10 +10,10 @@ from gitops import __version__
 from gitops.cli.asking import opened
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
+from gitops.cli.installed import Installed, find_layout, read_settings, settings_of
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
-from gitops.embedded.stack.environment import notify_file, settings_for
-from gitops.embedded.stack.layout import Layout
+from gitops.embedded.stack.environment import notify_file
 from gitops.identifiers import new_id
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut
@@ -54,8 +54,8 @@ def test_channel(channel: str, *, path: Path | None, stack_dir: Path, as_json: b
     from gitops.notify import pack  # noqa: PLC0415
     from gitops.ports import Packet  # noqa: PLC0415
 
-    settings = _settings(path, stack_dir)
-    notifier = FileNotifier(path or notify_file(Layout.load(stack_dir)))
+    settings, found = _find(path, stack_dir)
+    notifier = FileNotifier(found)
     file = notifier.file()
     if channel not in file.channels:
         fail_unknown("channel", channel, list(file.channels))
@@ -104,11 +104,15 @@ def list_letters(*, limit: int, stack_dir: Path, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def _settings(path: Path | None, stack_dir: Path) -> "Settings":
-    from gitops.settings import Settings  # noqa: PLC0415 - pydantic, for this verb alone
-
-    # A file that was named needs no stack: on another machine the process's own variables say the rest.
-    return Settings() if path is not None else settings_for(Layout.load(stack_dir))
+def _find(path: Path | None, stack_dir: Path) -> tuple["Settings", Path]:
+    """Return the settings and the notify.yaml that are meant."""
+    if path is not None:
+        # A file that was named needs no stack: on another machine the process's own variables say the rest.
+        return read_settings(), path
+    layout = find_layout(stack_dir)
+    if isinstance(layout, Installed):
+        raise click.UsageError("name a notify.yaml with --file, or in LAUNCHPIN_NOTIFY_FILE as the workers have it")
+    return settings_of(layout), notify_file(layout)
 
 
 def _plain(letter: "Letter", notice: "Notice") -> dict[str, object]:

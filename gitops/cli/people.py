@@ -84,7 +84,7 @@ def list_people(*, stack_dir: Path, as_json: bool) -> int:
         ]
         click.echo(table(("LOGIN", "BY", "ID", "MAY"), rows))
     else:
-        click.echo("Nobody has signed in yet: `launchpin status` prints a link.")
+        click.echo("Nobody has signed in yet: `launchpin people link LOGIN` lets in whoever has a role.")
     return ExitCode.OK
 
 

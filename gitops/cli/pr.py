@@ -13,11 +13,11 @@ import click
 from gitops.cli.asking import opened
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
+from gitops.cli.installed import Installed, find_stack
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.pulls import Check, ForgeOfPerson, Pull, connect
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import offers, pull_numbers, repositories
-from gitops.embedded.stack.layout import Layout
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.records import Role
 from gitops.trainers.redaction import show_controls
@@ -49,7 +49,7 @@ def pr() -> None:
 @json_option
 def list_pulls(repository: str, *, state: str, stack_dir: Path, as_json: bool) -> None:
     """List the pull requests of the deploy repositories, or of one repository."""
-    layout = Layout.load(stack_dir)
+    layout = find_stack(stack_dir, instead=_say_where)
     names = _repositories(stack_dir, repository)
     with connect(layout) as forge:
         found = [pull for name in names for pull in forge.pulls(name, state=state)]
@@ -68,7 +68,7 @@ def list_pulls(repository: str, *, state: str, stack_dir: Path, as_json: bool) -
 @json_option
 def show(number: int, *, repository: str, stack_dir: Path, as_json: bool) -> None:
     """Show pull request NUMBER with its checks."""
-    layout = Layout.load(stack_dir)
+    layout = find_stack(stack_dir, instead=_say_where)
     names = _repositories(stack_dir, repository)
     with connect(layout) as forge:
         pull = find_pull(forge, names, number)
@@ -86,7 +86,7 @@ def show(number: int, *, repository: str, stack_dir: Path, as_json: bool) -> Non
 @json_option
 def merge(number: int, *, repository: str, stack_dir: Path, as_json: bool) -> int:
     """Merge pull request NUMBER: the rollout follows by itself."""
-    layout = Layout.load(stack_dir)
+    layout = find_stack(stack_dir, instead=_say_where)
     names = _repositories(stack_dir, repository)
     with connect(layout) as forge:
         pull = find_pull(forge, names, number)
@@ -101,6 +101,13 @@ def merge(number: int, *, repository: str, stack_dir: Path, as_json: bool) -> in
     click.echo(show_controls(f"{pull.repository}#{number} {done}: {pull.title}"))
     click.echo(f"  commit {sha}\nNext: launchpin status")
     return ExitCode.OK
+
+
+def _say_where(service: Installed) -> str:
+    return (
+        f"`launchpin pr` works on the forge that `launchpin up` starts: look at these pull requests and merge them on "
+        f"{service.forge_address}; `launchpin explain` lists those that wait for a merge"
+    )
 
 
 def find_pull(forge: ForgeOfPerson, repositories: Sequence[str], number: int) -> Pull:

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from gitops.cli.asking import opened
-from gitops.cli.installed import Installed
+from gitops.cli.installed import Installed, find_layout, is_up, states_of
 from gitops.cli.main import json_option, stack_dir_option
+from gitops.cli.parts import show_service
 from gitops.cli.show import print_json, table
 from gitops.cli.up import mint_links
 from gitops.embedded.stack.layout import Layout
-from gitops.embedded.stack.record import PartState, State
-from gitops.embedded.stack.supervisor import part_states
+from gitops.embedded.stack.record import PartState
 from gitops.errors import NotFoundError
 from gitops.holding import is_pause
 from gitops.ports import JobView
@@ -22,10 +22,13 @@ from gitops.records import Environment, Health, Hold, Promotion, Repository
 from gitops.telling.answers import Status
 from gitops.telling.library import Library
 from gitops.telling.lists import find_kept_out, moving, tell_status
+from gitops.telling.service import read_service, tell_service
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, tiered, until
 
 _NAME, _TEXT, _WIDE = 26, 72, 80
+_BY_HAND = "`launchpin init model DIR`, then `launchpin add DIR`"
+_BY_THE_API = "POST /api/v1/connect does it, as an admin"
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,12 @@ class Overview:
 @json_option
 def status(stack_dir: Path, *, as_json: bool) -> None:
     """Show parts, repositories, models and endpoints, and what is moving."""
-    layout = Layout.load(stack_dir)
-    parts = part_states(layout)
-    is_running = _is_any_up(parts)
+    layout = find_layout(stack_dir)
+    if isinstance(layout, Installed):
+        _show_installed(layout, stack_dir, as_json=as_json)
+        return
+    parts = states_of(layout)
+    is_running = is_up(layout)
     try:
         with opened(stack_dir) as (_, store):
             overview = _read_overview(Library(store), is_running=is_running)
@@ -67,20 +73,27 @@ def status(stack_dir: Path, *, as_json: bool) -> None:
     blocks = [_show_parts(parts, layout, is_up=is_running)]
     if overview is not None:
         blocks[:0] = _show_pause(overview)
-        blocks += _show_overview(overview)
+        blocks += _show_overview(overview, connect=_BY_HAND)
     if links:
         lines = [f"  {name:<10} {url}" for name, url in links.items()]
         blocks.append("\n".join(["Links; the first two sign you in, once, within 15 minutes:", *lines]))
     click.echo("\n\n".join(blocks))
 
 
-def is_up(layout: Layout) -> bool:
-    """Return whether any part of a stack runs; of a service nobody knows here, and it is taken to."""
-    return isinstance(layout, Installed) or _is_any_up(part_states(layout))
-
-
-def _is_any_up(parts: Sequence[PartState]) -> bool:
-    return any(part.state is not State.STOPPED for part in parts)
+def _show_installed(layout: Installed, stack_dir: Path, *, as_json: bool) -> None:
+    """Show a service: its parts are as the database knows them, for its processes are nobody's here."""
+    with opened(stack_dir) as (_, store):
+        overview = _read_overview(Library(store), is_running=True)
+        service = read_service(store)
+    addresses = {"dashboard" if part == "web" else part: url for part, url in layout.addresses.items()}
+    if as_json:
+        told = {"up": True, "parts": [], "service": tell_service(service), "urls": addresses}
+        print_json({"ok": True, **told, **_to_json(overview)})
+        return
+    blocks = [*_show_pause(overview), show_service(service), *_show_overview(overview, connect=_BY_THE_API)]
+    if addresses:
+        blocks.append("\n".join(show_controls(f"{name:<10} {url}") for name, url in addresses.items()))
+    click.echo("\n\n".join(blocks))
 
 
 def as_last_seen(environments: Iterable[Environment]) -> list[Environment]:
@@ -117,9 +130,14 @@ def _last_end(part: PartState) -> str:
     return f"see {part.log}" if part.restarts else ""
 
 
-def _show_overview(overview: Overview) -> Iterator[str]:
+def _show_overview(overview: Overview, *, connect: str) -> Iterator[str]:
+    """Give everything that is not about parts.
+
+    Args:
+        connect: how a repository is connected here.
+    """
     if not overview.repositories:
-        yield "No repository is connected: `launchpin init model DIR`, then `launchpin add DIR`."
+        yield f"No repository is connected: {connect}."
         return
     rows: Iterable[Sequence[object]] = [
         (cut(one.full_name, 40), one.role, one.default_branch, ", ".join(one.secrets)) for one in overview.repositories

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from gitops.cli.installed import find_stack
 from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console, duration, print_json
 from gitops.embedded.stack.layout import Layout
@@ -23,6 +24,10 @@ from gitops.errors import RefusedError, RetryError
 _COLOURS = {What.READY: "green", What.DIED: "red", What.KILLED: "yellow", What.NOTE: "yellow"}
 _NAME_WIDTH = 10
 _PACE = 0.1
+_NOT_OURS = (
+    "these parts were not started by `launchpin up`: stop them where they were started, with `docker compose stop` or "
+    "their service manager"
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def up(stack_dir: Path, *, as_json: bool, timeout: float) -> None:
 @click.option("--now", is_flag=True, help="Let nothing finish: every part is killed.")
 def down(stack_dir: Path, *, as_json: bool, timeout: float, now: bool) -> None:
     """Stop what `up` started; all data stays."""
-    layout = Layout.load(stack_dir)
+    layout = find_stack(stack_dir, instead=lambda _: _NOT_OURS)
     was_up = ask_to_stop(layout)
     if was_up and now:
         ask_to_stop(layout)

@@ -35,10 +35,17 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class PartTrouble:
-    """A part of the stack that is not as it should be."""
+    """A part of the stack that is not as it should be.
+
+    Args:
+        text: what is wrong, in one sentence; that it is in that state where it is empty.
+        look: a command that shows more; the part's log where it is empty.
+    """
 
     name: str
     state: str
+    text: str = ""
+    look: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,8 +140,9 @@ def _name(promotion: Promotion, place: Place) -> str:
 
 def _of_parts(parts: Iterable[PartTrouble]) -> Iterator[Concern]:
     for part in parts:
-        hint = Hint(f"launchpin logs {part.name}", "why")
-        yield Concern(Rank.BROKEN, "", f"part {part.name} is {part.state.lower()}", part.state, hint=hint)
+        hint = Hint(part.look or f"launchpin logs {part.name}", "why")
+        text = part.text or f"part {part.name} is {part.state.lower()}"
+        yield Concern(Rank.BROKEN, "", text, part.state, hint=hint)
 
 
 def _of_places(fleet: Fleet, reading: Reading) -> Iterator[Concern]:

@@ -12,6 +12,7 @@ from gitops.forge.checks import Checks
 from gitops.forge.commits import FileCommits
 from gitops.forge.pacing import WriteLimits, WritePacer
 from gitops.forge.replies import (
+    AccountReply,
     ComparisonReply,
     FileReply,
     HookReply,
@@ -61,6 +62,11 @@ class GitHubForge:
     def close(self) -> None:
         """Close the connections."""
         self._wire.close()
+
+    def account(self) -> str:
+        """Return whose token ours is; empty where it is an app's, which is nobody's."""
+        reply = self._wire.get("/user", "asking whose token ours is", accept=(HTTPStatus.FORBIDDEN,))
+        return "" if reply.status == HTTPStatus.FORBIDDEN else reply.read(AccountReply).login
 
     def repository(self, full_name: str) -> ForgeRepository:
         """Return a repository."""

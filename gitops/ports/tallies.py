@@ -1,8 +1,9 @@
-"""What the database holds, counted: everything that a scrape shows of it, read on one snapshot."""
+"""What the database holds, counted: everything that a scrape shows of it, read on one snapshot. And in whose hands."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 ANCHOR_REF = "refs/heads/launchpin-audit"
 """Where a deploy repository keeps the signed heads; its row among the watched refs says how far."""
@@ -88,3 +89,48 @@ class Tallies:
     letter_age: float
     letters_settled: Mapping[str, int]
     lead: float | None
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The relay that leads, or led last.
+
+    Args:
+        owner: names it, for people only.
+        since: when it began to lead.
+        until: when its lead runs out, where it does not prolong it.
+    """
+
+    owner: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class HeldJob:
+    """A job that a worker has.
+
+    Args:
+        worker: names it, for people only.
+        until: when its lease runs out, where it does not prolong it.
+    """
+
+    kind: str
+    subject: str
+    queue: str
+    worker: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Hands:
+    """In whose hands things are.
+
+    Args:
+        leader: None when there never was one.
+        held: the first to run out first.
+    """
+
+    now: datetime
+    leader: Leader | None
+    held: tuple[HeldJob, ...]

@@ -40,11 +40,25 @@ class RunQuestions:
     Args:
         tracking_uri: `http(s)://host[:port][/prefix]`; no proxy is asked for one on this machine.
         credentials: by default those that MLflow's client would find when it is asked.
+        patience: seconds that the server may take to answer.
     """
 
-    def __init__(self, tracking_uri: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, credentials: Credentials | None = None, *, patience: float = _PATIENCE
+    ) -> None:
         self._uri = tracking_uri.rstrip("/")
         self._credentials = credentials
+        self._patience = patience
+
+    def check(self) -> None:
+        """Make sure that the server answers us.
+
+        Raises:
+            RetryError: `RegistryUnavailable` when it does not.
+            StalledError: `RegistryForbidden`.
+        """
+        with self._open() as client:
+            self._ask(client, {"experiment_ids": ["0"], "max_results": 1})
 
     def find(self, run_ids: Sequence[str], *, experiments: Sequence[str], where: str = "") -> dict[str, FoundRun]:
         """Return those of the runs that still exist and match, by their id.
@@ -75,7 +89,7 @@ class RunQuestions:
     def _open(self) -> httpx.Client:
         known = self._credentials or find_credentials(os.environ, Path.home())
         return httpx.Client(
-            base_url=self._uri, timeout=_PATIENCE, headers=known.headers, verify=known.open_tls(), mounts=_DIRECT
+            base_url=self._uri, timeout=self._patience, headers=known.headers, verify=known.open_tls(), mounts=_DIRECT
         )
 
     def _ask(self, client: httpx.Client, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON of the API
@@ -96,10 +110,8 @@ class RunQuestions:
                 raise self._away(f"status {status}")
 
     def _away(self, why: str) -> RetryError:
-        message = (
-            f"MLflow at {self._uri} does not answer ({why}): `launchpin logs mlflow` says why, `launchpin up` starts it"
-        )
-        return RetryError(UNAVAILABLE, message)
+        look = "see `launchpin doctor`, or `launchpin logs mlflow` where `launchpin up` runs"
+        return RetryError(UNAVAILABLE, f"MLflow at {self._uri} does not answer ({why}): {look}")
 
 
 def _parsed(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of the API

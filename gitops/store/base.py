@@ -100,6 +100,7 @@ def _read_log_id(connection: Connection) -> str:
     schema = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if found else None
     if schema != tables.SCHEMA:
         what = f"the database's schema is {schema or 'missing'}, this Launchpin needs {tables.SCHEMA}"
-        raise StalledError("SchemaMismatch", f"{what}: run the same version everywhere, and `launchpin up` once")
+        how = "run the same version everywhere, and once `launchpin up`, or python -P -m gitops.embedded.stack.migrate"
+        raise StalledError("SchemaMismatch", f"{what}: {how}")
     meta = tables.meta
     return str(connection.execute(select(meta.c.value).where(meta.c.name == "log_id")).scalar_one())

@@ -15,6 +15,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.errors import StaleEpochError
 from gitops.ports import Claim, JobView, QueueDepth
+from gitops.ports.tallies import HeldJob
 from gitops.steps import Queue
 from gitops.store.failures import GaveWayError
 from gitops.store.leading import doubt_leases, is_settled
@@ -247,6 +248,16 @@ def read_next_due(connection: Connection, *, now: datetime) -> float | None:
     firsts = (select(func.min(jobs.c.due)).where(jobs.c.queue == queue.value) for queue in Queue)
     known = [due for first in firsts if (due := connection.execute(first).scalar_one()) is not None]
     return max(0.0, (min(known) - now).total_seconds()) if known else None
+
+
+def read_held(connection: Connection, *, limit: int) -> tuple[HeldJob, ...]:
+    """Return the jobs that workers have, the first to run out first."""
+    query = select(jobs).where(jobs.c.state == State.LEASED.value).order_by(jobs.c.due, jobs.c.id).limit(limit)
+    # What follows a worker's name is of the one claim.
+    return tuple(
+        HeldJob(row.kind, row.subject, row.queue, row.owner.rpartition(" ")[0], row.due)
+        for row in connection.execute(query)
+    )
 
 
 def read_jobs(connection: Connection, *, limit: int) -> Sequence[JobView]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from gitops.errors import ConflictError
+from gitops.ports.tallies import Leader
 from gitops.store.rows import insert_new
 from gitops.store.tables import meta
 from gitops.store.transaction import Transaction
@@ -45,10 +46,16 @@ def check_lead(tx: Transaction, role: str, owner: str) -> None:
         raise ConflictError("NotLeading", f"another {role} leads now")
 
 
-def read_lead_end(connection: Connection, role: str) -> datetime | None:
-    """Return until when somebody leads, None when nobody ever did."""
+def read_leader(connection: Connection, role: str) -> Leader | None:
+    """Return who leads or led last, None when nobody ever did."""
     known = _read(connection, f"leader:{role}")
-    return datetime.fromisoformat(json.loads(known)["until"]) if known else None
+    if not known:
+        return None
+    holder = json.loads(known)
+    since, until = (datetime.fromisoformat(holder.get(name, holder["until"])) for name in ("since", "until"))
+    owner = holder["owner"]
+    # What follows its name tells it from another relay of the same folder.
+    return Leader(owner.rpartition(" ")[0] or owner, since, until)
 
 
 def is_settled(connection: Connection, *, now: datetime, lease: timedelta) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, select
 from sqlalchemy.sql import ColumnElement
 
-from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, JobTally, Tallies, read_anchored
+from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, Hands, JobTally, Tallies, read_anchored
 from gitops.records import DeliveryFacts, Role
 from gitops.store.audit_log import read_size
-from gitops.store.jobs import State
-from gitops.store.leading import read_lead_end
+from gitops.store.jobs import State, read_held
+from gitops.store.leading import RELAY, read_leader
 from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING
 from gitops.store.tables import (
     OPEN_PHASES,
@@ -33,6 +33,7 @@ _NEWEST = 1000
 _CAUSE = re.compile(r"([A-Za-z][A-Za-z0-9_]{1,39}): ")
 _CAUSE_LENGTH = 42
 _MOST_JOBS = 100_000
+_MOST_HELD = 200
 
 
 def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
@@ -40,7 +41,7 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     signed, head_age = _read_head(connection, now)
     unanchored, unanchored_age = _read_unanchored(connection, now)
     waiting, letter_age, settled = _read_letters(connection, now)
-    lead_end = read_lead_end(connection, "relay")
+    leader = read_leader(connection, RELAY)
     is_open = holds.c.lifted_at.is_(None)
     return Tallies(
         jobs=_read_jobs(connection, now),
@@ -58,8 +59,13 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
         letters_waiting=waiting,
         letter_age=letter_age,
         letters_settled=settled,
-        lead=(lead_end - now).total_seconds() if lead_end else None,
+        lead=(leader.until - now).total_seconds() if leader else None,
     )
+
+
+def read_hands(connection: Connection, *, now: datetime) -> Hands:
+    """Return who leads, and who holds which job, as they are on this snapshot."""
+    return Hands(now, read_leader(connection, RELAY), read_held(connection, limit=_MOST_HELD))
 
 
 def _read_jobs(connection: Connection, now: datetime) -> tuple[JobTally, ...]:

@@ -25,6 +25,10 @@ def test_forge_has_all_methods_of_its_port(forge: GitHubForge) -> None:
     assert isinstance(ported, GitHubForge)
 
 
+def test_it_knows_whose_token_it_has(forge: GitHubForge) -> None:
+    assert forge.account() == BOT
+
+
 # ---------------------------------------------------------------- repositories and hooks
 
 

@@ -18,6 +18,14 @@ from tests.support.scripted import Scripted, ScriptedServer
 __all__ = ["forge", "server"]
 
 
+def test_a_token_of_an_app_is_nobodys(forge: GitHubForge, server: ScriptedServer) -> None:
+    server.play(Scripted(403, {"message": "Resource not accessible by integration"}))
+    assert forge.account() == ""
+    server.play(Scripted(401, {"message": "Bad credentials"}))
+    with pytest.raises(StalledError, match="Bad credentials"):
+        forge.account()
+
+
 def test_i16_a_forge_that_stores_other_bytes_is_found_out(forge: GitHubForge, server: ScriptedServer) -> None:
     server.play(
         Scripted(200, {"sha": SHA, "tree": {"sha": SHA}}),

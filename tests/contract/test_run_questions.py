@@ -142,6 +142,12 @@ def test_an_answer_that_is_none_is_named(reply: Reply, kind: type[Exception], re
     assert str(told.value).isprintable()
 
 
+def test_a_server_that_answers_is_well_and_one_that_does_not_is_away(questions: RunQuestions) -> None:
+    questions.check()
+    with pytest.raises(RetryError, match="does not answer"):
+        RunQuestions(f"http://127.0.0.1:{free_port()}", patience=2).check()
+
+
 def test_nothing_is_asked_about_no_run() -> None:
     assert RunQuestions(f"http://127.0.0.1:{free_port()}").find([], experiments=[]) == {}
 

@@ -4,6 +4,7 @@ import pytest
 
 from gitops.errors import StaleEpochError
 from gitops.ports import Exit
+from gitops.ports.tallies import Hands, HeldJob, Leader
 from gitops.steps import Done, Queue, Wait
 from gitops.store import SqlStore
 from gitops.writes import StartTraining
@@ -28,6 +29,17 @@ def test_i7_lost_job_goes_to_another_worker_when_its_lease_ran_out(store: SqlSto
     assert (second.job, second.epoch, second.lost) == (first.job, first.epoch + 1, 1)
     assert not store.renew(first, lease=LEASE)
     assert store.renew(second, lease=LEASE)
+
+
+def test_who_leads_and_who_has_which_job_is_told(store: SqlStore, clock: Clock) -> None:
+    assert store.hands() == Hands(clock(), None, ())
+    assert store.lead("relay", "relay-1:/home 4f1c", seconds=12)
+    began, claim = clock(), start_training(store)
+    clock.advance(timedelta(seconds=20))
+    told = store.hands()
+    assert told.leader == Leader("relay-1:/home", began, began + timedelta(seconds=12))
+    assert told.held == (HeldJob("training", claim.subject, "control", "test", began + LEASE),)
+    assert told.now == clock()
 
 
 def test_i7_zombie_writes_nothing_when_another_worker_holds_the_job(store: SqlStore, clock: Clock) -> None:

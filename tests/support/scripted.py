@@ -25,11 +25,12 @@ class Scripted:
 
 @dataclass
 class ScriptedServer:
-    """Where it listens, what it answers next (the last answer again and again), and what it was asked."""
+    """Where it listens, what it answers next (the last answer again and again), and what it was asked by whom."""
 
     base: str
     answers: list[Scripted]
     asked: list[tuple[str, str, object]] = field(default_factory=list)
+    askers: list[str] = field(default_factory=list)
 
     def next(self) -> Scripted:
         """Return the next answer."""
@@ -55,6 +56,7 @@ def serve_script() -> Iterator[ScriptedServer]:
         def _answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             state.asked.append((self.command, self.path, json.loads(raw) if raw else None))
+            state.askers.append(self.headers.get("Authorization", ""))
             answer = state.next()
             if answer.breaks == "before":
                 self.close_connection = True

@@ -6,7 +6,7 @@ import pytest
 
 from gitops.access import Access, Person
 from gitops.audit.history import Tenure
-from gitops.explaining.findings import Grade
+from gitops.explaining.findings import Grade, grade_clock, grade_heads, grade_queues, grade_relay
 from gitops.ports.tallies import JobTally, Tallies
 from gitops.records import TrainingFacts
 from gitops.roles import AccessRole
@@ -15,7 +15,7 @@ from tests.support.store import make_environment, make_rollout, make_training, m
 from webhooks.dashboard.actions import of_training
 from webhooks.dashboard.charts import draw_bands, draw_lines
 from webhooks.dashboard.details import share_traffic
-from webhooks.dashboard.installation import grade_clock, grade_heads, grade_queues, grade_relay, show_value
+from webhooks.dashboard.installation import show_value
 from webhooks.dashboard.links import model_page, record_page, woken_page
 from webhooks.dashboard.overview import Model, Place, order_columns
 from webhooks.dashboard.words import number

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from gitops import __version__
 from gitops.errors import LaunchpinError
-from gitops.explaining.findings import CLOCK_DRIFT, GIB, Finding, Grade, grade_disk
+from gitops.explaining.findings import (
+    GIB,
+    Finding,
+    Grade,
+    grade_clock,
+    grade_disk,
+    grade_heads,
+    grade_queues,
+    grade_relay,
+)
 from gitops.ports.tallies import Tallies
 from gitops.private_files import read_secret
 from gitops.records import Delivery, Repository
@@ -20,9 +29,6 @@ from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.words import span
 
 MOST_REPOSITORIES = 100
-_KEY_FILE = "audit.pub"
-_SLOW = 120.0  # seconds that a ready job may wait before somebody should look
-_OLD_HEAD = 600.0
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
 _SECRET = frozenset({"hook_path"})
 
@@ -93,44 +99,6 @@ def look(sight: Sight, settings: Settings, tallies: Tallies) -> Iterator[Finding
     yield _look_at_key(settings)
 
 
-def grade_clock(drift: float) -> Finding:
-    """Grade how far this machine's clock is from the database's, in seconds."""
-    if abs(drift) <= CLOCK_DRIFT:
-        return Finding("Clock", Grade.OK, "agrees with the database's")
-    text = f"this machine and the database differ by {span(abs(drift))}"
-    return Finding("Clock", Grade.WARN, text, "set the clock, by NTP for example")
-
-
-def grade_relay(lead: float | None) -> Finding:
-    """Grade the relay by what is left of its lead, in seconds."""
-    if lead is not None and lead > 0:
-        return Finding("Relay", Grade.OK, "leads: what is due is handed out")
-    text = "nobody leads: nothing goes on by itself" if lead is not None else "none was ever here"
-    return Finding("Relay", Grade.FAIL, text, "`launchpin status` shows which part is down, `launchpin up` starts it")
-
-
-def grade_queues(tallies: Tallies) -> Iterator[Finding]:
-    """Grade the workers by what waits for them, and the jobs that wait for a person."""
-    oldest: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    for job in tallies.jobs:
-        if job.state == "ready" and job.is_due:
-            oldest[job.queue] = max(oldest.get(job.queue, 0.0), job.age)
-            counts[job.queue] = counts.get(job.queue, 0) + job.count
-    for queue in ("control", "training"):
-        count, age = counts.get(queue, 0), oldest.get(queue, 0.0)
-        name = f"Workers for {queue}"
-        if age > _SLOW:
-            text = f"{count} {'job is' if count == 1 else 'jobs are'} ready, the oldest for {span(age)}"
-            yield Finding(name, Grade.WARN, text, f"`launchpin logs {queue}` says what they do")
-        else:
-            yield Finding(name, Grade.OK, f"{count} ready" if count else "nothing waits for them")
-    stalled = sum(job.count for job in tallies.jobs if job.state == "stalled")
-    if stalled:
-        text = f"{stalled} {'waits' if stalled == 1 else 'wait'} for a person"
-        yield Finding("Stalled jobs", Grade.WARN, text, "the front page says on whom each waits")
-
-
 def _look_at_disk(home: Path) -> Finding:
     try:
         free = shutil.disk_usage(home).free / GIB
@@ -149,27 +117,12 @@ def _look_at_hooks(settings: Settings) -> Finding:
     return Finding("Webhook secret", Grade.OK, "one is valid" if count == 1 else f"{count} are valid")
 
 
-def grade_heads(tallies: Tallies) -> Finding:
-    """Grade how much of the audit log is signed, and kept outside of this installation."""
-    unsigned = tallies.entries - tallies.signed
-    if unsigned and (tallies.head_age is None or tallies.head_age > _OLD_HEAD):
-        text = f"{unsigned:,} {'entry is' if unsigned == 1 else 'entries are'} not signed"
-        return Finding("Audit log", Grade.WARN, text, "`launchpin logs relay` says why no head is signed")
-    if tallies.unanchored and tallies.unanchored_age > _OLD_HEAD:
-        text = f"the newest head is not in every deploy repository for {span(tallies.unanchored_age)}"
-        return Finding("Audit log", Grade.WARN, text, "`launchpin logs control` says what the forge answers")
-    return Finding("Audit log", Grade.OK, f"{tallies.signed:,} of {tallies.entries:,} entries are signed")
-
-
 def find_key_file(settings: Settings) -> Path | None:
     """Return the file with the audit log's public key, None where it is not on this machine.
 
     It stands beside the signing key, which this process has no need of.
     """
-    files = [settings.home / "secrets" / _KEY_FILE, settings.home / _KEY_FILE]
-    if settings.audit_key_file is not None:
-        files.insert(0, settings.audit_key_file.with_suffix(".pub"))
-    for file in files:
+    for file in settings.public_key_files:
         with contextlib.suppress(OSError):
             if file.is_file():
                 return file

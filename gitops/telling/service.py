@@ -1,0 +1,168 @@
+"""What the database knows of a service whose parts somebody else started: who leads, what is in hand, what waits.
+
+Nobody here sees a process of it, nor can a command that only `launchpin up` makes possible be typed.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from gitops.explaining import Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
+from gitops.explaining.explanation import choose_hints
+from gitops.explaining.findings import SLOW, WORKERS, Grade, count_due, grade_relay, grade_workers
+from gitops.ports.tallies import Hands, Tallies
+
+RELAY = "relay"
+_WAITING = frozenset({"waiting", "stalled", "retrying"})
+_DOCTOR = "launchpin doctor"
+_LOG_OF_PART = re.compile(r"launchpin logs (?:valkey|relay|control|training|web|forge|mlflow|endpoints)")
+_PULL = re.compile(r"launchpin pr (show|merge) ([0-9]+) --repo (\S+)")
+
+
+class PartWord(StrEnum):
+    """How a part is, by what the database knows of it."""
+
+    LEADS = "Leads"
+    GONE = "Gone"  # its lead ran out
+    MISSING = "Missing"  # none was ever here
+    WORKING = "Working"
+    FREE = "Free"  # nothing is in hand
+    LATE = "Late"  # what is due is not taken
+
+
+@dataclass(frozen=True)
+class PartView:
+    """A part.
+
+    Args:
+        ready: how many jobs a worker could take now.
+        oldest: seconds since the first of them became due.
+        held: how many are in hand.
+    """
+
+    name: str
+    state: PartWord
+    ready: int = 0
+    oldest: float = 0.0
+    held: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Jobs that wait, or are tried again, for the same reason."""
+
+    state: str
+    kind: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is known of all parts."""
+
+    parts: tuple[PartView, ...]
+    hands: Hands
+    waiting: tuple[Waiting, ...]
+
+
+_SERVICE = TypeAdapter(Service)
+
+
+class Counted(Protocol):
+    """What is asked of the store."""
+
+    def tallies(self) -> Tallies:
+        """Return what the database holds, counted."""
+        ...
+
+    def hands(self) -> Hands:
+        """Return who leads, and who holds which job."""
+        ...
+
+
+def read_service(store: Counted) -> Service:
+    """Return what is known of all parts."""
+    tallies, hands = store.tallies(), store.hands()
+    workers = (_workers(queue, tallies, hands) for queue in WORKERS)
+    return Service((PartView(RELAY, _relay(tallies)), *workers), hands, tuple(_waits(tallies)))
+
+
+def tell_service(service: Service) -> dict[str, object]:
+    """Return the same as programs read it."""
+    told: dict[str, object] = _SERVICE.dump_python(service, mode="json")
+    return told
+
+
+def _relay(tallies: Tallies) -> PartWord:
+    if tallies.lead is None:
+        return PartWord.MISSING
+    return PartWord.LEADS if tallies.lead > 0 else PartWord.GONE
+
+
+def _workers(queue: str, tallies: Tallies, hands: Hands) -> PartView:
+    due = count_due(tallies, queue)
+    held = sum(1 for one in hands.held if one.queue == queue and one.until > hands.now)
+    state = PartWord.LATE if due.age > SLOW else PartWord.WORKING if held else PartWord.FREE
+    return PartView(queue, state, due.count, due.age, held)
+
+
+def _waits(tallies: Tallies) -> list[Waiting]:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for job in tallies.jobs:
+        if job.state in _WAITING and job.reason:
+            counts[job.state, job.kind, job.reason] += job.count
+    return [Waiting(*words, count) for words, count in sorted(counts.items())]
+
+
+def find_troubles(tallies: Tallies) -> Sequence[PartTrouble]:
+    """Return what is wrong with the parts, as far as the database knows."""
+    words = (_relay(tallies), *(PartWord.LATE for _ in WORKERS))
+    findings = (grade_relay(tallies.lead), *grade_workers(tallies))
+    return [
+        PartTrouble(name, word, f"{finding.what.lower()}: {finding.text}", _DOCTOR)
+        for name, word, finding in zip((RELAY, *WORKERS), words, findings, strict=True)
+        if finding.grade is not Grade.OK
+    ]
+
+
+# ---------------------------------------------------------------- what may be typed
+
+
+def fit_explanation(explanation: Explanation, wrong: Sequence[PartTrouble]) -> Explanation:
+    """Return an explanation as somebody can follow it where no stack is.
+
+    Args:
+        wrong: what is wrong with the parts, without which nothing of it goes on.
+    """
+    look = Hint(_DOCTOR, "what is wrong with the service") if wrong else None
+    troubles = tuple(Statement(one.text, reason=one.state, who=Who.OPERATOR) for one in wrong)
+    waits = (*explanation.parts.get(Part.WAITS, ()), *troubles)
+    # Also where nothing was waited for so far, the parts stand in the screen's order.
+    parts = {part: waits if part is Part.WAITS else explanation.parts.get(part, ()) for part in Part}
+    itself = f"launchpin explain {explanation.name}"
+    hints = (fit for hint in explanation.hints if (fit := fit_hint(hint)) is not None and fit.command != itself)
+    return replace(
+        explanation, parts={part: said for part, said in parts.items() if said}, hints=choose_hints(look, *hints)
+    )
+
+
+def fit_concern(concern: Concern) -> Concern:
+    """Return a concern with a command that can be typed where no stack is."""
+    return replace(concern, hint=fit_hint(concern.hint) if concern.hint is not None else None)
+
+
+def fit_hint(hint: Hint) -> Hint | None:
+    """Return what can be typed where no stack is, None for nothing.
+
+    Doctor asks the parts that have no log here; a pull request is merged at its address, which its explanation tells.
+    """
+    pull = _PULL.fullmatch(hint.command)
+    if pull is not None:
+        return Hint(f"launchpin explain {pull[3]}#{pull[2]}", "where it is merged") if pull[1] == "show" else None
+    return Hint(_DOCTOR, hint.purpose) if _LOG_OF_PART.fullmatch(hint.command) else hint

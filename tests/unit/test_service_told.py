@@ -1,0 +1,95 @@
+"""What is told of a service whose parts others started: which hints can be followed there, which parts are wrong."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gitops.explaining import Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
+from gitops.explaining.fleet import Rank
+from gitops.ports.tallies import Hands, HeldJob, JobTally, Leader, Tallies
+from gitops.telling.service import PartWord, find_troubles, fit_concern, fit_explanation, fit_hint, read_service
+from tests.unit.test_dashboard_rules import tallies
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+RESUME = Hint("launchpin resume wine-production", "lifts the hold")
+
+
+def explained(*hints: Hint) -> Explanation:
+    waits = {Part.WAITS: (Statement("it waits"),)}
+    return Explanation("endpoint", "wine-production", NOW, "wine-production waits.", waits, hints)
+
+
+class Database:
+    """What a store answers."""
+
+    def __init__(self, counted: Tallies, *held: HeldJob, leader: Leader | None = None) -> None:
+        self._counted, self._hands = counted, Hands(NOW, leader, held)
+
+    def tallies(self) -> Tallies:
+        return self._counted
+
+    def hands(self) -> Hands:
+        return self._hands
+
+
+@pytest.mark.parametrize(
+    ("command", "fit"),
+    [
+        ("launchpin logs mlflow", "launchpin doctor"),
+        ("launchpin logs training", "launchpin doctor"),
+        ("launchpin logs t-000001", "launchpin logs t-000001"),
+        ("launchpin logs training-production", "launchpin logs training-production"),
+        ("launchpin pr show 12 --repo acme/wine-deploy", "launchpin explain acme/wine-deploy#12"),
+        ("launchpin pr merge 12 --repo acme/wine-deploy", None),
+        ("launchpin resume wine-production", "launchpin resume wine-production"),
+    ],
+)
+def test_a_hint_is_one_that_can_be_typed_where_no_stack_is(command: str, fit: str | None) -> None:
+    found = fit_hint(Hint(command, "why"))
+    assert (found.command if found is not None else None) == fit
+
+
+def test_what_is_wrong_with_the_parts_is_told_with_everything_that_waits_for_them() -> None:
+    gone = PartTrouble("relay", PartWord.GONE, "relay: nobody leads: nothing goes on by itself", "launchpin doctor")
+    told = fit_explanation(explained(Hint("launchpin logs mlflow", "why"), RESUME), [gone])
+    assert told.parts[Part.WAITS][-1] == Statement(gone.text, reason="Gone", who=Who.OPERATOR)
+    assert [one.command for one in told.hints] == ["launchpin doctor", RESUME.command]
+    assert fit_explanation(explained(RESUME), []) == explained(RESUME)
+
+
+def test_a_concern_keeps_everything_but_a_command_that_only_a_stack_has() -> None:
+    one = Concern(Rank.BROKEN, "", "part mlflow is away", hint=Hint("launchpin logs mlflow", "why"))
+    assert fit_concern(one).hint == Hint("launchpin doctor", "why")
+    assert fit_concern(Concern(Rank.ASKS, "x", "it asks")).hint is None
+
+
+def test_a_part_is_as_the_database_knows_it() -> None:
+    late = JobTally("training", "training", "waiting", "", is_due=True, count=2, age=900.0, tries=0)
+    lost = JobTally("training", "training", "leased", "", is_due=True, count=1, age=30.0, tries=0)
+    waits = JobTally("promotion", "control", "waiting", "AwaitingMerge", is_due=False, count=3, age=0.0, tries=0)
+    held = HeldJob("rollout", "r-1", "control", "control-7:17", NOW.replace(year=2027))
+    ran_out = HeldJob("training", "t-1", "training", "training-7:17", NOW.replace(year=2025))
+    service = read_service(Database(tallies(jobs=(late, lost, waits)), held, ran_out))
+    parts = {one.name: (one.state, one.ready, one.oldest, one.held) for one in service.parts}
+    assert parts["control"] == (PartWord.WORKING, 0, 0.0, 1)
+    assert parts["training"] == (PartWord.LATE, 3, 900.0, 0)
+    assert [(one.reason, one.count) for one in service.waiting] == [("AwaitingMerge", 3)]
+
+
+@pytest.mark.parametrize(
+    ("lead", "word", "wrong"),
+    [(3.0, PartWord.LEADS, []), (-1.0, PartWord.GONE, ["relay"]), (None, PartWord.MISSING, ["relay"])],
+    ids=str,
+)
+def test_a_relay_that_does_not_lead_is_trouble(lead: float | None, word: PartWord, wrong: list[str]) -> None:
+    counted = tallies(lead=lead)
+    assert read_service(Database(counted)).parts[0].state is word
+    assert [one.name for one in find_troubles(counted)] == wrong
+    assert {one.state for one in find_troubles(counted)} <= {word}
+
+
+def test_workers_that_take_nothing_are_trouble() -> None:
+    late = JobTally("training", "training", "ready", "", is_due=True, count=2, age=900.0, tries=0)
+    (found,) = find_troubles(tallies(jobs=(late,)))
+    assert (found.name, found.state) == ("training", "Late")
+    assert found.text == "workers for training: 2 jobs are ready, the oldest for 15 min"
