@@ -15,8 +15,14 @@ from gitops.writes import KeepLock
 def keep_lock(tx: Transaction, write: KeepLock) -> None:
     """Keep a lock; one that is kept stays as it is, since what names it is a digest of it."""
     lock = write.lock
-    insert_new(tx.connection, locks, {"digest": lock.digest, "text": lock.text})
-    named = {"key": lock.key, "digest": lock.digest, "python": lock.python, "interpreter": lock.interpreter}
+    kept: dict[str, object] = {"digest": lock.digest, "text": lock.text}
+    insert_new(tx.connection, locks, kept)
+    named: dict[str, object] = {
+        "key": lock.key,
+        "digest": lock.digest,
+        "python": lock.python,
+        "interpreter": lock.interpreter,
+    }
     insert_new(tx.connection, locked_environments, named)
 
 

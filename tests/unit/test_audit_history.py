@@ -1,6 +1,7 @@
 """The trail as a story: times of service, what they came from, and why they ended."""
 
 from datetime import timedelta
+from typing import Any
 
 from gitops.audit.at import serving_at
 from gitops.audit.entry import Actor, Entry, Event, Evidence, Service, Subject, stamp
@@ -195,7 +196,14 @@ def test_nothing_is_told_of_what_never_served() -> None:
 
 def in_folder(repo: str, version: str, *, minute: int, endpoint: str = "iris-prod", repo_id: int = 2) -> list[Entry]:
     """Return a rollout of the folder `prod` of a deploy repository."""
-    about = {"repo": repo, "repo_id": repo_id, "endpoint": endpoint, "env": "prod", "model": "iris", "version": version}
+    about: Any = {
+        "repo": repo,
+        "repo_id": repo_id,
+        "endpoint": endpoint,
+        "env": "prod",
+        "model": "iris",
+        "version": version,
+    }
     name = f"{repo}-{minute}"
     return [
         entry("rollout.opened", minute=minute, evidence={"path": "prod"}, rollout_id=name, **about),
@@ -241,9 +249,9 @@ def test_a_name_that_went_to_another_repository_is_the_newer_ones() -> None:
 
 
 def test_what_was_kept_out_of_a_place_is_told_for_that_place_alone() -> None:
-    about = {"repo": "acme/deploy", "repo_id": 2, "env": "prod", "model": "iris"}
+    about: Any = {"repo": "acme/deploy", "repo_id": 2, "env": "prod", "model": "iris"}
     refused = entry("promotion.refused", minute=30, evidence={"reason": "TierTooLow"}, version="4", **about)
-    elsewhere = {**about, "repo": "acme/other", "repo_id": 3}
+    elsewhere: Any = {**about, "repo": "acme/other", "repo_id": 3}
     other = entry("promotion.refused", minute=31, evidence={"reason": "TierTooLow"}, version="5", **elsewhere)
     trail = [*TWO_PLACES, refused, other]
     assert [one.version for one in kept_out(trail, "acme/deploy:prod")] == ["4"]
