@@ -86,6 +86,7 @@ RULES: dict[str, str] = {
     "POST /_logout": WHO,
     "POST /api/v1/tokens": WHO,
     "DELETE /api/v1/tokens/{token_id}": WHO,
+    **dict.fromkeys(("POST /api/v1/people/grant", "POST /api/v1/people/revoke", "POST /api/v1/people/disable"), WHO),
     # What is typed and is no verb of the table.
     "launchpin pr list": LOOKS,
     "launchpin pr show": LOOKS,

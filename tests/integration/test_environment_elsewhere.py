@@ -101,9 +101,7 @@ def scripted(world: World, folder: Path) -> tuple[World, PlayedTrainer]:
     log = folder / "train.log"
     log.write_text("the last line", encoding="utf-8")
     trainer = PlayedTrainer(TrainingEnd(End.EXITED, 0, 1.5, 0, ("the last line",), log, "a" * 64))
-    # It has no log to follow: nobody here does.
-    deps: Deps = replace(world.loop.deps, trainer=trainer)  # type: ignore[arg-type]
-    return replace(world, loop=replace(world.loop, deps=deps)), trainer
+    return replace(world, loop=replace(world.loop, deps=replace(world.loop.deps, trainer=trainer))), trainer
 
 
 def train_on(world: World) -> None:

@@ -158,7 +158,7 @@ def test_the_sentence_is_written_anew_when_a_worker_has_taken_a_trial(world: Wor
 
 def test_a_search_whose_trials_are_stalled_says_so_and_goes_on_when_that_is_mended(world: World) -> None:
     world.begin()
-    world.control()
+    world.work(lambda: bool(world.trials))
     deps = world.loop.deps
     world.loop = replace(world.loop, deps=replace(deps, service=replace(deps.service, least_free=1 << 60)))
     run_until_idle(world.loop, Queue.TRAINING)

@@ -13,7 +13,7 @@ const REST = 250; // milliseconds for which marks stay where they are before the
 let lines = []; // of the picture, as the server drew it
 let sought = ""; // the trial whose row is to be seen once it is here
 let pointed = null; // the line that a pointer is near
-let asking; // the timer that asks for the table
+let asking = 0; // the timer that asks for the table, none where the address says what is marked
 
 const picture = () => document.querySelector("[data-brush]");
 const marksOf = (axis) => [...axis.querySelectorAll("input")];
@@ -115,7 +115,10 @@ function ask(trial = "") {
 function brush() {
   filter();
   clearTimeout(asking);
-  asking = setTimeout(() => picture() && ask(), REST);
+  asking = setTimeout(() => {
+    asking = 0;
+    if (picture()) ask();
+  }, REST);
 }
 
 function showAll() {
@@ -128,13 +131,24 @@ function showAll() {
 
 function reach(number) {
   clearTimeout(asking);
+  asking = 0;
   sought = number;
   ask(number);
+}
+
+// An axis grows while its search goes on. Where nothing was marked on it, all of it is meant, also what came since.
+function widen() {
+  const marked = (new URL(location.href).searchParams.get("marks") ?? "").split(".").map((mark) => mark.split("-")[0]);
+  for (const axis of picture().querySelectorAll("[data-axis-marks]")) {
+    const [from, to] = marksOf(axis);
+    if (!marked.includes(axis.dataset.axisMarks)) [from.value, to.value] = [from.min, to.max];
+  }
 }
 
 function renew() {
   if (!picture()) return;
   read();
+  if (!asking) widen();
   filter();
   const row = sought && rowOf(sought);
   if (row) row.scrollIntoView({ block: "center" });
