@@ -72,11 +72,6 @@ def test_command_line_page_has_a_section_for_every_verb_with_its_options(verb: s
     assert [option for option in sorted(options) if f"`{option}" not in section + shared] == []
 
 
-def test_http_page_names_every_form_that_pages_have() -> None:
-    row = next(line for line in reference("http").splitlines() if line.startswith("| `/actions/VERB`"))
-    assert {*re.findall(r"`([a-z]+)`", row.partition("| a form")[2])} == set(ACTIONS)
-
-
 def test_every_reason_of_the_code_is_in_the_reference() -> None:
     known = listed(*REFERENCES)
     given = {
@@ -118,8 +113,8 @@ def test_http_page_lists_every_page_and_every_form() -> None:
     paths = [path.partition("{")[0] for method, path in MATRIX if method == "GET" and not path.startswith("/api/")]
     forms = {f"/actions/{name}" for name in ACTIONS}
     assert [path for path in paths if path not in forms | {"/_static/"} and path not in page] == []
-    row = next(line for line in page.splitlines() if line.startswith("| `/actions/VERB`"))
-    assert [name for name in ACTIONS if f"`{name}`" not in row] == []
+    (row,) = (line for line in page.splitlines() if line.startswith("| `/actions/VERB`"))
+    assert {*re.findall(r"`([a-z]+)`", row.partition("| a form")[2])} == set(ACTIONS)
 
 
 def test_audit_page_lists_the_entry_of_every_step() -> None:
