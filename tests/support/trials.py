@@ -33,6 +33,7 @@ class Tried:
     state: str = "Succeeded"
     is_best: bool = False
     reason: str = ""
+    message: str = ""
 
 
 def try_grid(*, repeated: int = 1) -> list[Tried]:

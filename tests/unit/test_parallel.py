@@ -74,18 +74,14 @@ def test_words_have_a_place_each_in_the_order_of_the_space() -> None:
     assert axis.choices == ("log_loss", "gini", "entropy")
     assert axis.most == 2
     assert [heights(path_of(picture, number))[0] for number in (1, 2)] == [460, 20]
-
-
-def test_words_stand_in_the_order_of_the_trials_so_that_a_later_one_moves_none() -> None:
-    assert drawn(*THREE[:1]).axes[1].choices == ("gini",)
-    assert drawn(*THREE).axes[1].choices == ("gini", "entropy")
+    assert drawn(*THREE).axes[1].choices == ("entropy", "gini")
 
 
 @pytest.mark.parametrize("odd", ["1e400", "-1e400", "inf", "-Infinity", "nan", "sNaN"])
 def test_what_no_number_of_64_bits_can_hold_is_a_word(odd: str) -> None:
     axis = drawn(tried(1, 0.5, rate=odd), tried(2, 0.7, rate="2")).axes[0]
-    assert axis.choices == (odd, "2")
-    assert axis.scale == {"choices": [odd, "2"]}
+    assert axis.choices == tuple(sorted((odd, "2")))
+    assert axis.scale == {"choices": sorted((odd, "2"))}
 
 
 def test_logarithm_is_spread_evenly_where_the_space_says_so_or_the_values_ask_for_it() -> None:
@@ -146,7 +142,7 @@ def test_lines_of_a_kind_are_one_stroke_that_names_its_trials_in_order() -> None
         ("q1", "3:0.7"),
         ("best", "2:0.9"),
     ]
-    assert strokes[0].path == "M0 900 1 900 2 975M0 900 1 900 2 975"
+    assert strokes[0].path == "M0 900 1 20 2 975M0 900 1 20 2 975"
     assert drawn(*THREE).step == 415
 
 
@@ -157,8 +153,8 @@ def test_lines_of_a_kind_are_one_stroke_that_names_its_trials_in_order() -> None
         ([Marks(0, 0, 1000)], {1, 2, 3, 4}),
         ([Marks(0, 0, 500)], {1, 2, 4}),
         ([Marks(0, 500, 0)], {1, 2, 4}),
-        ([Marks(0, 500, 500), Marks(1, 1, 1)], {2}),
-        ([Marks(1, 0, 0)], {1, 3, 4}),
+        ([Marks(0, 500, 500), Marks(1, 0, 0)], {2}),
+        ([Marks(1, 1, 1)], {1, 3, 4}),
         ([Marks(2, 0, 999)], {1, 3}),
         ([Marks(2, 1, 1000)], {2, 3}),
         ([Marks(9, 1, 2)], {1, 2, 3, 4}),

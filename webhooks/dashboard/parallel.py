@@ -158,8 +158,8 @@ def _scale_of(texts: Sequence[str], known: Sequence[str] | None) -> _Scale:
     numbers = [value for value in read if value is not None]
     if len(numbers) == len(texts) and numbers:
         return _Scale(low=min(numbers), high=max(numbers))
-    # In the order of the trials, so that what comes later stands behind, and a mark keeps what it means.
-    return _Scale(choices=tuple(dict.fromkeys([*(known or ()), *texts])))
+    seen = dict.fromkeys(known or sorted(set(texts)))
+    return _Scale(choices=tuple(dict.fromkeys([*seen, *sorted(set(texts))])))
 
 
 def _with_log(scale: _Scale, name: str, logs: Collection[str] | None) -> _Scale:
