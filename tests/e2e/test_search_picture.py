@@ -133,6 +133,16 @@ def test_brush_stays_when_the_page_shows_a_further_trial(page: Page, stage: Stag
     expect(page.locator(ROWS)).to_have_count(19)
 
 
+def test_axis_that_grows_while_the_search_goes_on_hides_nothing_that_nobody_marked(page: Page, stage: Stage) -> None:
+    stage.trials = try_grid()[:1]
+    page.goto(PATH)
+    expect(page.locator("#brushed")).to_have_text("All 1 trial")
+    stage.trials = try_grid()[:6]
+    page.evaluate("htmx.trigger('#main', 'look')")
+    expect(page.locator("#brushed")).to_have_text("All 6 trials")
+    expect(page.locator(ROWS)).to_have_count(6)
+
+
 def test_table_and_address_follow_the_brush_and_a_page_loaded_again_has_both(page: Page, stage: Stage) -> None:
     stage.trials = try_grid(repeated=20)
     page.goto(PATH)
