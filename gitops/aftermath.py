@@ -29,7 +29,6 @@ from gitops.writes import SaveEnvironment, SetHold, Wake, Write
 
 _log = logging.getLogger(__name__)
 _SHOWN = 200
-_LONGEST_WHY = 1000
 _KEPT = 3
 _TRIES = 20
 _LONGEST_TRY = timedelta(seconds=15)
@@ -240,9 +239,9 @@ def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
     name, base = edit.repository.full_name, edit.repository.default_branch
     branch = f"launchpin-rollback/{slug(rollout.environment)}/{rollout.id}"
     subject, _, told = edit.message.partition("\n\n")
-    # A pull request's body is markup, a commit's message is none; the trailers stay as they are, for a squash.
     why, _, trailers = told.rpartition("\n\n")
-    body = f"{inert(why, limit=_LONGEST_WHY)}\n\n{trailers}"
+    # A pull request's body is markup, a commit's message is none; the trailers stay as they are, for a squash.
+    body = f"{inert(why, limit=1000)}\n\n{trailers}"
 
     def propose() -> Pull:
         if not deps.forge.head(name, branch):
@@ -256,11 +255,8 @@ def _by_pull(deps: Deps, rollout: Rollout, edit: Edit) -> Outcome:
         act=propose,
         result=Pull,
     )
-    return Done(
-        facts={"write_back_url": pull.url},
-        writes=_hold(deps, rollout),
-        message=f"pull request {pull.number} sets the pin back",
-    )
+    message = f"pull request {pull.number} sets the pin back"
+    return Done(facts={"write_back_url": pull.url}, writes=_hold(deps, rollout), message=message)
 
 
 def _hold(deps: Deps, rollout: Rollout) -> tuple[Write, ...]:
