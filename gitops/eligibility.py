@@ -1,4 +1,4 @@
-"""Whether a version may be proposed for a place, and a trial be chosen: what `promote` and `register` refuse by.
+"""Whether a version may be proposed, a trial be chosen and a training tried again: what the verbs refuse by.
 
 `plan`, and the pages that offer to do so, say it before. Pure.
 """
@@ -7,6 +7,9 @@ from gitops.errors import RefusedError
 from gitops.records import Environment, Training, Version
 from gitops.steps import Phase
 from gitops.trials import Trial
+
+AGAIN = frozenset({Phase.ERRORED, Phase.REFUSED, Phase.CANCELLED})
+"""How a training ended that may be tried once more."""
 
 
 def check_version(version: Version | None, model: str, number: str) -> Version:

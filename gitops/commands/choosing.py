@@ -5,8 +5,8 @@ log treat it as any other; nothing is trained again.
 """
 
 from gitops.commands.naming import cause_of, find_training
-from gitops.commands.trainings import AGAIN, SAME, begin, facts_of, newest_try
-from gitops.eligibility import check_search, check_trial, check_unregistered
+from gitops.commands.trainings import SAME, begin, facts_of, newest_try
+from gitops.eligibility import AGAIN, check_search, check_trial, check_unregistered
 from gitops.identifiers import new_id
 from gitops.ports import Deps
 from gitops.records import Command, Training

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from gitops.checkouts import new_training
 from gitops.commands.naming import cause_of, find_environment, find_model_repository
 from gitops.config.launchpin import launchpin_files, parse_launchpin
+from gitops.eligibility import AGAIN
 from gitops.errors import NotFoundError, RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps
@@ -19,9 +20,6 @@ _HEADS = "refs/heads/"
 _SHOWN = 10  # names in a sentence
 SAME = ("repository_id", "repository", "ref", "commit", "config_path", "config_sha256", "model")
 """What two trainings of one commit by one launchpin.yaml share."""
-
-AGAIN = frozenset({Phase.ERRORED, Phase.REFUSED, Phase.CANCELLED})
-"""How a training ended that may be tried once more."""
 
 
 def train(deps: Deps, command: Command) -> Outcome:

@@ -77,10 +77,22 @@ def test_row_of_a_trial_leads_to_the_form_that_registers_it(client: httpx.Client
 
 
 def test_form_is_not_offered_for_a_trial_that_failed_or_was_judged_or_is_a_version(client: httpx.Client) -> None:
-    rows = {number: row_of(client, number) for number in (BEST, REGISTERED, JUDGED, FAILED)}
+    rows = {number: row_of(client, number) for number in (REGISTERED, JUDGED, FAILED)}
     assert all("/actions/" not in row for row in rows.values())
     assert f">v{VERSION}</a>" in rows[REGISTERED]
     assert f'href="/trainings/{CHOSEN}"' in rows[JUDGED]
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_offered"),
+    [(Phase.SUCCEEDED, False), (Phase.REFUSED, True), (Phase.ERRORED, True), (Phase.CANCELLED, True)],
+)
+def test_form_for_the_best_trial_is_offered_unless_its_search_judged_it_to_the_end(
+    tmp_path_factory: pytest.TempPathFactory, phase: Phase, is_offered: bool
+) -> None:
+    with running_dashboard(tmp_path_factory.mktemp("best") / "home") as fleet, fleet.client() as client:
+        fill_with_search(fleet.home, phase=phase, step="register")
+        assert ("/actions/register" in row_of(client, BEST)) is is_offered
 
 
 @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.PENDING])

@@ -172,6 +172,11 @@ def test_counts_keep_all_their_digits() -> None:
     ("phase", "chosen", "role", "titles"),
     [
         (Phase.CANCELLED, False, AccessRole.RUNNER, ["Train again"]),
+        (Phase.ERRORED, False, AccessRole.RUNNER, ["Train again"]),
+        (Phase.REFUSED, False, AccessRole.RUNNER, ["Train again"]),
+        (Phase.REFUSED, True, AccessRole.APPROVER, ["Train again"]),
+        (Phase.SUCCEEDED, False, AccessRole.APPROVER, []),
+        (Phase.SUPERSEDED, False, AccessRole.APPROVER, []),
         (Phase.CANCELLED, True, AccessRole.RUNNER, []),
         (Phase.CANCELLED, True, AccessRole.APPROVER, ["Train again"]),
         (Phase.RUNNING, True, AccessRole.RUNNER, ["Cancel"]),

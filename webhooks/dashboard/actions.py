@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from gitops.access import EVERYWHERE, Access, role_to_ask
+from gitops.eligibility import AGAIN
 from gitops.grammar import VERBS
 from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
-from gitops.steps import Phase
 from gitops.telling.showing import place_of
 from gitops.trials import TrialView
 from webhooks.dashboard.words import label, number
 
 _MOST_TOLD = 8  # parameters in a sentence
-_AGAIN = frozenset({Phase.ERRORED, Phase.CANCELLED, Phase.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _of_training(access: Access, training: Training) -> Iterator[Action]:
         yield _action("Try now", "retry", about, name=training.id)
     if not is_over and _may(access, "cancel", training.repository_id):
         yield _action("Cancel", "cancel", about, training=training.id)
-    if may_retry and training.phase in _AGAIN:
+    if may_retry and training.phase in AGAIN:
         yield _action("Train again", "retry", about, name=training.id)
 
 

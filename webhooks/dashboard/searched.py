@@ -72,8 +72,9 @@ def _became(sight: Sight, searched: Training, part: SearchPart[TrialView], track
     found = {}
     for number, run in models.items():
         version, judged = versions.get(run, ""), chosen.get(Trial.id_of(searched.id, number), "")
-        # The search judged its best one itself.
-        is_over = version or judged or number == searched.facts.trial
+        # A search that succeeded judged its best one itself; one that broke off, or met a better champion, may not have.
+        is_judged = number == searched.facts.trial and searched.phase is Phase.SUCCEEDED
+        is_over = version or judged or is_judged
         found[number] = Became(
             version=version,
             url=links.version_url(searched.model, version, tracking) if version else "",
