@@ -7,7 +7,6 @@ and in the end the jobs themselves, so that a stop on purpose costs no job one o
 import logging
 import threading
 import time
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Self
@@ -151,12 +150,7 @@ class Shift:
 
 
 class HeldLease:
-    """Keeps a claim alive while its step runs, and knows when it is lost.
-
-    Args:
-        since: when the claim was asked for, by the clock.
-        clock: seconds that never step back; they pass while this process is stopped, too.
-    """
+    """Keeps a claim alive while its step runs, and knows when it is lost."""
 
     def __init__(
         self,
@@ -165,12 +159,8 @@ class HeldLease:
         *,
         times: LeaseTimes,
         shift: Shift,
-        since: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._clock = clock
-        self._renewed = since
         self.claim = claim
         self._times = times
         heartbeat = times.heartbeat.total_seconds()
@@ -221,23 +211,23 @@ class HeldLease:
     def confirm(self) -> None:
         """Make sure, right before something is done that cannot be undone, that nobody else has the job by now.
 
-        A process that was stopped for longer than its lease goes on as if nothing had happened; its clock tells.
+        A process that stood still for longer than its lease goes on as if nothing had happened. No clock of its own
+        tells: that of a suspended machine stands still with it. So the database is asked each time, and from then on
+        the job is ours for a whole lease.
 
         Raises:
             StaleEpochError: somebody else has it.
             RetryError: the database cannot be asked.
         """
-        if self._clock() - self._renewed >= self._times.lease.total_seconds() and not self._renew():
+        if not self._renew():
             raise StaleEpochError(self.claim.job, self.claim.epoch)
 
     def _renew(self) -> bool:
         """Prolong the lease; False when it is lost."""
-        asked = self._clock()
-        if not self._store.renew(self.claim, lease=self._times.lease):
+        is_ours = self._store.renew(self.claim, lease=self._times.lease)
+        if not is_ours:
             self._lost.set()
-            return False
-        self._renewed = asked
-        return True
+        return is_ours
 
     def _glance(self) -> bool:
         """Return whether the job is ours still; the lease is not prolonged."""

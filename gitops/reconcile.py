@@ -51,7 +51,6 @@ class Loop:
         stories: by kind, from bootstrap.
         owner: names this worker in leases, for people only.
         shift: what this worker holds, and whether it was asked to stop.
-        clock: seconds that never step back, by which this worker knows that its lease is over.
     """
 
     deps: Deps
@@ -59,7 +58,6 @@ class Loop:
     owner: str
     times: LeaseTimes = field(default_factory=LeaseTimes)
     shift: Shift = field(default_factory=Shift)
-    clock: Callable[[], float] = time.monotonic
 
 
 class _UnforeseenError(RetryError):
@@ -108,11 +106,8 @@ def run_next(loop: Loop, queue: Queue) -> bool:
 
 
 def _claim(loop: Loop, queue: Queue) -> HeldLease | None:
-    asked, store = loop.clock(), loop.deps.store
-    claim = store.claim(queue, owner=loop.owner, lease=loop.times.lease)
-    if claim is None:
-        return None
-    return HeldLease(store, claim, times=loop.times, shift=loop.shift, since=asked, clock=loop.clock)
+    claim = loop.deps.store.claim(queue, owner=loop.owner, lease=loop.times.lease)
+    return HeldLease(loop.deps.store, claim, times=loop.times, shift=loop.shift) if claim is not None else None
 
 
 def _pause(failures: int) -> None:

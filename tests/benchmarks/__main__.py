@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks that were asked for; all of them are written to `docs/`.
 
     Returns:
-        1 when a row misses what the design asks for, 0 otherwise.
+        1 when a row misses its goal, 0 otherwise.
     """
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=tuple(BENCHMARKS), help="run this one; may be repeated")

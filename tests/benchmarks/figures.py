@@ -69,10 +69,15 @@ class Must(StrEnum):
 
 @dataclass(frozen=True)
 class Reach:
-    """What is to be reached."""
+    """What is to be reached.
+
+    Args:
+        design: what the design asked for, and where it is told why the goal is another one; empty where it is the same.
+    """
 
     must: Must
     value: float
+    design: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Row:
         what: what is measured, and how.
         ours: of Launchpin.
         beside: what it is compared with, by name; the first is the baseline of a ratio.
-        reach: None where the design asks for nothing.
+        reach: None where there is no goal.
         figure: the number that is held against `reach` where it is not the median: a percentile, say.
         note: what a reader must know, the CPU per request for example.
     """
@@ -108,7 +113,7 @@ class Row:
 
     @property
     def is_reached(self) -> bool:
-        """Whether it is as the design asks."""
+        """Whether it reaches its goal."""
         if self.reach is None:
             return True
         is_ratio = self.reach.must in {Must.RATIO_AT_LEAST, Must.RATIO_AT_MOST}

@@ -19,9 +19,12 @@ _HALF_DECADE = math.sqrt(10)
 _HEAD = """\
 # Benchmarks
 
-Written by `make bench`, which measures everything here in one run: ours and what it is compared with by turns, on the
-same machine. Ratios travel to other machines better than rates do. A figure is the median; behind it stands half of
-what lies between the quartiles. `make bench` ends with an error when a row misses what the design asks for.
+Written by `make bench`, which measures everything here in one run on one machine: ours and what it is compared with by
+turns, or one after the other where each needs servers of its own (starting work, looking up versions, environments,
+starting and resting). Ratios travel to other machines better than rates do. A figure is the median; behind it stands
+half of what lies between the quartiles, but for what was measured once, or is a percentile itself. A row has nothing
+beside it where nothing else does the same. `make bench` ends with an error when a row misses its goal; a goal that is
+not the design's says so.
 """
 
 
@@ -48,11 +51,11 @@ def goal(reach: Reach | None, *, unit: str = "") -> str:
         return ""
     sign = "≥" if reach.must in {Must.RATIO_AT_LEAST, Must.AT_LEAST} else "≤"
     after = "x" if reach.must in {Must.RATIO_AT_LEAST, Must.RATIO_AT_MOST} else f" {unit}".rstrip()
-    return f"{sign} {number(reach.value)}{after}"
+    return f"{sign} {number(reach.value)}{after}{f' ({reach.design})' if reach.design else ''}"
 
 
 def verdict(row: Row) -> str:
-    """Return whether a row is as the design asks."""
+    """Return whether a row reaches its goal."""
     if row.reach is None:
         return ""
     return "yes" if row.is_reached else "**no**"

@@ -49,6 +49,10 @@ def test_a_row_that_misses_says_so_in_its_line() -> None:
     assert lines([row]) == [("row", "2,500 ms, once", "other: 1,000 ms, once", "2.50x", "≤ 2x", "**no**", "")]
     assert (goal(None), verdict(Row("row", row.ours))) == ("", "")
     assert goal(Reach(Must.AT_MOST, 15.0), unit="ms") == "≤ 15 ms"
+    assert (
+        goal(Reach(Must.AT_MOST, 330.0, "the design: 300 MB; ADR 19"), unit="MB")
+        == "≤ 330 MB (the design: 300 MB; ADR 19)"
+    )
 
 
 def test_a_ratio_without_its_baseline_is_not_reached() -> None:

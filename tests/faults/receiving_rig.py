@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -274,3 +274,17 @@ class Ledger:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def wait_for_more(known: Sized, count: int) -> None:
+    """Wait until there are so many more than now."""
+    enough = len(known) + count
+    wait_until(lambda: len(known) >= enough)
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Wait for a condition, four minutes at most."""
+    deadline = time.monotonic() + 240
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        PACE.wait(0.01)

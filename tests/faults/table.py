@@ -4,6 +4,7 @@ The hooks belong to `tests/conftest.py`: with several test processes the one tha
 """
 
 import json
+import time
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.faults.tally import Tally, is_full
 
 _PROPERTY = "launchpin_tally"
+_BEGUN = time.monotonic()
 _ROWS = pytest.StashKey[list[Tally]]()
 
 
@@ -52,7 +54,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{name.ljust(wide)}  {cases:>7,}  {breaches:>8}  {told}")
     cases, breaches = sum(row[1] for row in rows), sum(row[2] for row in rows)
     failed, left_out = (_count(terminalreporter, outcome) for outcome in ("failed", "skipped"))
-    ended = f"{failed} of the tests failed, {left_out} left out for want of a part"
+    minutes, seconds = divmod(round(time.monotonic() - _BEGUN), 60)
+    ended = f"{minutes} min {seconds} s; {failed} of the tests failed, {left_out} left out for want of a part"
     terminalreporter.write_line(f"{'in all'.ljust(wide)}  {cases:>7,}  {breaches:>8}  {ended}")
 
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +17,25 @@ from pathlib import Path
 import pytest
 
 from gitops.store import SqlStore
-from tests.faults.receiving_rig import DICE, PACE, Ledger, Nursery, Post, children, kill, sending, wait_gone
+from tests.faults.receiving_rig import (
+    DICE,
+    PACE,
+    Ledger,
+    Nursery,
+    Post,
+    children,
+    kill,
+    sending,
+    wait_for_more,
+    wait_gone,
+    wait_until,
+)
 from tests.faults.tally import Tally, is_full, scale
 from tests.support.load import Load, begin, deliver, end
 from tests.support.processes import Web, make_home, running_web
-from tests.support.small_disk import disk, fill
 from tests.support.web import PATH, SECRET, Knock, knock, serving
 from webhooks.receive import Receiver
 from webhooks.saving import ThreadKeeper
-
-__all__ = ["disk"]
 
 SENDERS = 16
 FAILPOINTS = (
@@ -177,33 +186,6 @@ def test_i2_every_answer_comes_in_time_while_another_process_holds_the_database(
     row.check()
 
 
-def test_i2_a_full_disk_is_answered_and_healed_by_itself_when_there_is_room(
-    tmp_path: Path, disk: Callable[[int], Path], post: Post, tally: Callable[[str], Tally]
-) -> None:
-    row = tally("I2 disk full: 503, nothing is lost, and it heals by itself")
-    home = disk(24 * 1024 * 1024) / "home"
-    home.mkdir()
-    variables = make_home(home)
-    ledger = Ledger(f"sqlite:///{variables['LAUNCHPIN_HOME']}/launchpin.sqlite3")
-    for number in range(scale(5, slice_=1)):
-        ballast = fill(home.parent, leave=2 * 1024 * 1024)
-        with running_web(tmp_path, variables) as web, sending(web.port, post, size=40_000):
-            wait_for_more(post.later, 20)
-            with row.case(f"time {number}, while it is full"):
-                ledger.check_new(post.acknowledged)
-            ballast.unlink()
-            wait_for_more(post.acknowledged, 20)
-        with running_web(tmp_path, variables) as web, sending(web.port, post, size=100):
-            wait_until(lambda: not post.doubtful)
-        with row.case(f"time {number}, when there is room"):
-            ledger.check_all(post.acknowledged)
-            assert not post.wrong, post.wrong[0]
-            assert post.slowest < 10, f"an answer took {post.slowest:.1f} s"
-    ledger.close()
-    row.figures["503"] = str(len(post.later))
-    row.check()
-
-
 def test_i3_of_a_crowd_of_duplicates_one_is_taken(
     store: SqlStore, ledger: Ledger, tally: Callable[[str], Tally]
 ) -> None:
@@ -266,20 +248,6 @@ def wait_for_refusals(web: Web) -> None:
 def refusals(web: Web) -> float:
     found = re.search(r'^launchpin_ingest_total\{code="too_many_failures"\} (\S+)$', web.scrape(), re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-def wait_for_more(known: Sized, count: int) -> None:
-    """Wait until there are so many more than now."""
-    enough = len(known) + count
-    wait_until(lambda: len(known) >= enough)
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    """Wait for a condition, four minutes at most."""
-    deadline = time.monotonic() + 240
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        PACE.wait(0.01)
 
 
 @contextlib.contextmanager

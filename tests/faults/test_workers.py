@@ -165,7 +165,10 @@ def _hang(rig: Rig, _: str) -> tuple[Worker, Command]:
 
 
 class Zombies:
-    """Two workers in one process, of which the first is away for longer than its lease at a place of our choice."""
+    """Two workers in one process, of which the first is away for longer than its lease at a place of our choice.
+
+    The first one's own clock stands still meanwhile, as that of a suspended machine: the database's alone goes on.
+    """
 
     def __init__(self, store: SqlStore, clock: Clock, folder: Path) -> None:
         self._store, self._clock = store, clock
@@ -174,12 +177,9 @@ class Zombies:
         steps: tuple[Step[Deps, Command], ...] = (Step("make", self._make), Step("rest", lambda *_: Done()))
         story: Story[Deps, Command] = Story("command", steps, lambda deps, subject: deps.store.command(subject))
         deps = make_deps(store, folder)
-        self._zombie = Loop(deps, {"command": story}, "zombie", QUIET, clock=self._seconds)
+        self._zombie = Loop(deps, {"command": story}, "zombie", QUIET)
         self._heir = replace(self._zombie, owner="heir")
         self._is_heirs_turn = False
-
-    def _seconds(self) -> float:
-        return self._clock.time.timestamp()
 
     def cycle(self, place: str) -> None:
         """Let the first worker be away at a place, and check that only the second one changed anything."""

@@ -158,6 +158,19 @@ class Postgres:
             assert not is_hopeless, f"PostgreSQL did not start: {self._log_tail()}"
             time.sleep(0.01)  # the pace of looking
 
+    def revive(self) -> None:
+        """Start the server again where it ended by itself."""
+        assert self.process is not None
+        while True:
+            try:
+                self.admin().close()
+            except psycopg.OperationalError:
+                if self.process.poll() is not None:
+                    self.start()
+                time.sleep(0.05)  # the pace of looking
+            else:
+                return
+
     def kill(self) -> None:
         """Kill the server at once and wait until its children saw that: they write on until they do."""
         assert self.process is not None
@@ -220,14 +233,15 @@ def _lives(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def running_postgres(*, is_durable: bool = False) -> Iterator[Postgres]:
+def running_postgres(*, is_durable: bool = False, inside: Path | None = None) -> Iterator[Postgres]:
     """Run a server until the end of the block, in a folder of its own that no other user's folder stands in the way of.
 
     Args:
         is_durable: whether it waits for its disk, as in production.
+        inside: a folder that the server's user can reach; by default one in memory where nothing must last.
     """
     require(find_programs(), _MISSING)
-    folder = Path(tempfile.mkdtemp(prefix="launchpin-postgres-", dir=None if is_durable else _memory()))
+    folder = Path(tempfile.mkdtemp(prefix="launchpin-postgres-", dir=inside or (None if is_durable else _memory())))
     if os.geteuid() == 0:
         os.chown(folder, _user().pw_uid, _user().pw_gid)
     server = Postgres(folder, is_durable)

@@ -16,10 +16,10 @@ _MISSING = "a test mounts a small file system, which needs root or `sudo -n`"
 
 
 @contextmanager
-def small_disk(folder: Path, *, size: int) -> Iterator[Path]:
+def small_disk(folder: Path, *, size: int, mode: str = "0700") -> Iterator[Path]:
     """Mount a file system of that many bytes on a new folder, for the length of the block."""
     folder.mkdir(parents=True)
-    owner = f"uid={os.getuid()},gid={os.getgid()},mode=0700"
+    owner = f"uid={os.getuid()},gid={os.getgid()},mode={mode}"
     _as_root("mount", "-t", "tmpfs", "-o", f"size={size},{owner}", "none", str(folder))
     try:
         yield folder

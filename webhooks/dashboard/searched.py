@@ -72,7 +72,7 @@ def _became(sight: Sight, searched: Training, part: SearchPart[TrialView], track
     found = {}
     for number, run in models.items():
         version, judged = versions.get(run, ""), chosen.get(Trial.id_of(searched.id, number), "")
-        # A search that succeeded judged its best one itself; one that broke off, or met a better champion, may not have.
+        # A search that succeeded judged its best one itself; one that broke off may not have.
         is_judged = number == searched.facts.trial and searched.phase is Phase.SUCCEEDED
         is_over = version or judged or is_judged
         found[number] = Became(
