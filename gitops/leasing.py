@@ -5,8 +5,10 @@ and in the end the jobs themselves, so that a stop on purpose costs no job one o
 """
 
 import logging
+import math
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Self
@@ -150,7 +152,11 @@ class Shift:
 
 
 class HeldLease:
-    """Keeps a claim alive while its step runs, and knows when it is lost."""
+    """Keeps a claim alive while its step runs, and knows when it is lost.
+
+    Args:
+        clock: seconds that never step back; they pass while this process is stopped, too.
+    """
 
     def __init__(
         self,
@@ -159,8 +165,10 @@ class HeldLease:
         *,
         times: LeaseTimes,
         shift: Shift,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._clock = clock
         self.claim = claim
         self._times = times
         heartbeat = times.heartbeat.total_seconds()
@@ -211,16 +219,20 @@ class HeldLease:
     def confirm(self) -> None:
         """Make sure, right before something is done that cannot be undone, that nobody else has the job by now.
 
-        A process that stood still for longer than its lease goes on as if nothing had happened. No clock of its own
-        tells: that of a suspended machine stands still with it. So the database is asked each time, and from then on
-        the job is ours for a whole lease.
+        A process that stood still for longer than its lease goes on as if nothing had happened, and its clock need not
+        tell: that of a suspended machine stood still with it. So the database is asked each time, and from then on the
+        job is ours for a whole lease. Where the clock tells that the answer itself was so long on its way, it is asked
+        again.
 
         Raises:
             StaleEpochError: somebody else has it.
             RetryError: the database cannot be asked.
         """
-        if not self._renew():
-            raise StaleEpochError(self.claim.job, self.claim.epoch)
+        asked = -math.inf
+        while self._clock() - asked >= self._times.lease.total_seconds():
+            asked = self._clock()
+            if not self._renew():
+                raise StaleEpochError(self.claim.job, self.claim.epoch)
 
     def _renew(self) -> bool:
         """Prolong the lease; False when it is lost."""

@@ -51,6 +51,7 @@ class Loop:
         stories: by kind, from bootstrap.
         owner: names this worker in leases, for people only.
         shift: what this worker holds, and whether it was asked to stop.
+        clock: seconds that never step back, by which this worker knows how long an answer was on its way.
     """
 
     deps: Deps
@@ -58,6 +59,7 @@ class Loop:
     owner: str
     times: LeaseTimes = field(default_factory=LeaseTimes)
     shift: Shift = field(default_factory=Shift)
+    clock: Callable[[], float] = time.monotonic
 
 
 class _UnforeseenError(RetryError):
@@ -107,7 +109,9 @@ def run_next(loop: Loop, queue: Queue) -> bool:
 
 def _claim(loop: Loop, queue: Queue) -> HeldLease | None:
     claim = loop.deps.store.claim(queue, owner=loop.owner, lease=loop.times.lease)
-    return HeldLease(loop.deps.store, claim, times=loop.times, shift=loop.shift) if claim is not None else None
+    if claim is None:
+        return None
+    return HeldLease(loop.deps.store, claim, times=loop.times, shift=loop.shift, clock=loop.clock)
 
 
 def _pause(failures: int) -> None:

@@ -82,7 +82,7 @@ class Worker:
             ),
             targets={"local": self.target},
         )
-        self._loop = Loop(deps, stories(), owner="away", times=_LEASE)
+        self._loop = Loop(deps, stories(), owner="away", times=_LEASE, clock=self.clock.seconds)
 
     def close(self) -> None:
         """Close everything that is kept open."""

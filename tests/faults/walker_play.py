@@ -156,7 +156,7 @@ def play(told: Mapping[str, Any]) -> None:
     store = _Noting(cast.database, clock=clock)
     times = LeaseTimes(lease=LEASE, heartbeat=timedelta(days=1))
     table = {**stories(), **{kind: _parked(stories()[kind]) for kind in cast.parked.split(",") if kind}}
-    loop = Loop(_deps(cast, store), table, owner="walker", times=times)
+    loop = Loop(_deps(cast, store), table, owner="walker", times=times, clock=clock.seconds)
     worker = Worker(cast, clock, loop)
     if cast.trace:
         stream = Path(cast.trace).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as we live

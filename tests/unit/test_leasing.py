@@ -46,7 +46,7 @@ def test_a_lease_is_renewed_in_time_when_one_with_longer_heartbeats_began_before
     claims = [world.store.claim(Queue.CONTROL, owner="other", lease=LEASE) for _ in range(2)]
     (poll,) = [claim for claim in claims if claim is not None and claim.job == job]
     world.clock.advance(LEASE / 2)
-    with HeldLease(world.store, poll, times=QUIET, shift=Shift(), since=time.monotonic()):
+    with HeldLease(world.store, poll, times=QUIET, shift=Shift()):
         world.clock.advance(LEASE / 2)
         assert world.store.renew(poll, lease=10 * LEASE)
         run_until_idle(world.loop(run, times=BUSY), Queue.CONTROL)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gitops import failpoints
 from gitops.errors import RetryError, StaleEpochError
 from gitops.failpoints import FailpointError
 from gitops.leasing import LeaseTimes, Shift
@@ -277,16 +278,34 @@ def test_i27_one_claim_that_goes_wrong_costs_the_others_nothing(world: World, ar
 
 
 def test_i7_effect_is_made_when_nobody_took_the_job_while_the_worker_was_away(world: World) -> None:
-    seconds = [0.0]
-
     def make(deps: Deps, record: Training) -> Outcome:
-        seconds[0] += LEASE.total_seconds()
         world.clock.advance(LEASE)
         return world.make(deps, record)
 
-    loop = replace(world.loop(make), clock=lambda: seconds[0])
-    assert run_next(loop, Queue.CONTROL)
+    assert run_next(world.loop(make), Queue.CONTROL)
     assert world.outside == ["thing 1"]
+
+
+def test_i7_effect_is_not_made_when_the_machine_slept_with_its_clock_and_somebody_took_the_job(world: World) -> None:
+    def sleep(place: str) -> None:
+        if place == "make.before":
+            world.clock.advance(LEASE)
+            assert world.store.claim(Queue.CONTROL, owner="heir", lease=LEASE) is not None
+
+    failpoints.watch(sleep)
+    try:
+        run_next(replace(world.loop(world.make), clock=lambda: 0.0), Queue.CONTROL)
+    finally:
+        failpoints.watch(None)
+    assert world.outside == []
+
+
+def test_i7_database_is_asked_again_when_its_answer_came_a_lease_later(world: World) -> None:
+    lease = LEASE.total_seconds()
+    readings = iter([0.0, 0.0, lease, lease, lease])
+    assert run_next(replace(world.loop(world.make), clock=lambda: next(readings)), Queue.CONTROL)
+    assert world.outside == ["thing 1"]
+    assert next(readings, None) is None
 
 
 def test_is_stopping_from_the_moment_the_worker_is_asked_to_stop(world: World) -> None:
