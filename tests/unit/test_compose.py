@@ -150,6 +150,12 @@ def test_only_what_speaks_with_the_world_is_on_a_network_that_leads_there() -> N
     assert users == {"mlflow", "s3", "training"}
 
 
+def test_only_who_asks_mlflow_is_on_a_network_with_it() -> None:
+    ways = set(SERVICES["mlflow"]["networks"])
+    neighbours = {name for name, service in SERVICES.items() if ways & set(service["networks"])}
+    assert neighbours == {"mlflow", "control", "training", "postgres", "s3"}
+
+
 def test_the_inner_parts_of_the_store_are_on_loopback() -> None:
     command = SERVICES["s3"]["command"]
     assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0", "-s3.config=/run/secrets/s3_identities"} <= set(command)
