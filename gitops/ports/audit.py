@@ -98,8 +98,8 @@ class AuditLog(Protocol):
         """
         ...
 
-    def checkpoints(self) -> Sequence[AuditNote]:
-        """Return the signed heads, oldest first."""
+    def checkpoints(self, *, since: int = 0) -> Sequence[AuditNote]:
+        """Return the signed heads that cover at least so many entries, oldest first."""
         ...
 
     def newest_checkpoint(self) -> AuditNote | None:

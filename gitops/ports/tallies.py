@@ -17,15 +17,29 @@ HOOK_LOST = "lost "
 _ANCHORED = re.compile(r"anchored ([0-9]{1,18})")
 
 
-def note_anchored(size: int) -> str:
-    """Return what the row of an anchor branch says when the newest head there covers so many entries."""
-    return f"anchored {size}"
+@dataclass(frozen=True)
+class Anchored:
+    """How far an anchor branch has the signed heads.
+
+    Args:
+        size: of the newest head there: how many entries it covers; 0 when nothing is known.
+        file: the number of the file that holds it.
+    """
+
+    size: int = 0
+    file: int = 1
 
 
-def read_anchored(message: str) -> int:
-    """Return how many entries the newest head on an anchor branch covers, 0 when nothing is known."""
+def note_anchored(anchored: Anchored) -> str:
+    """Return what the row of an anchor branch says of it."""
+    place = f" in file {anchored.file}" if anchored.file > 1 else ""
+    return f"anchored {anchored.size}{place}"
+
+
+def read_anchored(message: str) -> Anchored:
+    """Return what the row of an anchor branch says."""
     found = _ANCHORED.fullmatch(message)
-    return int(found[1]) if found else 0
+    return Anchored(int(found[1]), int(found[2] or "1")) if found else Anchored()
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _read_unanchored(connection: Connection, now: datetime) -> tuple[int, float]
     messages = connection.execute(told.where(repositories.c.role == Role.DEPLOY.value)).scalars().all()
     if not messages:
         return 0, 0.0
-    held = min(read_anchored(message or "") for message in messages)
+    held = min(read_anchored(message or "").size for message in messages)
     missing = select(func.count(), func.min(audit_checkpoints.c.created_at)).where(audit_checkpoints.c.size > held)
     count, oldest = connection.execute(missing).one()
     return count, (now - oldest).total_seconds() if oldest else 0.0

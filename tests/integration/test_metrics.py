@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gitops.leasing import Shift
 from gitops.ports import Deps, Exit
-from gitops.ports.tallies import ANCHOR_REF, note_anchored
+from gitops.ports.tallies import ANCHOR_REF, Anchored, note_anchored
 from gitops.reconcile import AnyStory, Loop, run_until_idle
 from gitops.records import Record, Repository, Role, WatchedRef
 from gitops.settings import Settings
@@ -259,7 +259,7 @@ def test_heads_count_as_unacknowledged_until_every_deploy_repository_has_them(
     clock.advance(timedelta(seconds=90))
 
     def anchored(number: int, size: int) -> MoveRef:
-        row = WatchedRef(repository_id=number, ref=ANCHOR_REF, commit="c" * 40, message=note_anchored(size))
+        row = WatchedRef(repository_id=number, ref=ANCHOR_REF, commit="c" * 40, message=note_anchored(Anchored(size)))
         return MoveRef(row)
 
     def unacknowledged() -> tuple[float, float]:
