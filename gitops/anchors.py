@@ -4,13 +4,14 @@ Whoever rewrites the database later must also rewrite Git. At most one commit a 
 long the log is, a run reads the newest file of the branch and the heads that are not there yet.
 """
 
+import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gitops.audit.bundle import find_notes, name_anchors
 from gitops.errors import ConflictError, RetryError
-from gitops.ports import AuditNote, Commit, Deps
+from gitops.ports import Commit, Deps
 from gitops.ports.tallies import ANCHOR_REF, Anchored, note_anchored, read_anchored
 from gitops.records import Repository, Role, WatchedRef
 from gitops.steps import Outcome, Step, Story, Wait
@@ -34,13 +35,13 @@ class _Branch:
     Args:
         number: of the last file.
         text: the last file.
-        notes: all that were found.
+        digests: of all notes that were found.
         count: how many of them the last file has.
     """
 
     number: int
     text: str = ""
-    notes: AbstractSet[str] = frozenset()
+    digests: AbstractSet[bytes] = frozenset()
     count: int = 0
 
 
@@ -54,10 +55,10 @@ def anchor(deps: Deps, repository: Repository) -> Outcome:
     known = read_anchored(held.message) if held is not None else Anchored()
     if held is not None and held.commit == head and newest.size <= known.size:
         return _wait(deps)
-    branch, heads = _compare(deps, repository, head, known)
-    missing = [each for each in heads if each.note not in branch.notes]
+    branch, since = _look(deps, repository, head, known)
+    missing, size = _compare(deps, branch, since)
     if not missing:
-        acknowledged = _acknowledge(repository, held, head, Anchored(heads[-1].size, branch.number))
+        acknowledged = _acknowledge(repository, held, head, Anchored(size, branch.number))
         if acknowledged:
             # An answer of ours may have been lost.
             deps.effects.renew("anchor", _key(repository), content=branch.text, act=lambda: None)
@@ -65,29 +66,30 @@ def anchor(deps: Deps, repository: Repository) -> Outcome:
     parent = head or deps.forge.head(repository.full_name, repository.default_branch)
     if not parent:
         return _wait(deps)
-    now = missing[:_AT_ONCE]
     file = _Branch(branch.number + 1) if branch.count >= HEADS else branch
-    content = file.text + "".join(f"{each.note}\n" for each in now)
-    commit = _commit(deps, repository, parent=parent, file=file.number, content=content, create=not head, size=len(now))
-    size = (heads if now == missing else now)[-1].size
+    content = file.text + "".join(f"{note}\n" for note in missing)
+    commit = _commit(
+        deps, repository, parent=parent, file=file.number, content=content, create=not head, size=len(missing)
+    )
     return _wait(deps, _acknowledge(repository, held, commit.sha, Anchored(size, file.number)))
 
 
-def _compare(deps: Deps, repository: Repository, head: str, known: Anchored) -> tuple[_Branch, Sequence[AuditNote]]:
-    """Return what the branch holds and the heads that must be there, both from the acknowledged one on.
+def _look(deps: Deps, repository: Repository, head: str, known: Anchored) -> tuple[_Branch, int]:
+    """Return what the branch holds from the acknowledged head on, and the size from which on heads must be there, too.
 
-    Where the branch does not have that one any more, somebody set it back: then both from the very first.
+    Where the branch does not have that head any more, somebody set it back: then both from the very first.
     """
-    branch, heads = _read(deps, repository, head, first=known.file), deps.audit.checkpoints(since=known.size)
-    is_going_on = bool(heads) and heads[0].size == known.size and heads[0].note in branch.notes
-    if is_going_on or known == Anchored():
-        return branch, heads
-    return _read(deps, repository, head, first=1), deps.audit.checkpoints()
+    branch = _read(deps, repository, head, first=known.file)
+    acknowledged = deps.audit.checkpoints(since=known.size, limit=1)
+    is_there = any(each.size == known.size and _digest(each.note) in branch.digests for each in acknowledged)
+    if is_there or known == Anchored():
+        return branch, known.size
+    return _read(deps, repository, head, first=1), 0
 
 
 def _read(deps: Deps, repository: Repository, head: str, *, first: int) -> _Branch:
     """Read the branch's files from one on to the last."""
-    notes: set[str] = set()
+    digests: set[bytes] = set()
     branch, number = _Branch(first), first
     while head:
         path = name_anchors(number)
@@ -95,11 +97,31 @@ def _read(deps: Deps, repository: Repository, head: str, *, first: int) -> _Bran
         if written is None:
             break
         text = written.decode()
-        found = find_notes(text)
-        notes |= found
-        branch = _Branch(number, text, notes, len(found))
+        found = {_digest(note) for note in find_notes(text)}
+        digests |= found
+        branch = _Branch(number, text, digests, len(found))
         number += 1
     return branch
+
+
+def _compare(deps: Deps, branch: _Branch, since: int) -> tuple[Sequence[str], int]:
+    """Return the first notes that the branch lacks, and the size up to which it has all heads with these."""
+    missing: list[str] = []
+    size = since
+    while page := deps.audit.checkpoints(since=since, limit=_AT_ONCE):
+        for each in page:
+            if _digest(each.note) not in branch.digests:
+                if len(missing) == _AT_ONCE:
+                    return missing, size
+                missing.append(each.note)
+            size = each.size
+        since = size + 1
+    return missing, size
+
+
+def _digest(note: str) -> bytes:
+    """Return what stands for a note while there are many of them."""
+    return hashlib.sha256(note.encode()).digest()
 
 
 def _key(repository: Repository) -> str:

@@ -62,11 +62,12 @@ def join_notes(notes: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def find_notes(text: str) -> set[str]:
-    """Return the notes of a checkpoints.txt that somebody may have written into: what is none is passed over."""
+def find_notes(text: str) -> Iterator[str]:
+    """Give the notes of a checkpoints.txt that somebody may have written into: what is none is passed over."""
     lines = text.split("\n")
-    ends = (place for place, line in enumerate(lines[:-2]) if line.startswith(_DASH) and not lines[place + 1])
-    return {"\n".join(lines[max(0, place + 1 - _NOTE_LINES) : place + 1]) + "\n" for place in ends}
+    for end, line in enumerate(lines[:-2], start=1):
+        if line.startswith(_DASH) and not lines[end]:
+            yield "\n".join(lines[max(0, end - _NOTE_LINES) : end]) + "\n"
 
 
 def name_anchors(number: int) -> str:

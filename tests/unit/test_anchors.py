@@ -44,8 +44,9 @@ class Log:
         self.read += 1
         return self.heads[-1] if self.heads else None
 
-    def checkpoints(self, *, since: int = 0) -> Sequence[AuditNote]:
-        found = self.heads[max(0, since - 1) :]
+    def checkpoints(self, *, since: int = 0, limit: int | None = None) -> Sequence[AuditNote]:
+        first = max(0, since - 1)
+        found = self.heads[first : None if limit is None else first + limit]
         self.read += len(found)
         return found
 

@@ -251,9 +251,9 @@ def test_bundle_is_forked_when_any_file_of_the_anchors_contradicts_it(tmp_path: 
 def test_notes_are_found_whatever_stands_between_them(around: str) -> None:
     notes = [sign_head(make_entries(size)) for size in (1, 2, 3)]
     text = around + around.join(f"{note}\n" for note in notes)
-    assert set(notes) <= find_notes(text)
-    assert notes[2] not in find_notes(text.removesuffix("\n"))
-    assert len(find_notes(text.replace("=\n", "-\n", 1)) & set(notes)) == 2
+    assert [note for note in find_notes(text) if note in notes] == notes
+    assert [note for note in find_notes(text.removesuffix("\n")) if note in notes] == notes[:2]
+    assert [note for note in find_notes(text.replace("=\n", "-\n", 1)) if note in notes] == notes[1:]
 
 
 def test_export_is_refused_when_it_would_overwrite_or_break_the_form(tmp_path: Path) -> None:
