@@ -152,18 +152,22 @@ def _stories(tallies: Tallies) -> Iterator[Metric]:
 def _audit(tallies: Tallies) -> Iterator[Metric]:
     yield _single("launchpin_audit_entries", "Entries of the audit log", tallies.entries)
     yield _single("launchpin_audit_signed_entries", "Entries that the newest signed head covers", tallies.signed)
-    if tallies.head_age is not None:
-        yield _single("launchpin_audit_head_age_seconds", "Since the newest head was signed", tallies.head_age)
+    yield _single(
+        "launchpin_audit_head_age_seconds",
+        "Since the newest head was signed; without one, since the first entry was written",
+        tallies.head_age,
+    )
     yield _single(
         "launchpin_anchors_unacknowledged", "Signed heads that at least one deploy repository lacks", tallies.unanchored
     )
     yield _single(
         "launchpin_anchor_oldest_seconds", "Since the oldest of them was signed, 0 without one", tallies.unanchored_age
     )
-    if tallies.lead is not None:
-        yield _single(
-            "launchpin_relay_lead_seconds", "What is left of the relay's lead; below 0 when nobody leads", tallies.lead
-        )
+    yield _single(
+        "launchpin_relay_lead_seconds",
+        "What is left of the relay's lead; below 0 when nobody leads, or ever did",
+        -1 if tallies.lead is None else tallies.lead,
+    )
 
 
 def _messages(tallies: Tallies) -> Iterator[Metric]:

@@ -88,7 +88,7 @@ class Publisher:
 
     def _tell(self, queue: Queue, depth: QueueDepth | None, waiting: int) -> Sequence[int]:
         """Publish what became ready, drop what is too much, and return the jobs whose hints seem to be lost."""
-        wanted = min(depth.ready, MOST) if depth else 0
+        wanted = min(len(depth.jobs), MOST) if depth else 0
         if waiting > wanted:
             self.hints.trim(queue, wanted)
         jobs = depth.jobs if depth else ()

@@ -1,8 +1,10 @@
-"""The exported bundle as files: entries.jsonl, checkpoints.txt, keys.txt. The one room of the audit that reads files.
+"""The exported bundle as files: entries.jsonl, checkpoints.txt, keys.txt. And the anchors: the same heads on a branch.
 
-It writes bytes as they are and reads them as they are; what they are worth is decided in `verify`.
+The one room of the audit that reads files. It writes bytes as they are and reads them as they are; what they are worth
+is decided in `verify`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from gitops.errors import ConflictError, InputError
 ENTRIES = "entries.jsonl"
 CHECKPOINTS = "checkpoints.txt"
 KEYS = "keys.txt"
+_ANCHORS = re.compile(r"checkpoints(?:-([0-9]{6,9}))?\.txt")
+_NOTE_LINES = 5  # origin, size, root, blank, signature
+_DASH = "\N{EM DASH} "
 
 
 def write_bundle(directory: Path, entries: Iterable[bytes], *, notes: Iterable[str], keys: Iterable[str]) -> int:
@@ -55,6 +60,35 @@ def join_notes(notes: Iterable[str]) -> str:
         parse_note(note)
         parts.append(note + "\n")
     return "".join(parts)
+
+
+def find_notes(text: str) -> Iterator[str]:
+    """Give the notes of a checkpoints.txt that somebody may have written into: what is none is passed over."""
+    lines = text.split("\n")
+    for end, line in enumerate(lines[:-2], start=1):
+        if line.startswith(_DASH) and not lines[end]:
+            yield "\n".join(lines[max(0, end - _NOTE_LINES) : end]) + "\n"
+
+
+def name_anchors(number: int) -> str:
+    """Return the name of a file of heads on the anchor branch, which are counted from 1."""
+    return CHECKPOINTS if number == 1 else f"checkpoints-{number:06}.txt"
+
+
+def read_anchors(place: Path) -> str:
+    """Return the heads of an anchor branch: of all its files in a folder, or of a single one.
+
+    Raises:
+        OSError: a file that cannot be read, or is missing before another one.
+        UnicodeDecodeError: no text.
+    """
+    if not place.is_dir():
+        return place.read_bytes().decode()
+    numbers = {int(found[1] or "1") for file in place.iterdir() if (found := _ANCHORS.fullmatch(file.name))}
+    missing = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
+    if missing <= max(numbers, default=1):
+        raise FileNotFoundError(f"{place} holds no {name_anchors(missing)}")
+    return "".join((place / name_anchors(number)).read_bytes().decode() for number in sorted(numbers))
 
 
 def read_text(directory: Path, name: str) -> bytes | None:

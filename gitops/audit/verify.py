@@ -73,8 +73,8 @@ def verify_bundle(directory: Path, *, key: str | None = None, anchors: str = "")
     Args:
         directory: what `write_bundle` wrote.
         key: the verifier key to trust, as text; without it the bundle's own keys are taken and the answer says so.
-        anchors: the text of a checkpoints.txt kept elsewhere (the branch `launchpin-audit`), which the bundle must
-            agree with.
+        anchors: the heads kept elsewhere (the branch `launchpin-audit`), as `read_anchors` gives them, which the bundle
+            must agree with.
 
     Returns:
         The finding; problems of the bundle are answers, not exceptions.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitops.audit.bundle import write_bundle
+from gitops.audit.bundle import read_anchors, write_bundle
 from gitops.audit.checkpoint import parse_verifier_key
 from gitops.audit.verify import Code, verify_bundle
 from gitops.cli.asking import opened, require_up
@@ -88,8 +88,8 @@ def await_head(store: AuditLog, *, console: Console, timeout: float) -> int:
 
 def newest_head(store: AuditLog) -> int:
     """Return how many entries the newest signed head covers."""
-    heads = store.checkpoints()
-    return heads[-1].size if heads else 0
+    newest = store.newest_checkpoint()
+    return newest.size if newest is not None else 0
 
 
 def export_bundle(store: AuditLog, folder: Path, *, key: str, size: int) -> int:
@@ -146,19 +146,19 @@ class _OwnUsageCode(click.Command):
 @click.option("--key", "key_file", type=click.Path(path_type=Path), help="A file with the verifier key to trust.")
 @click.option(
     "--anchors",
-    "anchors_file",
+    "anchors_place",
     type=click.Path(path_type=Path),
-    help="A checkpoints.txt kept elsewhere, to agree with.",
+    help="Heads kept elsewhere, to agree with: a folder of checkpoints files, or one such file.",
 )
 @json_option
-def verify(folder: Path, *, key_file: Path | None, anchors_file: Path | None, as_json: bool) -> int:
+def verify(folder: Path, *, key_file: Path | None, anchors_place: Path | None, as_json: bool) -> int:
     """Verify an exported bundle, with no server and no network.
 
     Exit codes: 0 intact, 1 altered, 2 forked, 3 incomplete, 4 usage.
     """
     try:
         key = key_file.read_text(encoding="utf-8") if key_file else None
-        anchors = anchors_file.read_text(encoding="utf-8") if anchors_file else ""
+        anchors = read_anchors(anchors_place) if anchors_place else ""
         found = verify_bundle(folder, key=key, anchors=anchors)
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"

@@ -118,7 +118,7 @@ def grade_queues(tallies: Tallies) -> Iterator[Finding]:
 def grade_heads(tallies: Tallies) -> Finding:
     """Grade how much of the audit log is signed, and kept outside of this installation."""
     unsigned = tallies.entries - tallies.signed
-    if unsigned and (tallies.head_age is None or tallies.head_age > _OLD_HEAD):
+    if unsigned and tallies.head_age > _OLD_HEAD:
         text = f"{unsigned:,} {'entry is' if unsigned == 1 else 'entries are'} not signed"
         return Finding("Audit log", Grade.WARN, text, "the log of the relay says why no head is signed")
     if tallies.unanchored and tallies.unanchored_age > _OLD_HEAD:

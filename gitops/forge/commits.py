@@ -24,7 +24,6 @@ from gitops.ports import Commit
 _FILE = "100644"
 _EXECUTABLE = "100755"
 _WRITES = 4  # blob, tree, commit, ref
-_READABLE = 25 * 1024**2
 _PROTECTED = ("protected branch", "rule violations", "through a pull request", "required status check")
 
 
@@ -38,8 +37,8 @@ class FileCommits:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def read(self, full_name: str, *, ref: str, path: str) -> bytes | None:
-        """Return a regular file's bytes at a ref or commit; None when it is not there."""
+    def read(self, full_name: str, *, ref: str, path: str, most: int) -> bytes | None:
+        """Return a regular file's bytes, so many at most, at a ref or commit; None when it is not there."""
         what = f"reading {path} of {full_name}"
         missing = (HTTPStatus.NOT_FOUND,)
         reply = self._wire.get(repo_path(full_name, "contents", path), what, accept=missing, query={"ref": ref})
@@ -50,8 +49,8 @@ class FileCommits:
             raise RefusedError("symlink_config", f"{path!a} is a link: commit the file itself")
         if content.type != "file":
             return None
-        if content.size > _READABLE:
-            raise RefusedError("repo_too_large", f"{path!a} has {content.size} bytes, limit={_READABLE}")
+        if content.size > most:
+            raise RefusedError("repo_too_large", f"{path!a} has {content.size} bytes, limit={most}")
         if content.encoding == "base64" and (content.content or not content.size):
             return _checked(content.content, content.sha, reply=reply)
         blob = self._wire.get(repo_path(full_name, "git", "blobs", content.sha), what)

@@ -24,7 +24,7 @@ from gitops.forge.replies import (
     RepositoryReply,
 )
 from gitops.forge.wire import Wire, read_list, repo_path
-from gitops.ports import Ahead, Check, CheckState, Commit, ForgeRepository, Pull
+from gitops.ports import READABLE, Ahead, Check, CheckState, Commit, ForgeRepository, Pull
 
 EVENTS = ("push", "pull_request", "issue_comment", "check_run", "status")
 _WEB_FLOW = "web-flow"  # the committer of what GitHub itself wrote on somebody's behalf
@@ -123,9 +123,13 @@ class GitHubForge:
         commits = [commit for reply in replies for commit in reply.read(ComparisonReply).commits]
         return Ahead(commits=len(commits), by_us=self._are_ours(commits))
 
-    def read_file(self, full_name: str, *, ref: str, path: str) -> bytes | None:
-        """Return a file's bytes at a ref or commit; None when it is not there."""
-        return self._files.read(full_name, ref=ref, path=path)
+    def read_file(self, full_name: str, *, ref: str, path: str, most: int = READABLE) -> bytes | None:
+        """Return a file's bytes at a ref or commit; None when it is not there.
+
+        Raises:
+            RefusedError: `repo_too_large` when it has more bytes than that.
+        """
+        return self._files.read(full_name, ref=ref, path=path, most=most)
 
     def commit_file(
         self, full_name: str, *, parent: str, branch: str, path: str, content: bytes, message: str, create: bool

@@ -8,7 +8,7 @@ from gitops.lockfile import Lock
 from gitops.ports.accounts import Accounts
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
-from gitops.ports.forge import Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
+from gitops.ports.forge import READABLE, Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.ports.locks import Locks
 from gitops.ports.notifier import Notifier, Packet
@@ -30,6 +30,7 @@ from gitops.serving import STOPPED, Configuration, ConfigurationState, Endpoint,
 
 __all__ = [
     "LOG_PREFIX",
+    "READABLE",
     "STOPPED",
     "Accounts",
     "Ahead",

@@ -98,8 +98,12 @@ class AuditLog(Protocol):
         """
         ...
 
-    def checkpoints(self) -> Sequence[AuditNote]:
-        """Return the signed heads, oldest first."""
+    def checkpoints(self, *, since: int = 0, limit: int | None = None) -> Sequence[AuditNote]:
+        """Return the signed heads that cover at least so many entries, oldest first.
+
+        Args:
+            limit: so many of them; None for all.
+        """
         ...
 
     def newest_checkpoint(self) -> AuditNote | None:

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from gitops.records import Frozen, Repository
 
+READABLE = 25 * 1024**2
+"""Bytes of a file that is read through the forge, unless somebody says how many."""
+
 
 @dataclass(frozen=True)
 class ForgeRepository:
@@ -113,8 +116,12 @@ class Forge(Protocol):
         """Return what a commit has beyond a base, whether or not there is a pull request of it."""
         ...
 
-    def read_file(self, full_name: str, *, ref: str, path: str) -> bytes | None:
-        """Return a file's bytes at a ref or commit; None when it is not there."""
+    def read_file(self, full_name: str, *, ref: str, path: str, most: int = READABLE) -> bytes | None:
+        """Return a file's bytes at a ref or commit; None when it is not there.
+
+        Raises:
+            RefusedError: `repo_too_large` when it has more bytes than that.
+        """
         ...
 
     def commit_file(

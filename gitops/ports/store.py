@@ -93,15 +93,15 @@ class Exit:
 
 @dataclass(frozen=True)
 class QueueDepth:
-    """Ready jobs of one queue.
+    """Ready jobs of one queue, as far as anybody needs to be told of them.
 
     Args:
         oldest: age of the oldest in seconds.
-        jobs: some of them, oldest first: each its number and epoch, which together name one time of being ready.
+        jobs: the 64 oldest, or all of them, oldest first: each its number and epoch, which together name one time of
+            being ready.
     """
 
     queue: Queue
-    ready: int
     oldest: float
     jobs: tuple[tuple[int, int], ...]
 
@@ -240,7 +240,7 @@ class Store(Asked, Outbox, Locks, Protocol):
         ...
 
     def depth(self) -> Sequence[QueueDepth]:
-        """Return the ready jobs of each queue."""
+        """Return the first ready jobs of each queue that has any."""
         ...
 
     def next_due(self) -> float | None:

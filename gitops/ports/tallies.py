@@ -14,18 +14,32 @@ HOOK_REF = "hook"
 HOOK_LOST = "lost "
 """How that row begins while it is not."""
 
-_ANCHORED = re.compile(r"anchored ([0-9]{1,18})")
+_ANCHORED = re.compile(r"anchored ([0-9]{1,18})(?: in file ([0-9]{1,9}))?")
 
 
-def note_anchored(size: int) -> str:
-    """Return what the row of an anchor branch says when the newest head there covers so many entries."""
-    return f"anchored {size}"
+@dataclass(frozen=True)
+class Anchored:
+    """How far an anchor branch has the signed heads.
+
+    Args:
+        size: of the newest head there: how many entries it covers; 0 when nothing is known.
+        file: the number of the file that holds it.
+    """
+
+    size: int = 0
+    file: int = 1
 
 
-def read_anchored(message: str) -> int:
-    """Return how many entries the newest head on an anchor branch covers, 0 when nothing is known."""
+def note_anchored(anchored: Anchored) -> str:
+    """Return what the row of an anchor branch says of it."""
+    place = f" in file {anchored.file}" if anchored.file > 1 else ""
+    return f"anchored {anchored.size}{place}"
+
+
+def read_anchored(message: str) -> Anchored:
+    """Return what the row of an anchor branch says."""
     found = _ANCHORED.fullmatch(message)
-    return int(found[1]) if found else 0
+    return Anchored(int(found[1]), int(found[2] or "1")) if found else Anchored()
 
 
 @dataclass(frozen=True)
@@ -63,14 +77,14 @@ class Tallies:
         holds: open ones.
         entries: of the audit log.
         signed: how many of them the newest signed head covers.
-        head_age: seconds since it was signed; None before the first.
+        head_age: seconds since it was signed; without one since the log's first entry was written, 0 in an empty log.
         unanchored: signed heads that at least one deploy repository does not hold yet.
         unanchored_age: seconds since the oldest of them was signed, 0 when there is none.
         hooks_lost: repositories whose pushes no delivery tells of.
         letters_waiting: messages that a channel has not taken yet.
         letter_age: seconds since the oldest of them was written, 0 when there is none.
         letters_settled: by state, messages that were sent or given up within 24 hours.
-        lead: seconds that the relay's lead still lasts, negative when it ran out; None when there never was one.
+        lead: seconds that the relay's lead still lasts, negative when none does; None when there never was one.
     """
 
     jobs: tuple[JobTally, ...]
@@ -81,7 +95,7 @@ class Tallies:
     holds: int
     entries: int
     signed: int
-    head_age: float | None
+    head_age: float
     unanchored: int
     unanchored_age: float
     hooks_lost: int

@@ -124,10 +124,11 @@ def write_checkpoint(connection: Connection, size: int, *, note: str, now: datet
         raise ConflictError("AuditFork", f"another head of {size} entries was signed before")
 
 
-def read_checkpoints(connection: Connection) -> list[AuditNote]:
-    """Return every signed head, oldest first."""
-    query = select(audit_checkpoints.c.size, audit_checkpoints.c.note).order_by(audit_checkpoints.c.size)
-    return [AuditNote(size, note) for size, note in connection.execute(query)]
+def read_checkpoints(connection: Connection, *, since: int, limit: int | None) -> list[AuditNote]:
+    """Return signed heads from a size on, oldest first."""
+    heads = select(audit_checkpoints.c.size, audit_checkpoints.c.note).where(audit_checkpoints.c.size >= since)
+    rows = connection.execute(heads.order_by(audit_checkpoints.c.size).limit(limit))
+    return [AuditNote(size, note) for size, note in rows]
 
 
 def read_newest_checkpoint(connection: Connection) -> AuditNote | None:

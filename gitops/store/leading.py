@@ -1,7 +1,9 @@
 """Which process leads, and up to where somebody wants the audit log signed: two small facts kept in `meta`."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -17,6 +19,9 @@ RELAY = "relay"
 _WANTED = "wanted_checkpoint"
 _DOUBT = "leases_doubted"
 _SHORTEST_WAIT = timedelta(seconds=5)
+# A transaction may have begun so long before the one that it waited for, and its time is that of its beginning.
+_OVERTAKEN = timedelta(seconds=5)
+_UNTOLD = 60.0  # seconds that a lead was taken for at most before the row said for how many
 
 
 def take_lead(tx: Transaction, role: str, owner: str, *, seconds: float) -> bool:
@@ -26,13 +31,23 @@ def take_lead(tx: Transaction, role: str, owner: str, *, seconds: float) -> bool
     since = tx.now.isoformat()
     if known:
         holder = json.loads(known)
-        if datetime.fromisoformat(holder["until"]) > tx.now:
+        if _lasts(holder, tx.now):
             if holder["owner"] != owner:
                 return False
             since = holder.get("since", since)
     until = tx.now + timedelta(seconds=seconds)
-    _write(tx, name, json.dumps({"owner": owner, "until": until.isoformat(), "since": since}))
+    _write(tx, name, json.dumps({"owner": owner, "until": until.isoformat(), "since": since, "seconds": seconds}))
     return True
+
+
+def _lasts(holder: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a lead has not run out.
+
+    One that would last for longer than it was taken for is from before the clock was set back. It counts as run out:
+    a leader that lives says so again at once, and nobody waits until the clock has caught up with one that died.
+    """
+    until, seconds = datetime.fromisoformat(holder["until"]), timedelta(seconds=holder.get("seconds", _UNTOLD))
+    return now < until <= now + seconds + _OVERTAKEN
 
 
 def check_lead(tx: Transaction, role: str, owner: str) -> None:
@@ -58,6 +73,16 @@ def read_leader(connection: Connection, role: str) -> Leader | None:
     return Leader(owner.rpartition(" ")[0] or owner, since, until)
 
 
+def read_lead(connection: Connection, role: str, *, now: datetime) -> float | None:
+    """Return the seconds that a role's lead still lasts, negative when none does, None when nobody ever led."""
+    known = _read(connection, f"leader:{role}")
+    if not known:
+        return None
+    holder = json.loads(known)
+    left = (datetime.fromisoformat(holder["until"]) - now).total_seconds()
+    return min(left, -1.0) if left > 0 and not _lasts(holder, now) else left
+
+
 def is_settled(connection: Connection, *, now: datetime, lease: timedelta) -> bool:
     """Return whether leases that ran out may be believed: somebody was able to prolong them all the while.
 
@@ -72,7 +97,7 @@ def is_settled(connection: Connection, *, now: datetime, lease: timedelta) -> bo
     if not known:
         return True
     holder = json.loads(known)
-    if datetime.fromisoformat(holder["until"]) <= now:
+    if not _lasts(holder, now):
         return False
     return now - datetime.fromisoformat(holder.get("since", holder["until"])) >= _wait(lease)
 

@@ -81,9 +81,9 @@ class AuditStore(BaseStore):
 
         self._write(save)
 
-    def checkpoints(self) -> Sequence[AuditNote]:
-        """Return the signed heads, oldest first."""
-        return self._read(audit_log.read_checkpoints)
+    def checkpoints(self, *, since: int = 0, limit: int | None = None) -> Sequence[AuditNote]:
+        """Return the signed heads that cover at least so many entries, oldest first."""
+        return self._read(lambda connection: audit_log.read_checkpoints(connection, since=since, limit=limit))
 
     def newest_checkpoint(self) -> AuditNote | None:
         """Return the signed head that covers most, None before the first."""

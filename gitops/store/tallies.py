@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, select
 from sqlalchemy.sql import ColumnElement
 
+from gitops.audit.entry import parse
 from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, Hands, JobTally, Tallies, read_anchored
 from gitops.records import DeliveryFacts, Role
-from gitops.store.audit_log import read_size
+from gitops.store.audit_log import read_entries, read_size
 from gitops.store.jobs import State, read_held
-from gitops.store.leading import RELAY, read_leader
+from gitops.store.leading import RELAY, read_lead, read_leader
 from gitops.store.rows import PROMOTION, ROLLOUT, TRAINING
 from gitops.store.tables import (
     OPEN_PHASES,
@@ -41,7 +42,6 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     signed, head_age = _read_head(connection, now)
     unanchored, unanchored_age = _read_unanchored(connection, now)
     waiting, letter_age, settled = _read_letters(connection, now)
-    leader = read_leader(connection, RELAY)
     is_open = holds.c.lifted_at.is_(None)
     return Tallies(
         jobs=_read_jobs(connection, now),
@@ -59,7 +59,7 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
         letters_waiting=waiting,
         letter_age=letter_age,
         letters_settled=settled,
-        lead=(leader.until - now).total_seconds() if leader else None,
+        lead=read_lead(connection, RELAY, now=now),
     )
 
 
@@ -136,11 +136,14 @@ def _read_letters(connection: Connection, now: datetime) -> tuple[int, float, Ma
     return count, (now - oldest).total_seconds() if oldest else 0.0, dict(connection.execute(settled).all())
 
 
-def _read_head(connection: Connection, now: datetime) -> tuple[int, float | None]:
-    """Return how many entries the newest signed head covers, and its age in seconds."""
+def _read_head(connection: Connection, now: datetime) -> tuple[int, float]:
+    """Return how many entries the newest signed head covers, and its age in seconds; without one, the log's."""
     newest = select(audit_checkpoints.c.size, audit_checkpoints.c.created_at)
     row = connection.execute(newest.order_by(audit_checkpoints.c.size.desc()).limit(1)).first()
-    return (row.size, (now - row.created_at).total_seconds()) if row else (0, None)
+    if row is not None:
+        return row.size, (now - row.created_at).total_seconds()
+    first = read_entries(connection, 0, limit=1)
+    return 0, (now - parse(first[0]).time).total_seconds() if first else 0.0
 
 
 def _read_unanchored(connection: Connection, now: datetime) -> tuple[int, float]:
@@ -150,7 +153,7 @@ def _read_unanchored(connection: Connection, now: datetime) -> tuple[int, float]
     messages = connection.execute(told.where(repositories.c.role == Role.DEPLOY.value)).scalars().all()
     if not messages:
         return 0, 0.0
-    held = min(read_anchored(message or "") for message in messages)
+    held = min(read_anchored(message or "").size for message in messages)
     missing = select(func.count(), func.min(audit_checkpoints.c.created_at)).where(audit_checkpoints.c.size > held)
     count, oldest = connection.execute(missing).one()
     return count, (now - oldest).total_seconds() if oldest else 0.0

@@ -183,6 +183,15 @@ def test_read_file_gives_the_very_bytes(forge: GitHubForge, name: str, base: str
     assert forge.read_file(name, ref="main", path="dir/ü -x") == content
 
 
+def test_read_file_takes_no_more_bytes_than_it_is_told(forge: GitHubForge, name: str, base: str) -> None:
+    made = commit(forge, name, base, "main", {"long": b"x" * 3_000_000})
+
+    assert len(forge.read_file(name, ref=made, path="long", most=3_000_000) or b"") == 3_000_000
+    with pytest.raises(RefusedError, match="3000000 bytes, limit=2999999") as refused:
+        forge.read_file(name, ref=made, path="long", most=2_999_999)
+    assert refused.value.reason == "repo_too_large"
+
+
 @pytest.mark.parametrize("path", ["nothing", "staging", "staging/nothing"])
 def test_read_file_is_none_when_no_file_is_there(forge: GitHubForge, name: str, base: str, path: str) -> None:
     assert forge.read_file(name, ref=base, path=path) is None

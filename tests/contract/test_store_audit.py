@@ -145,6 +145,9 @@ def test_signed_heads_are_kept_oldest_first(store: SqlStore) -> None:
     store.save_checkpoint(3, "second")
     store.save_checkpoint(3, "second")
     assert [(head.size, head.note) for head in store.checkpoints()] == [(1, "first"), (3, "second")]
+    assert [head.size for head in store.checkpoints(since=1, limit=1)] == [1]
+    assert [head.size for head in store.checkpoints(since=2)] == [3]
+    assert store.checkpoints(since=4) == []
 
 
 def test_attack_89_second_head_of_one_size_is_refused(store: SqlStore) -> None:

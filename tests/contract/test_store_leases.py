@@ -42,6 +42,53 @@ def test_who_leads_and_who_has_which_job_is_told(store: SqlStore, clock: Clock) 
     assert told.now == clock()
 
 
+def test_i29_standby_leads_at_once_when_the_clock_is_set_back_and_the_leader_is_dead(
+    store: SqlStore, clock: Clock
+) -> None:
+    assert store.lead("relay", "dead", seconds=8)
+    clock.advance(-timedelta(hours=1))
+    assert store.lead("relay", "standby", seconds=8)
+    assert not store.lead("relay", "another", seconds=8)
+    clock.advance(timedelta(seconds=8))
+    assert store.lead("relay", "another", seconds=8)
+
+
+def test_i29_leader_that_lives_goes_on_when_the_clock_is_set_back(store: SqlStore, clock: Clock) -> None:
+    assert store.lead("relay", "alive", seconds=8)
+    clock.advance(-timedelta(hours=1))
+    assert store.lead("relay", "alive", seconds=8)
+    assert not store.lead("relay", "standby", seconds=8)
+    leader = store.hands().leader
+    assert leader is not None
+    assert (leader.since, leader.until) == (clock(), clock() + timedelta(seconds=8))
+
+
+@pytest.mark.parametrize("asked", [0.5, 8, 3600])
+def test_i29_lead_is_held_for_as_long_as_its_leader_said_whatever_others_ask_for(
+    store: SqlStore, clock: Clock, asked: float
+) -> None:
+    assert store.lead("relay", "alive", seconds=600)
+    # One who began to ask before the leader did, and had to wait for it, asks at an earlier time.
+    for moment in (timedelta(seconds=-3), timedelta(seconds=3), timedelta(seconds=599)):
+        clock.advance(moment)
+        assert not store.lead("relay", "standby", seconds=asked)
+    clock.advance(timedelta(seconds=1))
+    assert store.lead("relay", "standby", seconds=asked)
+
+
+def test_i29_live_worker_keeps_its_job_when_the_clock_is_set_back_and_forth_while_no_relay_leads(
+    store: SqlStore, clock: Clock
+) -> None:
+    assert store.lead("relay", "relay", seconds=12)
+    clock.advance(timedelta(seconds=11))
+    claim = start_training(store)
+    clock.advance(-timedelta(hours=1))
+    assert store.renew(claim, lease=LEASE)
+    clock.advance(timedelta(seconds=61))  # the clock leaps again, and the relay is gone
+    assert store.claim(Queue.CONTROL, owner="another", lease=LEASE) is None
+    assert store.renew(claim, lease=LEASE)
+
+
 def test_i7_zombie_writes_nothing_when_another_worker_holds_the_job(store: SqlStore, clock: Clock) -> None:
     zombie = start_training(store)
     clock.advance(LEASE)

@@ -1,12 +1,16 @@
 """What a relay looks at: the ready jobs, when the next one is due, and whether anybody wrote."""
 
 from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
 
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from tests.support.store import (
     Clock,
     clock,
+    make_delivery,
     store,
     take,
 )
@@ -22,12 +26,25 @@ def test_depth_names_the_ready_jobs_oldest_first(store: SqlStore, clock: Clock) 
     second = store.wake("poll", "b")
     store.wake("poll", "later", after=timedelta(hours=1))
     (control,) = store.depth()
-    assert (control.queue, control.ready, control.oldest, control.jobs) == (
-        Queue.CONTROL,
-        2,
-        5.0,
-        ((first, 0), (second, 0)),
-    )
+    assert (control.queue, control.oldest, control.jobs) == (Queue.CONTROL, 5.0, ((first, 0), (second, 0)))
+
+
+def test_depth_of_a_burst_reads_no_more_rows_than_hints_are_given(store: SqlStore, clock: Clock) -> None:
+    store.save_delivery(make_delivery())
+    (first,) = store.jobs()
+    clock.advance(timedelta(seconds=5))
+    store.save_deliveries([make_delivery() for _ in range(1000)])
+    asked: list[str] = []
+
+    @event.listens_for(store._database.kind.engine, "before_cursor_execute")  # noqa: SLF001 - no port tells what is read
+    def note(*told: Any) -> None:  # noqa: ANN401 - connection, cursor, the statement and more
+        asked.append(told[2])
+
+    (control,) = store.depth()
+    assert (control.oldest, len(control.jobs), control.jobs[0][0]) == (5.0, 64, first.job)
+    of_jobs = [statement for statement in asked if "FROM jobs" in statement]
+    assert len(of_jobs) == len(Queue)
+    assert all("LIMIT" in statement and "count(" not in statement for statement in of_jobs)
 
 
 def test_next_due_is_the_end_of_a_lease_when_nothing_else_comes(store: SqlStore) -> None:

@@ -134,8 +134,8 @@ class Rig:
             return int(client.llen(queue.value))
 
     def ready(self, queue: Queue = Queue.CONTROL) -> int:
-        """Return how many jobs of a queue are ready."""
-        return next((depth.ready for depth in self.store.depth() if depth.queue == queue), 0)
+        """Return how many jobs of a queue are ready, as far as the relay counts."""
+        return next((len(depth.jobs) for depth in self.store.depth() if depth.queue == queue), 0)
 
     def open_jobs(self) -> int:
         """Return how many of our small jobs are not over."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from gitops.steps import Done, Queue
 from gitops.store import SqlStore, check_audit_joins
 from gitops.writes import OpenRollout, StartTraining
 from tests.faults.database_load import Load, check, loaded
+from tests.faults.holding import holding
 from tests.faults.tally import Tally, scale
 from tests.support.postgres import Postgres, require, running_postgres
 from tests.support.store import LEASE, Clock, answer, make_delivery, make_rollout, make_training, take, write
@@ -101,35 +101,16 @@ def _tell(row: Tally, load: Load, **figures: object) -> None:
 
 # ---- SQLite: locked, full
 
-_HOLD = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-sys.stdin.read()
-"""
 
-
-@contextmanager
-def _held_by_another_process(file: Path) -> Iterator[None]:
-    command = (sys.executable, "-c", _HOLD, str(file))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield
-        holder.communicate()
-
-
-def test_i27_sqlite_is_written_again_by_itself_when_another_process_lets_it_go(
-    sqlite_url: str, tmp_path: Path, tally: OpenRow
-) -> None:
+def test_i27_sqlite_is_written_again_by_itself_when_another_process_lets_it_go(sqlite_url: str, tally: OpenRow) -> None:
     row = tally("I27 SQLite locked by another process: refused in time, heals by itself")
     store = SqlStore(sqlite_url)
     for _ in range(scale(5, slice_=1)):
         with loaded(store) as load:
             load.wait_for_more(3)
-            with _held_by_another_process(tmp_path / "launchpin.sqlite3"):
+            with holding(sqlite_url) as release:
                 _wait_until(lambda here=load: here.journal.refusals["RetryError DatabaseBusy"] >= 6)  # type: ignore[misc]  # a default binds it
+                release()
             load.wait_for_more(3)
         check(load, row)
         with row.case("refused by one reason"):

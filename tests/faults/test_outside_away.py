@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import text
 
 from gitops.store.migrate import migrate
 from tests.faults.invariants import check
@@ -31,7 +30,8 @@ CAUSES = {
     "tracking": re.compile(r"RegistryUnavailable|upstream_bad_reply"),
     "host": re.compile(r"EndpointHost(Unavailable|Answer)"),
 }
-# Their steps read the outside before they ask for the effect.
+# Their steps read the outside before they ask for the effect: the record says something new, or the branch has moved by
+# the very commit whose reply was lost. What became of it, the outsides tell.
 _SEEN_OTHERWISE = {"report_check", "check_pull_request", "commit_pin", "merge_pull_request", "write_back", "anchor"}
 _LONGEST = 3600.0
 _ROUNDS = 3
@@ -63,7 +63,7 @@ class Theatre:
             with closing(Worker(scene)) as worker:
                 worker.begin()
                 worker.finish()
-            self.ends[name] = _check(scene)
+            self.ends[name] = check(scene)
             self.kinds[name] = _kinds(scene)
         return self.ends[name]
 
@@ -162,7 +162,7 @@ def _play_away(theatre: Theatre, case: Away) -> None:
         _heal(outside)
         worker.finish()
     assert rule.fired, "the fault never came"
-    _assert_same(_check(scene), ends)
+    _assert_same(check(scene, unobserved=_SEEN_OTHERWISE), ends)
 
 
 def _assert_shown(worker: Worker, case: Away) -> None:
@@ -197,7 +197,7 @@ def _play_dropped(theatre: Theatre, name: str, kinds: tuple[Kind, ...]) -> None:
         assert rule.fired == 1, f"{kind}: no such request"
         lost = [each for each in scene.effects()[kind[0]] if each.applied and not each.replied]
         assert lost, f"{kind}: no reply of it was lost"
-    _assert_same(_check(scene), ends)
+    _assert_same(check(scene, unobserved=_SEEN_OTHERWISE), ends)
 
 
 def _first_applied(match: Match) -> Match:
@@ -243,20 +243,6 @@ def _is_listed(kind: Kind, listed: Kind) -> bool:
     return (outside, method) == listed[:2] and re.search(
         listed[2], path.removesuffix("$").replace(".*", "1")
     ) is not None
-
-
-def _check(scene: Scene) -> dict[str, Any]:
-    """Hold everything against every promise, and return the final state.
-
-    An intent stays open where its step saw first what had come of it: the record said something new, or the branch had
-    moved by the very commit whose reply was lost. What became of it, the outsides tell.
-    """
-    with closing(scene.open_store()) as store, store._database.write() as connection:  # noqa: SLF001 - no port forgets an intent
-        rows = connection.execute(text("SELECT DISTINCT name FROM effects WHERE observed_at IS NULL"))
-        left = {str(row.name) for row in rows} - _SEEN_OTHERWISE
-        assert not left, f"these intents were never observed: {left}"
-        connection.execute(text("DELETE FROM effects WHERE observed_at IS NULL"))
-    return check(scene)
 
 
 def _heal(outside: Outside) -> None:

@@ -1,13 +1,10 @@
 """I2 and I3: what was acknowledged is durable, once; what was not may come again. Under every fault of the door."""
 
-import contextlib
 import hashlib
 import os
 import re
 import signal
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitops.store import SqlStore
+from tests.faults.holding import holding
 from tests.faults.receiving_rig import (
     DICE,
     PACE,
@@ -248,43 +246,3 @@ def wait_for_refusals(web: Web) -> None:
 def refusals(web: Web) -> float:
     found = re.search(r'^launchpin_ingest_total\{code="too_many_failures"\} (\S+)$', web.scrape(), re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-@contextlib.contextmanager
-def holding(url: str) -> Iterator[Callable[[], None]]:
-    """Hold the whole database in another process until it is released; releasing it fails where the hold was lost."""
-    holder = subprocess.Popen(
-        [sys.executable, "-P", "-c", _HOLD[url.partition(":")[0]], url.replace("+psycopg", "")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"held\n"
-
-    def release() -> None:
-        holder.communicate(timeout=30)
-        assert holder.returncode == 0, "the database was not held until now"
-
-    yield release
-
-
-_HOLD = {
-    "sqlite": """
-import sqlite3, sys
-held = sqlite3.connect(sys.argv[1].removeprefix("sqlite:///"), isolation_level=None, timeout=30)
-held.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-sys.stdin.read()
-held.execute("ROLLBACK")
-""",
-    "postgresql+psycopg": """
-import psycopg, sys
-held = psycopg.connect(sys.argv[1])
-held.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
-print("held", flush=True)
-sys.stdin.read()
-held.execute("SELECT 1")
-held.rollback()
-""",
-}

@@ -103,6 +103,23 @@ def test_cut_bundle_is_incomplete_when_an_anchor_knows_more(bundle: Path, stack:
     assert call("audit", "verify", bundle, "--anchors", anchors).code == 3
 
 
+def test_anchors_in_several_files_are_given_by_their_folder(bundle: Path) -> None:
+    folder = bundle.parent / "anchors"
+    folder.mkdir()
+    assert call("audit", "verify", bundle, "--anchors", folder).code == 4
+    heads = (bundle / "checkpoints.txt").read_bytes()
+    (folder / "checkpoints.txt").write_bytes(b"")
+    (folder / "checkpoints-000002.txt").write_bytes(heads)
+    assert call("audit", "verify", bundle, "--anchors", folder).code == 0
+    (folder / "checkpoints-000002.txt").write_bytes(heads.replace(b"\n", b"\r\n"))
+    assert call("audit", "verify", bundle, "--anchors", folder).code == 1
+    (folder / "checkpoints-000003.txt").write_bytes(heads)
+    (folder / "checkpoints-000002.txt").unlink()
+    missing = call("audit", "verify", bundle, "--anchors", folder)
+    assert missing.code == 4
+    assert "holds no checkpoints-000002.txt" in missing.both
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["nowhere"], [], ["nowhere", "--kye", "x"], [".", "--key", "missing"], [".", "--anchors", "missing"]],

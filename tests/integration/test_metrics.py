@@ -1,6 +1,7 @@
 """The web process's metrics and health, asked over loopback: on both databases, and with the database away."""
 
 import json
+import re
 import sqlite3
 import urllib.error
 import urllib.request
@@ -9,11 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gitops.leasing import Shift
 from gitops.ports import Deps, Exit
-from gitops.ports.tallies import ANCHOR_REF, note_anchored
+from gitops.ports.tallies import ANCHOR_REF, Anchored, note_anchored
 from gitops.reconcile import AnyStory, Loop, run_until_idle
 from gitops.records import Record, Repository, Role, WatchedRef
 from gitops.settings import Settings
@@ -21,6 +23,7 @@ from gitops.steps import Done, Outcome, Phase, Queue, Refused, Stalled, Step, St
 from gitops.store import SqlStore
 from gitops.telemetry import meters
 from gitops.writes import MoveRef, OpenRollout, SaveRepository, SetHold, StartTraining
+from tests.support import docs
 from tests.support.deps import make_deps
 from tests.support.mlflow import free_port
 from tests.support.processes import TOKEN, Web, make_home, running_web
@@ -179,7 +182,30 @@ def test_empty_database_shows_every_series_that_an_alert_needs(store: SqlStore, 
                 assert value(samples, f"launchpin_stories_{name}", kind=kind, phase=phase.value) == 0
     assert value(samples, "launchpin_holds_open") == 0
     assert value(samples, "launchpin_anchors_unacknowledged") == 0
+    assert value(samples, "launchpin_audit_entries") == value(samples, "launchpin_audit_signed_entries") == 0
+    assert value(samples, "launchpin_audit_head_age_seconds") == 0
+    assert value(samples, "launchpin_relay_lead_seconds") < 0
+    assert value(samples, "launchpin_messages_oldest_seconds") == 0
     assert value(samples, "launchpin_disk_free_bytes") > 0
+    assert asked_of_the_database() <= {name for name, _ in samples}
+
+
+def asked_of_the_database() -> set[str]:
+    """Return the metrics that alerts ask for, but those that a process counts and those that come with a job."""
+    rules = yaml.safe_load((docs.ROOT / "infra/monitoring/alerts.yml").read_text())["groups"][0]["rules"]
+    asked = {name for rule in rules for name in re.findall(r"launchpin_[a-z_]+", rule["expr"])}
+    return {name for name in asked if not name.endswith("_total")} - {"launchpin_waits"}
+
+
+def test_entries_without_any_head_are_as_old_as_the_first_of_them(
+    store: SqlStore, clock: Clock, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        write(store, SetHold(make_hold()))
+        clock.advance(timedelta(seconds=200))
+    samples = collected(store, tmp_path)
+    assert value(samples, "launchpin_audit_signed_entries") == 0
+    assert value(samples, "launchpin_audit_head_age_seconds") == 400
 
 
 def test_queue_shows_what_waits_how_long_and_who_holds_what(store: SqlStore, clock: Clock, tmp_path: Path) -> None:
@@ -259,7 +285,7 @@ def test_heads_count_as_unacknowledged_until_every_deploy_repository_has_them(
     clock.advance(timedelta(seconds=90))
 
     def anchored(number: int, size: int) -> MoveRef:
-        row = WatchedRef(repository_id=number, ref=ANCHOR_REF, commit="c" * 40, message=note_anchored(size))
+        row = WatchedRef(repository_id=number, ref=ANCHOR_REF, commit="c" * 40, message=note_anchored(Anchored(size)))
         return MoveRef(row)
 
     def unacknowledged() -> tuple[float, float]:
@@ -282,11 +308,13 @@ def make_deploy(number: int) -> Repository:
 
 
 def test_lead_of_the_relay_is_shown_until_it_runs_out(store: SqlStore, clock: Clock, tmp_path: Path) -> None:
-    assert ("launchpin_relay_lead_seconds", frozenset()) not in collected(store, tmp_path)
+    assert value(collected(store, tmp_path), "launchpin_relay_lead_seconds") == -1
     store.lead("relay", "one", seconds=12)
     assert value(collected(store, tmp_path), "launchpin_relay_lead_seconds") == 12
     clock.advance(timedelta(seconds=20))
     assert value(collected(store, tmp_path), "launchpin_relay_lead_seconds") == -8
+    clock.advance(-timedelta(hours=1))
+    assert value(collected(store, tmp_path), "launchpin_relay_lead_seconds") < 0
 
 
 # ---------------------------------------------------------------- workers

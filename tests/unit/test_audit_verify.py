@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.audit.bundle import write_bundle
+from gitops.audit.bundle import find_notes, name_anchors, read_anchors, write_bundle
 from gitops.audit.checkpoint import Checkpoint, SigningKey, sign
 from gitops.audit.entry import canonical
 from gitops.audit.verify import Code, find_first_bad, verify_bundle
@@ -215,6 +215,45 @@ def test_anchors_are_kept_to_when_they_are_given(tmp_path: Path) -> None:
     stranger = SigningKey("other.example", bytes(32))
     foreign = sign_head(log.entries, key=stranger, origin=stranger.name) + "\n"
     assert verify_bundle(tmp_path, key=PIN, anchors=foreign).code is Code.ALTERED
+
+
+def test_anchors_are_read_from_all_files_of_their_folder_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = ["checkpoints.txt", *(f"checkpoints-{number:06}.txt" for number in range(2, 12))]
+    for place, name in enumerate(names):
+        (tmp_path / name).write_bytes(f"{place},".encode())
+    for name in ("checkpoints-7.txt", "checkpoints-000003.txt.orig", "buildspec.yml"):
+        (tmp_path / name).write_bytes(b"something else")
+    assert read_anchors(tmp_path) == "0,1,2,3,4,5,6,7,8,9,10,"
+    assert read_anchors(tmp_path / names[3]) == "3,"
+    (tmp_path / names[3]).unlink()
+    with pytest.raises(FileNotFoundError, match=r"holds no checkpoints-000004\.txt"):
+        read_anchors(tmp_path)
+
+
+def test_a_folder_without_anchors_is_no_empty_row_of_them(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds no checkpoints\.txt"):
+        read_anchors(tmp_path)
+
+
+@pytest.mark.parametrize("forged", [1, 2, 3])
+def test_bundle_is_forked_when_any_file_of_the_anchors_contradicts_it(tmp_path: Path, forged: int) -> None:
+    write_log(tmp_path / "bundle", heads=(1, 2, 3, 4))
+    entries, other = make_entries(4), [canonical(make_entry("hold.lifted", minute=minute)) for minute in range(4)]
+    (tmp_path / "anchors").mkdir()
+    for number in (1, 2, 3):
+        note = sign_head((other if number == forged else entries)[:number])
+        (tmp_path / "anchors" / name_anchors(number)).write_bytes(f"{note}\n".encode())
+    found = verify_bundle(tmp_path / "bundle", key=PIN, anchors=read_anchors(tmp_path / "anchors"))
+    assert found.code is Code.FORKED
+
+
+@pytest.mark.parametrize("around", ["", "a word\n", "\n\n", "\N{EM DASH} no note\n\n"])
+def test_notes_are_found_whatever_stands_between_them(around: str) -> None:
+    notes = [sign_head(make_entries(size)) for size in (1, 2, 3)]
+    text = around + around.join(f"{note}\n" for note in notes)
+    assert [note for note in find_notes(text) if note in notes] == notes
+    assert [note for note in find_notes(text.removesuffix("\n")) if note in notes] == notes[:2]
+    assert [note for note in find_notes(text.replace("=\n", "-\n", 1)) if note in notes] == notes[1:]
 
 
 def test_export_is_refused_when_it_would_overwrite_or_break_the_form(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def depth(
     ready: int, *, oldest: float = 0.0, first: int = 1, epoch: int = 1, queue: Queue = Queue.TRAINING
 ) -> QueueDepth:
     jobs = tuple((job, epoch) for job in range(first, first + min(ready, MOST)))
-    return QueueDepth(queue, ready, oldest, jobs)
+    return QueueDepth(queue, oldest, jobs)
 
 
 def waiting(lists: Lists) -> int:
