@@ -32,7 +32,7 @@ class Explained(Frozen):
     Args:
         up: whether anything runs that would carry work out.
         kind: `endpoint`, `training` or `pull`.
-        commands: at most three that may be typed next.
+        commands: at most three that may be typed next; for what only the forge does, its page's address.
     """
 
     time: datetime

@@ -20,7 +20,8 @@ from gitops.settings import Settings
 from gitops.telling import answers, shapes, showing
 from gitops.telling.dora import Dora
 from gitops.telling.explained import (
-    explain_subject,
+    Outlook,
+    explain,
     find_incident,
     look_at_all,
     tell_attention,
@@ -32,7 +33,6 @@ from gitops.telling.lists import moving, read_history, tell_history, tell_status
 from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
-from gitops.telling.subjects import find_subject
 from gitops.telling.trials import find_search, read_trials, tell_trials
 from webhooks.api.arguments import MODELS, Arguments
 from webhooks.api.following import stream_log
@@ -56,8 +56,8 @@ def _status(_: Request, library: Library, __: _Given) -> answers.Status:
 
 
 def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
-    reading = library.reading(is_up=True)
-    subject, is_incident = given.get("subject", ""), "incident" in given
+    outlook = Outlook(library, library.reading(is_up=True), is_service=request.app.state.is_service)
+    reading, subject, is_incident = outlook.reading, given.get("subject", ""), "incident" in given
     if is_incident and not subject:
         detail = "incident wants an endpoint, a training or a pull request: name one as subject"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "subject_missing", detail, field="subject")
@@ -65,8 +65,8 @@ def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
         with trail_of(request).turn():
             return tell_incident(find_incident(library, subject, reading))
     if subject:
-        return tell_explanation(explain_subject(find_subject(library, subject), reading), reading)
-    return tell_attention(look_at_all(library, reading), reading)
+        return tell_explanation(explain(outlook, subject), reading)
+    return tell_attention(look_at_all(outlook), reading)
 
 
 def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:

@@ -53,10 +53,15 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
 
 @dataclass(frozen=True)
 class Sight:
-    """The store as one person sees it, each list read once for a page."""
+    """The store as one person sees it, each list read once for a page.
+
+    Args:
+        is_service: whether the parts were started by somebody else than `launchpin up`.
+    """
 
     store: Reader
     access: Access
+    is_service: bool = False
 
     @property
     def all(self) -> bool:
@@ -142,4 +147,5 @@ class Sight:
 
 def sight_of(request: Request) -> Sight:
     """Return the store as whoever asks may see it."""
-    return Sight(cast("Reader", request.app.state.store), asker_of(request).access)
+    state = request.app.state
+    return Sight(cast("Reader", state.store), asker_of(request).access, is_service=state.is_service)
