@@ -12,9 +12,9 @@ from gitops.audit.entry import Entry
 from gitops.explaining import Reading
 from gitops.holding import is_pause
 from gitops.notices import Letter, Notice
-from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
+from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
 from gitops.ports.tallies import Tallies
-from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training, Version
+from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from webhooks.api.events import may_see
@@ -37,17 +37,6 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
 
     def letters(self, *, limit: int = 100) -> Sequence[tuple[Letter, Notice]]:
         """Return the newest messages, each with what it tells."""
-        ...
-
-    def versions(
-        self,
-        model: str,
-        *,
-        limit: int = 50,
-        repositories: frozenset[int] | None = None,
-        after: Mark | None = None,
-    ) -> Sequence[Version]:
-        """Return the versions of a model that have a verdict of ours, newest first."""
         ...
 
 
@@ -104,7 +93,7 @@ class Sight:
     @cached_property
     def repositories(self) -> Sequence[Repository]:
         """The connected repositories."""
-        return [one for one in self.store.repositories() if self.sees(one.id)]
+        return self.store.repositories(ids=self.access.seen)
 
     @cached_property
     def html_urls(self) -> dict[int, str]:
@@ -114,7 +103,7 @@ class Sight:
     @cached_property
     def environments(self) -> Sequence[Environment]:
         """The environments."""
-        return [one for one in self.store.environments() if self.sees(one.repository_id)]
+        return self.store.environments(repositories=self.access.seen)
 
     @cached_property
     def _holds(self) -> Sequence[Hold]:
