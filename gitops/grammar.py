@@ -2,6 +2,10 @@
 
 The command line and the API are held to it by tests, and a worker carries out nothing that is not here. What looks at
 one machine alone (its parts and folders), or only speaks to the forge, is no verb of this table.
+
+Nor is `token`: a verb may be asked for in the same words on the command line, by the API and in a comment, by whoever
+has the role for what it is about. A token is about nothing but whoever asks, and its text is for their eyes alone. Who
+may do what is the table of `gitops.authority`.
 """
 
 import re

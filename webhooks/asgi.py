@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 
 from gitops.bootstrap import for_web, hook_secrets, identity_providers, metrics_token
 from gitops.settings import Settings
+from gitops.telling.service import is_service
 from webhooks import health
 from webhooks.api import install as api
 from webhooks.api.paging import Cursors
@@ -77,6 +78,7 @@ def make_application(
     )
     app.state.store = store
     app.state.settings = settings
+    app.state.is_service = is_service(settings.home)
     app.state.is_stopping = is_stopping
     app.state.cursors = Cursors(seal.encode())
     app.state.ways = Ways(identity_providers(settings))

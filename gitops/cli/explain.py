@@ -6,7 +6,6 @@ Reads only; what is said comes from `gitops.explaining`, so that pages can say t
 import shutil
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,10 @@ from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, pulls, trainings
 from gitops.embedded.stack.layout import Layout
 from gitops.embedded.stack.record import State
-from gitops.explaining import Concern, Explanation, PartTrouble, Reading, show, to_markdown
+from gitops.explaining import Concern, PartTrouble, show, to_markdown
+from gitops.telling import explained
 from gitops.telling.explained import (
-    explain_subject,
+    Outlook,
     find_incident,
     look_at_all,
     tell_attention,
@@ -29,8 +29,7 @@ from gitops.telling.explained import (
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.service import find_troubles, fit_concern, fit_explanation
-from gitops.telling.subjects import find_subject
+from gitops.telling.service import find_troubles
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:
@@ -38,21 +37,6 @@ if TYPE_CHECKING:
 
 _WIDTHS = (60, 100)
 _WELL = frozenset({State.READY, State.DONE})
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """From where everything is looked at.
-
-    Args:
-        wrong: parts that are not as they should be, as far as somebody here can tell.
-        is_service: whether its parts were started elsewhere, so that what only a stack has cannot be typed.
-    """
-
-    library: Library
-    reading: Reading
-    wrong: Sequence[PartTrouble]
-    is_service: bool
 
 
 @click.command()
@@ -90,16 +74,11 @@ def _look_from(layout: Layout, store: "SqlStore") -> Outlook:
         return Outlook(library, reading, find_troubles(store.tallies()), is_service=True)
     parts = states_of(layout) if reading.is_up else ()
     wrong = [PartTrouble(part.name, part.state) for part in parts if part.state not in _WELL]
-    return Outlook(library, reading, wrong, is_service=False)
-
-
-def _explain(outlook: Outlook, name: str) -> Explanation:
-    explanation = explain_subject(find_subject(outlook.library, name), outlook.reading)
-    return fit_explanation(explanation, outlook.wrong) if outlook.is_service else explanation
+    return Outlook(library, reading, wrong)
 
 
 def _show_one(outlook: Outlook, name: str, *, as_json: bool) -> None:
-    explanation = _explain(outlook, name)
+    explanation = explained.explain(outlook, name)
     if as_json:
         print_json({"ok": True, **tell_explanation(explanation, outlook.reading).model_dump(mode="json")})
         return
@@ -122,9 +101,7 @@ def _show_incident(outlook: Outlook, name: str, *, as_json: bool) -> None:
 
 def _show_fleet(outlook: Outlook, *, as_json: bool) -> None:
     reading = outlook.reading
-    look = look_at_all(outlook.library, reading, outlook.wrong)
-    if outlook.is_service:
-        look = replace(look, concerns=[fit_concern(one) for one in look.concerns])
+    look = look_at_all(outlook)
     if as_json:
         print_json({"ok": True, **tell_attention(look, reading).model_dump(mode="json")})
         return

@@ -376,11 +376,14 @@ def _look(place: Place) -> str:
 
 
 def _merge_hints(place: Place, repository: str, reading: Reading) -> tuple[Hint, ...]:
-    numbers = [one.facts.number for one in _mergeable(place, reading) if one.facts.number]
-    number = _pull_back(place) or next(iter(numbers), 0)
+    back = _pull_back(place)
+    pages = {one.facts.number: one.facts.url or "" for one in _mergeable(place, reading) if one.facts.number}
+    number = back or next(iter(pages), 0)
     if not number:
         return ()
+    at = f"{number} --repo {repository}"
+    page = (place.rollouts[0].facts.write_back_url or "") if back else pages[number]
     return (
-        Hint(f"launchpin pr show {number} --repo {repository}", "what it changes"),
-        Hint(f"launchpin pr merge {number} --repo {repository}", "merges it" if reading.pause else "rolls it out"),
+        Hint(f"launchpin pr show {at}", "what it changes", page),
+        Hint(f"launchpin pr merge {at}", "merges it" if reading.pause else "rolls it out", page),
     )

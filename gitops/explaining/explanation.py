@@ -66,10 +66,20 @@ class Statement:
 
 @dataclass(frozen=True)
 class Hint:
-    """A command that may be typed next, and what it is good for."""
+    """A command that may be typed next, and what it is good for.
+
+    Args:
+        page: the address where a browser does the same, of what is the forge's alone.
+    """
 
     command: str
     purpose: str
+    page: str = ""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether nothing is typed, and that address is all there is."""
+        return bool(self.page) and self.command == self.page
 
 
 @dataclass(frozen=True)

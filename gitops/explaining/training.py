@@ -235,8 +235,8 @@ def pull_hints(promotion: Promotion, *, is_held: bool = False) -> tuple[Hint, ..
     Args:
         is_held: whether a merge alone rolls nothing out.
     """
-    at = f"{promotion.facts.number} --repo {promotion.repository}"
+    at, page = f"{promotion.facts.number} --repo {promotion.repository}", promotion.facts.url or ""
     return (
-        Hint(f"launchpin pr show {at}", "what it changes"),
-        Hint(f"launchpin pr merge {at}", "merges it" if is_held else "rolls it out"),
+        Hint(f"launchpin pr show {at}", "what it changes", page),
+        Hint(f"launchpin pr merge {at}", "merges it" if is_held else "rolls it out", page),
     )

@@ -5,7 +5,7 @@ No vendor's type passes here. Every implementation runs the contract tests of it
 
 from gitops.ends import End
 from gitops.lockfile import Lock
-from gitops.ports.accounts import Accounts
+from gitops.ports.accounts import Accounts, Once
 from gitops.ports.audit import AuditLog, AuditNote, AuditRow
 from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import READABLE, Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
@@ -66,6 +66,7 @@ __all__ = [
     "Mark",
     "Mirror",
     "Notifier",
+    "Once",
     "Outbox",
     "Packet",
     "Pages",

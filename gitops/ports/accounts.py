@@ -1,17 +1,34 @@
 """People and what they may do: grants, tokens, sessions, behind one Protocol."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gitops.access import Access, Grant, Person, Session, Token
 from gitops.audit.entry import Actor
+from gitops.ports.pages import Mark
 from gitops.roles import AccessRole
+
+
+@dataclass(frozen=True)
+class Once:
+    """That something is asked for once, however often it is sent.
+
+    Args:
+        key: whoever asks made it; nobody meets another one's.
+        asked_sha256: hex digest of all that is asked for: for something else the key is refused.
+    """
+
+    key: str
+    asked_sha256: str
 
 
 class Accounts(Protocol):
     """Who is known here.
 
-    Every method that changes what somebody may do takes the actor who asked for it, for its audit entry.
+    Every method that changes what somebody may do takes the actor who asked for it, for its audit entry. Where it takes
+    a key, what was done with that key before is not done again, whatever has changed since; it may raise a
+    `ConflictError`, `IdempotencyKeyUsed`.
     """
 
     def ensure_person(self, provider: str, login: str, *, subject: str = "", name: str = "") -> Person:
@@ -44,23 +61,41 @@ class Accounts(Protocol):
         """Return the person who has an id at a provider; None for nobody, and nobody is known by that from now on."""
         ...
 
-    def people(self) -> Sequence[Person]:
-        """Return everybody, by login."""
+    def people(
+        self, *, ids: frozenset[str] | None = None, after: tuple[str, str] | None = None, limit: int = 0
+    ) -> Sequence[Person]:
+        """Return everybody, by login.
+
+        Args:
+            ids: only these; None for all.
+            after: begin after this login and id.
+            limit: at most so many, 0 for all.
+        """
         ...
 
     def grants(self, person_id: str) -> Sequence[Grant]:
         """Return what a person was granted, by repository."""
         ...
 
-    def grant(self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+    def asked_before(self, once: Once) -> str | None:
+        """Return the id of the person or token that was asked about with this key before; None where it is new.
+
+        Raises:
+            ConflictError: `IdempotencyKeyUsed`.
+        """
+        ...
+
+    def grant(
+        self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor, once: Once | None = None
+    ) -> None:
         """Give a person a role, in place of the one held there."""
         ...
 
-    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor, once: Once | None = None) -> bool:
         """Take a role away; False where there was none."""
         ...
 
-    def disable_person(self, person_id: str, *, actor: Actor) -> bool:
+    def disable_person(self, person_id: str, *, actor: Actor, once: Once | None = None) -> bool:
         """End every session and token of a person; False where that was done before.
 
         Raises:
@@ -68,12 +103,19 @@ class Accounts(Protocol):
         """
         ...
 
-    def save_token(self, token: Token, *, actor: Actor) -> Token:
-        """Keep a token's digest."""
+    def save_token(self, token: Token, *, actor: Actor, once: Once | None = None) -> Token:
+        """Keep a token's digest; returns the token that was made with that key before, where one was."""
         ...
 
-    def tokens(self, *, person_id: str | None = None) -> Sequence[Token]:
-        """Return the tokens, of one person where asked for, newest first."""
+    def tokens(
+        self, *, person_id: str | None = None, token_id: str | None = None, after: Mark | None = None, limit: int = 0
+    ) -> Sequence[Token]:
+        """Return the tokens, newest first; of one person, or the one of an id, where asked for.
+
+        Args:
+            after: begin after this place.
+            limit: at most so many, 0 for all.
+        """
         ...
 
     def revoke_token(self, token_id: str, *, actor: Actor) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from gitops.ports.asked import Asked
 from gitops.ports.locks import Locks
 from gitops.ports.outbox import Outbox
+from gitops.ports.pages import Mark
 from gitops.records import (
     Delivery,
     Environment,
@@ -310,8 +311,16 @@ class Store(Asked, Outbox, Locks, Protocol):
         """Return a connected repository by its numeric id."""
         ...
 
-    def repositories(self) -> Sequence[Repository]:
-        """Return all connected repositories, by name."""
+    def repositories(
+        self, *, ids: frozenset[int] | None = None, after: tuple[str, int] | None = None, limit: int = 0
+    ) -> Sequence[Repository]:
+        """Return the connected repositories, by name.
+
+        Args:
+            ids: only these; None for all.
+            after: begin after this name and id.
+            limit: at most so many, 0 for all.
+        """
         ...
 
     def watched_ref(self, repository_id: int, ref: str) -> WatchedRef | None:
@@ -322,8 +331,22 @@ class Store(Asked, Outbox, Locks, Protocol):
         """Return what is known of an environment."""
         ...
 
-    def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
-        """Return the environments, of one repository or model where asked for."""
+    def environments(
+        self,
+        *,
+        repository_id: int | None = None,
+        model: str | None = None,
+        repositories: frozenset[int] | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 0,
+    ) -> Sequence[Environment]:
+        """Return the environments, of one repository or model where asked for, by repository and path.
+
+        Args:
+            repositories: only of these, by numeric id; None for all.
+            after: begin after this repository's id and path.
+            limit: at most so many, 0 for all.
+        """
         ...
 
     def resting(self, repository_id: int, *, commit: str) -> Sequence[Resting]:
@@ -334,8 +357,20 @@ class Store(Asked, Outbox, Locks, Protocol):
         """Return our verdict on a version; None when we have none."""
         ...
 
-    def versions(self, model: str, *, limit: int = 50) -> Sequence[Version]:
-        """Return the versions of a model that have a verdict of ours, newest first."""
+    def versions(
+        self,
+        model: str,
+        *,
+        limit: int = 50,
+        repositories: frozenset[int] | None = None,
+        after: Mark | None = None,
+    ) -> Sequence[Version]:
+        """Return the versions of a model that have a verdict of ours, newest first.
+
+        Args:
+            repositories: only those that were trained from one of these, by numeric id; None for all.
+            after: begin after this place: the time and number of a version.
+        """
         ...
 
     def champion(self, model: str) -> Version | None:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from gitops.access import Access, Grant, Person, Session, Token
 from gitops.audit.entry import Actor
+from gitops.ports import Mark, Once
 from gitops.roles import AccessRole
 from gitops.store import accounts
 from gitops.store.log import AuditStore
+from gitops.store.once import read_earlier
 
 
 class AccountStore(AuditStore):
@@ -24,35 +26,51 @@ class AccountStore(AuditStore):
         """Return the person who has an id at a provider."""
         return self._read(lambda connection: accounts.find_person(connection, provider, subject))
 
-    def people(self) -> Sequence[Person]:
+    def people(
+        self, *, ids: frozenset[str] | None = None, after: tuple[str, str] | None = None, limit: int = 0
+    ) -> Sequence[Person]:
         """Return everybody, by login."""
-        return self._read(accounts.read_people)
+        return self._read(lambda connection: accounts.read_people(connection, ids=ids, after=after, limit=limit))
 
     def grants(self, person_id: str) -> Sequence[Grant]:
         """Return what a person was granted, by repository."""
         return self._read(lambda connection: accounts.read_grants(connection, person_id))
 
-    def grant(self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+    def asked_before(self, once: Once) -> str | None:
+        """Return the id of the person or token that was asked about with this key before; None where it is new."""
+        return self._read(lambda connection: read_earlier(connection, once))
+
+    def grant(
+        self, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor, once: Once | None = None
+    ) -> None:
         """Give a person a role, in place of the one held there."""
-        return self._write(
-            lambda tx: accounts.save_grant(tx, person_id, role, repository_id=repository_id, actor=actor)
+        self._write(
+            lambda tx: accounts.save_grant(tx, person_id, role, repository_id=repository_id, actor=actor, once=once)
         )
 
-    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+    def ungrant(self, person_id: str, *, repository_id: int, actor: Actor, once: Once | None = None) -> bool:
         """Take a role away; False where there was none."""
-        return self._write(lambda tx: accounts.drop_grant(tx, person_id, repository_id=repository_id, actor=actor))
+        return self._write(
+            lambda tx: accounts.drop_grant(tx, person_id, repository_id=repository_id, actor=actor, once=once)
+        )
 
-    def disable_person(self, person_id: str, *, actor: Actor) -> bool:
+    def disable_person(self, person_id: str, *, actor: Actor, once: Once | None = None) -> bool:
         """End every session and token of a person; False where that was done before."""
-        return self._write(lambda tx: accounts.disable_person(tx, person_id, actor=actor))
+        return self._write(lambda tx: accounts.disable_person(tx, person_id, actor=actor, once=once))
 
-    def save_token(self, token: Token, *, actor: Actor) -> Token:
-        """Keep a token's digest."""
-        return self._write(lambda tx: accounts.save_token(tx, token, actor=actor))
+    def save_token(self, token: Token, *, actor: Actor, once: Once | None = None) -> Token:
+        """Keep a token's digest; returns the token that was made with that key before, where one was."""
+        return self._write(lambda tx: accounts.save_token(tx, token, actor=actor, once=once))
 
-    def tokens(self, *, person_id: str | None = None) -> Sequence[Token]:
-        """Return the tokens, of one person where asked for, newest first."""
-        return self._read(lambda connection: accounts.read_tokens(connection, person_id=person_id))
+    def tokens(
+        self, *, person_id: str | None = None, token_id: str | None = None, after: Mark | None = None, limit: int = 0
+    ) -> Sequence[Token]:
+        """Return the tokens, newest first; of one person, or the one of an id, where asked for."""
+        return self._read(
+            lambda connection: accounts.read_tokens(
+                connection, person_id=person_id, token_id=token_id, after=after, limit=limit
+            )
+        )
 
     def revoke_token(self, token_id: str, *, actor: Actor) -> bool:
         """End a token; False where that was done before."""

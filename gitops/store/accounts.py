@@ -8,6 +8,7 @@ done in it is recorded, with who did it.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, update
 
@@ -26,11 +27,17 @@ from gitops.access import (
 from gitops.audit.entry import Actor, Event, Subject
 from gitops.errors import NotFoundError, RefusedError
 from gitops.identifiers import new_id
+from gitops.ports import Mark, Once
 from gitops.roles import AccessRole
 from gitops.store.entries import to_evidence
+from gitops.store.once import find_earlier
+from gitops.store.pages import following, older
 from gitops.store.rows import insert_new, read_all, read_one, to_row, write_row
 from gitops.store.tables import grants, people, sessions, tokens
 from gitops.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql import ColumnElement
 
 
 def ensure_person(tx: Transaction, provider: str, login: str, *, subject: str, name: str) -> Person:
@@ -108,9 +115,14 @@ def find_person(connection: Connection, provider: str, subject: str) -> Person |
     return read_one(connection, people, Person, *here) if subject else None
 
 
-def read_people(connection: Connection) -> Sequence[Person]:
-    """Return everybody, by login."""
-    return read_all(connection, people, Person, order=(people.c.login, people.c.provider))
+def read_people(
+    connection: Connection, *, ids: frozenset[str] | None, after: tuple[str, str] | None, limit: int
+) -> Sequence[Person]:
+    """Return everybody, by login; those of one login the oldest first."""
+    order = (people.c.login, people.c.id)
+    where: list[ColumnElement[bool]] = [] if ids is None else [people.c.id.in_(sorted(ids))]
+    where += [] if after is None else following(*order, after)
+    return read_all(connection, people, Person, *where, order=order, limit=limit)
 
 
 def read_grants(connection: Connection, person_id: str) -> list[Grant]:
@@ -118,28 +130,35 @@ def read_grants(connection: Connection, person_id: str) -> list[Grant]:
     return read_all(connection, grants, Grant, grants.c.person_id == person_id, order=(grants.c.repository_id,))
 
 
-def save_grant(tx: Transaction, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor) -> Grant:
+def save_grant(
+    tx: Transaction, person_id: str, role: AccessRole, *, repository_id: int, actor: Actor, once: Once | None
+) -> None:
     """Give a role, in place of the one held there.
 
     Raises:
         NotFoundError: `UnknownPerson`.
+        ConflictError: `IdempotencyKeyUsed`.
     """
+    if find_earlier(tx, once, subject=person_id):
+        return
     person = _person(tx, person_id)
     held = _held(tx, person_id, repository_id)
     if held is not None and held.role is role:
-        return held
+        return
     new = Grant(person_id=person_id, repository_id=repository_id, role=role, by=actor.login, created_at=tx.now)
     write_row(tx.connection, grants, to_row(new))
     _tell(tx, "grant.given", person, actor=actor, repository_id=repository_id, before=held, after=role)
-    return new
 
 
-def drop_grant(tx: Transaction, person_id: str, *, repository_id: int, actor: Actor) -> bool:
+def drop_grant(tx: Transaction, person_id: str, *, repository_id: int, actor: Actor, once: Once | None) -> bool:
     """Take a role away.
 
     Raises:
         NotFoundError: `UnknownPerson`.
+        ConflictError: `IdempotencyKeyUsed`.
     """
+    if find_earlier(tx, once, subject=person_id):
+        return tx.is_again
     person = _person(tx, person_id)
     held = _held(tx, person_id, repository_id)
     if held is None:
@@ -184,12 +203,15 @@ def _person(tx: Transaction, person_id: str) -> Person:
     return found
 
 
-def disable_person(tx: Transaction, person_id: str, *, actor: Actor) -> bool:
+def disable_person(tx: Transaction, person_id: str, *, actor: Actor, once: Once | None) -> bool:
     """End every session and token of a person.
 
     Raises:
         NotFoundError: `UnknownPerson`.
+        ConflictError: `IdempotencyKeyUsed`.
     """
+    if find_earlier(tx, once, subject=person_id):
+        return tx.is_again
     person = _person(tx, person_id)
     if person.disabled_at is not None:
         return tx.is_again
@@ -202,12 +224,17 @@ def disable_person(tx: Transaction, person_id: str, *, actor: Actor) -> bool:
 # ---------------------------------------------------------------- tokens
 
 
-def save_token(tx: Transaction, token: Token, *, actor: Actor) -> Token:
-    """Keep a token.
+def save_token(tx: Transaction, token: Token, *, actor: Actor, once: Once | None) -> Token:
+    """Keep a token, or return the one that was made with that key.
 
     Raises:
         NotFoundError: `UnknownPerson`.
+        ConflictError: `IdempotencyKeyUsed`.
     """
+    earlier = find_earlier(tx, once, subject=token.id)
+    made = read_one(tx.connection, tokens, Token, tokens.c.id == earlier) if earlier else None
+    if made is not None:
+        return made
     person = _person(tx, token.person_id)
     new = token.model_copy(update={"created_at": tx.now})
     if insert_new(tx.connection, tokens, to_row(new)):
@@ -217,10 +244,15 @@ def save_token(tx: Transaction, token: Token, *, actor: Actor) -> Token:
     return new
 
 
-def read_tokens(connection: Connection, *, person_id: str | None) -> Sequence[Token]:
+def read_tokens(
+    connection: Connection, *, person_id: str | None, token_id: str | None, after: Mark | None, limit: int
+) -> Sequence[Token]:
     """Return tokens, newest first."""
-    where = [] if person_id is None else [tokens.c.person_id == person_id]
-    return read_all(connection, tokens, Token, *where, order=(tokens.c.created_at.desc(), tokens.c.id.desc()))
+    wanted = {"person_id": person_id, "id": token_id}
+    where: list[ColumnElement[bool]] = [tokens.c[name] == value for name, value in wanted.items() if value is not None]
+    where += [] if after is None else older(tokens, after)
+    newest = (tokens.c.created_at.desc(), tokens.c.id.desc())
+    return read_all(connection, tokens, Token, *where, order=newest, limit=limit)
 
 
 def revoke_token(tx: Transaction, token_id: str, *, actor: Actor) -> bool:

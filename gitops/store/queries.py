@@ -115,14 +115,6 @@ def _read_first_try(connection: Connection, training: Training) -> Training:
     return training
 
 
-def read_environments(connection: Connection, *, repository_id: int | None, model: str | None) -> list[Environment]:
-    """Return environments by repository and path."""
-    wanted = {"repository_id": repository_id, "model": model}
-    where = [environments.c[name] == value for name, value in wanted.items() if value is not None]
-    order = (environments.c.repository_id, environments.c.path)
-    return read_all(connection, environments, Environment, *where, order=order)
-
-
 def read_versions(
     connection: Connection,
     model: str,

@@ -30,7 +30,7 @@ from gitops.store.finish import finish_claim
 from gitops.store.ingest import insert_deliveries
 from gitops.store.locks import read_lock
 from gitops.store.outbox_store import OutboxStore
-from gitops.store.rows import read_all, read_one
+from gitops.store.rows import read_one
 from gitops.store.tallies import read_hands, read_tallies
 from gitops.trials import SeenTrial, Trial
 
@@ -207,10 +207,11 @@ class SqlStore(OutboxStore):
         table = tables.repositories
         return self._read(lambda connection: read_one(connection, table, Repository, table.c.id == repository_id))
 
-    def repositories(self) -> Sequence[Repository]:
-        """Return all connected repositories, by name."""
-        table = tables.repositories
-        return self._read(lambda connection: read_all(connection, table, Repository, order=(table.c.full_name,)))
+    def repositories(
+        self, *, ids: frozenset[int] | None = None, after: tuple[str, int] | None = None, limit: int = 0
+    ) -> Sequence[Repository]:
+        """Return the connected repositories, by name."""
+        return self._read(lambda connection: pages.read_repositories(connection, ids=ids, after=after, limit=limit))
 
     def watched_ref(self, repository_id: int, ref: str) -> WatchedRef | None:
         """Return how far a ref was considered."""
@@ -228,10 +229,25 @@ class SqlStore(OutboxStore):
         """Return how an environment's endpoint stands, on one snapshot."""
         return self._read(lambda connection: queries.read_standing(connection, repository_id, path=path))
 
-    def environments(self, *, repository_id: int | None = None, model: str | None = None) -> Sequence[Environment]:
-        """Return the environments, of one repository or model where asked for."""
+    def environments(
+        self,
+        *,
+        repository_id: int | None = None,
+        model: str | None = None,
+        repositories: frozenset[int] | None = None,
+        after: tuple[int, str] | None = None,
+        limit: int = 0,
+    ) -> Sequence[Environment]:
+        """Return the environments, by repository and path."""
         return self._read(
-            lambda connection: queries.read_environments(connection, repository_id=repository_id, model=model)
+            lambda connection: pages.read_environments(
+                connection,
+                repository_id=repository_id,
+                model=model,
+                repositories=repositories,
+                after=after,
+                limit=limit,
+            )
         )
 
     def resting(self, repository_id: int, *, commit: str) -> Sequence[Resting]:

@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0012"
+SCHEMA = "0013"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -166,6 +166,7 @@ repositories = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     *_words("full_name", "role", "default_branch", "clone_url", "html_url"),
     Column("secrets", Json, nullable=False),
+    Index("repositories_by_name", "full_name", "id"),
 )
 
 watched_refs = Table(
@@ -285,6 +286,7 @@ people = Table(
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
     Index("one_person_per_login", "provider", "login", unique=True),
+    Index("people_by_login", "login", "id"),
 )
 _unique("one_person_per_subject", people.c.provider, people.c.subject, where=people.c.subject != "")
 
@@ -307,6 +309,15 @@ tokens = Table(
     Column("expires_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     Index("tokens_by_person", "person_id"),
+    Index("tokens_by_age", "created_at", "id"),
+)
+
+asked_once = Table(
+    "asked_once",
+    metadata,
+    Column("key", Word, primary_key=True),
+    *_words("asked_sha256", "subject"),
+    Column("created_at", Instant, nullable=False),
 )
 
 sessions = Table(

@@ -32,7 +32,7 @@ class Explained(Frozen):
     Args:
         up: whether anything runs that would carry work out.
         kind: `endpoint`, `training` or `pull`.
-        commands: at most three that may be typed next.
+        commands: at most three that may be typed next; for what only the forge does, its page's address.
     """
 
     time: datetime
@@ -132,19 +132,6 @@ class Runs(Frozen):
     wrong_pushes: tuple[str, ...]
 
 
-class Served(Frozen):
-    """Where a version serves."""
-
-    endpoint: str
-    environment: str
-
-
-class JudgedVersion(Version):
-    """A version, and where it serves now."""
-
-    serves: tuple[Served, ...]
-
-
 class Versions(Frozen):
     """The versions of a model that have a verdict of ours, newest first.
 
@@ -153,7 +140,7 @@ class Versions(Frozen):
     """
 
     model: str
-    versions: tuple[JudgedVersion, ...]
+    versions: tuple[Version, ...]
     is_whole: bool
 
 

@@ -27,7 +27,34 @@ from gitops.explaining import (
 from gitops.explaining.explanation import Part
 from gitops.telling import answers
 from gitops.telling.library import Library
+from gitops.telling.service import fit_concern, fit_explanation
 from gitops.telling.subjects import Subject, find_subject
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """From where everything is looked at.
+
+    Args:
+        wrong: parts that are not as they should be, as far as somebody here can tell.
+        is_service: whether its parts were started elsewhere, so that what only a stack has cannot be typed.
+    """
+
+    library: Library
+    reading: Reading
+    wrong: Sequence[PartTrouble] = ()
+    is_service: bool = False
+
+
+def explain(outlook: Outlook, name: str) -> Explanation:
+    """Explain what a name means, with what can be typed from there.
+
+    Raises:
+        InputError: several could be meant.
+        NotFoundError: nobody knows the name.
+    """
+    explanation = explain_subject(find_subject(outlook.library, name), outlook.reading)
+    return fit_explanation(explanation, outlook.wrong) if outlook.is_service else explanation
 
 
 def explain_subject(subject: Subject, reading: Reading) -> Explanation:
@@ -106,20 +133,27 @@ class Look:
     fleet: Fleet
 
 
-def look_at_all(library: Library, reading: Reading, wrong: Sequence[PartTrouble] = ()) -> Look:
-    """Look at everything.
-
-    Args:
-        wrong: parts of the stack that are not as they should be, where somebody knows of them.
-    """
-    fleet = library.fleet()
-    concerns = find_concerns(fleet, wrong, reading)
-    return Look(concerns, summarize(concerns, fleet, reading), fleet)
+def look_at_all(outlook: Outlook) -> Look:
+    """Look at everything."""
+    fleet, reading = outlook.library.fleet(), outlook.reading
+    concerns = find_concerns(fleet, outlook.wrong, reading)
+    fit = [fit_concern(one) for one in concerns] if outlook.is_service else concerns
+    return Look(fit, summarize(concerns, fleet, reading), fleet)
 
 
 def tell_attention(look: Look, reading: Reading) -> answers.Attention:
     """Return what needs somebody as programs read it."""
-    concerns = tuple(
-        answers.Concern.model_validate({**asdict(one), "rank": one.rank.name.lower()}) for one in look.concerns
-    )
+    concerns = tuple(map(_told, look.concerns))
     return answers.Attention(time=reading.now, up=reading.is_up, headline=look.headline, attention=concerns)
+
+
+def _told(concern: Concern) -> answers.Concern:
+    hint = concern.hint
+    return answers.Concern(
+        rank=concern.rank.name.lower(),
+        name=concern.name,
+        text=concern.text,
+        reason=concern.reason,
+        who=concern.who,
+        hint=answers.Hint(command=hint.command, purpose=hint.purpose) if hint is not None else None,
+    )

@@ -33,17 +33,6 @@ ByPlace = defaultdict[tuple[int, str], list[P]]
 class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
     """What is read; nothing is called here that writes."""
 
-    def versions(
-        self,
-        model: str,
-        *,
-        limit: int = 50,
-        repositories: frozenset[int] | None = None,
-        after: Mark | None = None,
-    ) -> Sequence[Version]:
-        """Return the versions of a model that have a verdict of ours, newest first."""
-        ...
-
 
 @dataclass(frozen=True)
 class Library:
@@ -111,21 +100,25 @@ class Library:
             known |= {(one.model, one.version): one for one in self.store.named_versions(wanted[at : at + _NAMED])}
         return {model: known[model, number] for model, number in wanted if (model, number) in known}
 
-    def versions(self, model: str, *, limit: int) -> Sequence[Version]:
-        """Return the versions of a model, newest first."""
-        return self.store.versions(model, limit=limit, repositories=self.seen)
+    def versions(self, model: str, *, limit: int, after: Mark | None = None) -> Sequence[Version]:
+        """Return the versions of a model, newest first, from a place on."""
+        return self.store.versions(model, limit=limit, repositories=self.seen, after=after)
 
     # ---------------------------------------------------------------- lists
 
     @cached_property
     def repositories(self) -> Sequence[Repository]:
         """Every connected repository, by name."""
-        return [one for one in self.store.repositories() if self.sees(one.id)]
+        return self.store.repositories(ids=self.seen)
 
     @cached_property
     def environments(self) -> Sequence[Environment]:
         """Every environment."""
-        return [one for one in self.store.environments() if self.sees(one.repository_id)]
+        return self.store.environments(repositories=self.seen)
+
+    def environments_of(self, model: str) -> Sequence[Environment]:
+        """Return the environments of a model."""
+        return self.store.environments(model=model, repositories=self.seen)
 
     @cached_property
     def all_holds(self) -> Sequence[Hold]:

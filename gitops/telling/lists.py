@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterable, Sequence
 from gitops.audit import history
 from gitops.audit.entry import Entry
 from gitops.errors import NotFoundError, UnknownNameError
-from gitops.ports import JobView
+from gitops.ports import JobView, Mark
 from gitops.records import Environment, Hold, Promotion, Version
-from gitops.telling import answers, showing
+from gitops.telling import answers, shapes, showing
 from gitops.telling.library import Library
 
 _OF_PEOPLE = frozenset({"training", "promotion", "rollout", "command"})
 
 
-def read_versions(library: Library, model: str, *, limit: int) -> Sequence[Version]:
-    """Return the versions of a model, newest first.
+def read_versions(library: Library, model: str, *, limit: int, after: Mark | None = None) -> Sequence[Version]:
+    """Return the versions of a model, newest first, from a place on.
 
     Raises:
         UnknownNameError: nobody knows the model.
     """
-    found = library.versions(model, limit=limit)
-    if not found and model not in library.model_names:
+    found = library.versions(model, limit=limit, after=after)
+    if not found and after is None and model not in library.model_names:
         raise UnknownNameError("model", model, library.model_names)
     return found
 
@@ -37,13 +37,14 @@ def tell_versions(library: Library, model: str, *, limit: int) -> answers.Versio
         UnknownNameError: nobody knows the model.
     """
     found = read_versions(library, model, limit=limit + 1)
-    shown = tuple(_judged(one, library.environments) for one in found[:limit])
+    environments = library.environments_of(model)
+    shown = tuple(show_version(one, environments) for one in found[:limit])
     return answers.Versions(model=model, versions=shown, is_whole=len(found) <= limit)
 
 
-def _judged(version: Version, environments: Sequence[Environment]) -> answers.JudgedVersion:
-    places = [{"endpoint": place.endpoint, "environment": place.name} for place in serving(version, environments)]
-    return answers.JudgedVersion.model_validate({**showing.version(version).model_dump(), "serves": places})
+def show_version(version: Version, environments: Iterable[Environment]) -> shapes.Version:
+    """Return a version as programs read it, with where it serves of these environments."""
+    return showing.version(version, serving(version, environments))
 
 
 def tell_endpoints(environments: Iterable[Environment], holds: Sequence[Hold], pause: Hold | None) -> answers.Endpoints:

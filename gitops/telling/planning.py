@@ -84,7 +84,7 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
         pin_commit=environment.pin_commit,
         version=planned.number,
         verdict=planned.version.verdict if planned.version else "",
-        gates=showing.version(planned.version).gates if planned.version else (),
+        gates=showing.show_gates(planned.version.gates) if planned.version else (),
         tier=planned.version.tier if planned.version else "",
         min_tier=planned.demand.tier if planned.demand else None,
         asked_by=planned.demand.files if planned.demand else (),

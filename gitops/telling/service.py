@@ -1,6 +1,7 @@
 """What the database knows of a service whose parts somebody else started: who leads, what is in hand, what waits.
 
-Nobody here sees a process of it, nor can a command that only `launchpin up` makes possible be typed.
+Nobody here sees a process of it, nor can a command that only `launchpin up` makes possible be typed: neither by whoever
+reads it on the command line, nor by whoever does in an answer of the API or on a page.
 """
 
 import re
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import TypeAdapter
@@ -18,6 +20,7 @@ from gitops.explaining.findings import SLOW, WORKERS, Grade, count_due, grade_re
 from gitops.ports.tallies import Hands, Tallies
 
 RELAY = "relay"
+_STACK = "stack.json"  # what `launchpin up` writes into the folder of state that its parts share
 _WAITING = frozenset({"waiting", "stalled", "retrying"})
 _DOCTOR = "launchpin doctor"
 _LOG_OF_PART = re.compile(r"launchpin logs (?:valkey|relay|control|training|web|forge|mlflow|endpoints)")
@@ -134,6 +137,11 @@ def find_troubles(tallies: Tallies) -> Sequence[PartTrouble]:
 # ---------------------------------------------------------------- what may be typed
 
 
+def is_service(home: Path) -> bool:
+    """Return whether somebody else than `launchpin up` started the process whose folder of state this is."""
+    return not (home / _STACK).exists()
+
+
 def fit_explanation(explanation: Explanation, wrong: Sequence[PartTrouble]) -> Explanation:
     """Return an explanation as somebody can follow it where no stack is.
 
@@ -160,9 +168,12 @@ def fit_concern(concern: Concern) -> Concern:
 def fit_hint(hint: Hint) -> Hint | None:
     """Return what can be typed where no stack is, None for nothing.
 
-    Doctor asks the parts that have no log here; a pull request is merged at its address, which its explanation tells.
+    Doctor asks the parts that have no log here. A pull request is looked at and merged at its address; where the record
+    has none, its explanation tells what is known.
     """
     pull = _PULL.fullmatch(hint.command)
+    if pull is not None and hint.page:
+        return Hint(hint.page, "what it changes, and where it is merged", hint.page)
     if pull is not None:
-        return Hint(f"launchpin explain {pull[3]}#{pull[2]}", "where it is merged") if pull[1] == "show" else None
+        return Hint(f"launchpin explain {pull[3]}#{pull[2]}", "what it changes") if pull[1] == "show" else None
     return Hint(_DOCTOR, hint.purpose) if _LOG_OF_PART.fullmatch(hint.command) else hint

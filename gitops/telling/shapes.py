@@ -206,6 +206,13 @@ class Endpoint(Frozen):
     hold: "Hold | None"
 
 
+class Served(Frozen):
+    """Where a version serves."""
+
+    endpoint: str
+    environment: str
+
+
 class Version(Frozen):
     """A registered version with our verdict.
 
@@ -214,6 +221,7 @@ class Version(Frozen):
         manifest_sha256: digest of the list of its files.
         tier: the best tier that it reached, empty for none.
         quarantined: it failed in service, and is not proposed again by itself.
+        serves: where it serves now.
     """
 
     model: str
@@ -230,6 +238,7 @@ class Version(Frozen):
     manifest_sha256: str
     quarantined: bool
     created_at: datetime | None
+    serves: tuple[Served, ...]
 
 
 class Hold(Frozen):
@@ -299,7 +308,7 @@ class Command(Story):
 
 
 class Page(Frozen, Generic[T]):
-    """A part of a list, newest first.
+    """A part of a list.
 
     Args:
         next: where the following part begins, for `cursor`; empty at the end.

@@ -25,7 +25,8 @@ def _story(record: records.Record) -> dict[str, Any]:
     }
 
 
-def _gates(gates: Iterable[GateOutcome]) -> tuple[shapes.Gate, ...]:
+def show_gates(gates: Iterable[GateOutcome]) -> tuple[shapes.Gate, ...]:
+    """Show gates as they were judged."""
     return tuple(shapes.Gate.model_validate(gate.model_dump()) for gate in gates)
 
 
@@ -46,7 +47,7 @@ def training(record: records.Training) -> shapes.Training:
         attempt=facts.attempt or record.attempt,
         run_id=facts.run_id,
         verdict=facts.verdict,
-        gates=_gates(facts.gates),
+        gates=show_gates(facts.gates),
         tier=facts.tier,
         tiers=_tiers(facts.tiers),
         metrics=facts.metrics,
@@ -159,8 +160,8 @@ def place_of(environment: records.Environment) -> str:
     return f"{environment.repository}:{environment.path}"
 
 
-def version(record: records.Version) -> shapes.Version:
-    """Show a version."""
+def version(record: records.Version, places: Iterable[records.Environment]) -> shapes.Version:
+    """Show a version, and where it serves."""
     return shapes.Version(
         model=record.model,
         version=record.version,
@@ -168,7 +169,7 @@ def version(record: records.Version) -> shapes.Version:
         tier=record.tier,
         tiers=_tiers(record.tiers),
         metrics=record.metrics,
-        gates=_gates(record.gates),
+        gates=show_gates(record.gates),
         repository=record.repository,
         commit=record.commit,
         training_id=record.training_id,
@@ -176,6 +177,7 @@ def version(record: records.Version) -> shapes.Version:
         manifest_sha256=record.manifest_sha256,
         quarantined=record.quarantined,
         created_at=record.created_at,
+        serves=tuple(shapes.Served(endpoint=one.endpoint, environment=one.name) for one in places),
     )
 
 

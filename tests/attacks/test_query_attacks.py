@@ -62,7 +62,10 @@ PAGES = {
     "/settings": ("q",),
     "/_signin": ("next",),
 }
-LISTS = ("trainings", "promotions", "rollouts", "deliveries", "holds", "models/iris/versions")
+LISTS = (
+    *("trainings", "promotions", "rollouts", "deliveries", "holds", "models/iris/versions"),
+    *("endpoints", "repositories", "tokens", "people/list"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 @pytest.fixture(scope="module")
 def client(fleet: Dashboard) -> Iterator[httpx.Client]:
-    with program_as(fleet, VIEWER) as client:
+    """Give somebody to whom nothing is refused that only reads."""
+    with program_as(fleet, AccessRole.ADMIN) as client:
         yield client
 
 
@@ -187,9 +191,11 @@ def test_attack_67_no_name_in_a_path_changes_what_the_database_is_asked(client: 
         {"cursor": "MTIzNDU2"},
         {"cursor": "é"},
         {"cursor": "a" * 300},
+        {"cursor": "a" * 5000},
         {"cursor": base64.urlsafe_b64encode(b"1.x").decode()},
         {"cursor": base64.urlsafe_b64encode(b"99999999999999999.zzzz").decode()},
         {"cursor": base64.urlsafe_b64encode(b"1.x.AAAAAAAAAAAAAAAA").decode()},
+        {"cursor": base64.urlsafe_b64encode(bytes(12) + b'["1","x"]').decode()},
     ],
     ids=str,
 )
@@ -212,8 +218,7 @@ def test_attack_68_a_cursor_that_was_changed_in_any_place_is_none(client: httpx.
     cursor = first_cursor(client, "trainings")
     text = base64.urlsafe_b64decode(cursor)
     changed = [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in range(len(text))]
-    moment, _, rest = text.partition(b".")
-    changed += [str(int(moment) + 10**6).encode() + b"." + rest, text + b"A", text[:-1]]
+    changed += [text + b"A", text[:-1], text[:12], text[12:]]
     for one in changed:
         answer = client.get(f"{PREFIX}trainings", params={"cursor": base64.urlsafe_b64encode(one).decode()})
         assert (answer.status_code, answer.json()["code"]) == (422, "cursor"), one

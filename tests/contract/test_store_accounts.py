@@ -6,8 +6,9 @@ import pytest
 
 from gitops.access import EVERYWHERE, Person, Session, Token, digest_secret, mint_token_text
 from gitops.audit.entry import Actor, Entry
-from gitops.errors import NotFoundError, RefusedError
+from gitops.errors import ConflictError, NotFoundError, RefusedError
 from gitops.identifiers import new_id
+from gitops.ports import Mark, Once
 from gitops.roles import AccessRole
 from gitops.store import SqlStore, check_audit_joins
 from tests.support.store import Clock, clock, store
@@ -33,7 +34,7 @@ def ada(store: SqlStore) -> Person:
     return store.ensure_person("local", "ada")
 
 
-def make_token(store: SqlStore, clock: Clock, **changes: object) -> tuple[str, Token]:
+def make_token(store: SqlStore, clock: Clock, *, once: Once | None = None, **changes: object) -> tuple[str, Token]:
     token_id = new_id("k")
     text = mint_token_text(token_id)
     known: dict[str, object] = {
@@ -45,7 +46,7 @@ def make_token(store: SqlStore, clock: Clock, **changes: object) -> tuple[str, T
         "expires_at": clock() + timedelta(days=30),
     }
     token = Token.model_validate(known | changes)
-    return text, store.save_token(token, actor=ROOT)
+    return text, store.save_token(token, actor=ROOT, once=once)
 
 
 def test_the_store_is_the_port_of_accounts(store: SqlStore) -> None:
@@ -241,3 +242,62 @@ def test_a_disabled_person_has_neither_sessions_nor_tokens(store: SqlStore, cloc
     assert kinds(store)[-1] == "person.disabled"
     with pytest.raises(NotFoundError, match="nobody"):
         store.disable_person("u-none", actor=ROOT)
+
+
+def test_tokens_and_people_are_read_part_by_part(store: SqlStore, clock: Clock) -> None:
+    # Two of one moment are kept apart by their ids.
+    for seconds in (0, 1, 0, 1):
+        clock.advance(timedelta(seconds=seconds))
+        make_token(store, clock)
+    whole = list(store.tokens())
+    assert len({token.created_at for token in whole}) < len(whole)
+    for at, token in enumerate(whole):
+        after = Mark(token.created_at or clock(), token.id)
+        assert list(store.tokens(after=after)) == whole[at + 1 :]
+        assert list(store.tokens(after=after, limit=1)) == whole[at + 1 : at + 2]
+        assert list(store.tokens(token_id=token.id)) == [token]
+    for provider in ("local", PROVIDER):
+        for login in ("eve", "bob"):
+            store.ensure_person(provider, login)
+    everybody = list(store.people())
+    assert [one.login for one in everybody] == ["ada", "bob", "bob", "eve", "eve"]
+    for at, one in enumerate(everybody):
+        assert list(store.people(after=(one.login, one.id))) == everybody[at + 1 :]
+        assert list(store.people(ids=frozenset({one.id}))) == [one]
+    assert list(store.people(limit=2)) == everybody[:2]
+    assert list(store.people(ids=frozenset())) == []
+
+
+def test_what_has_a_key_is_done_once_and_the_key_is_nothing_elses(store: SqlStore) -> None:
+    person, once = ada(store), Once("key", "a" * 64)
+    assert store.asked_before(once) is None
+    store.grant(person.id, AccessRole.ADMIN, repository_id=EVERYWHERE, actor=ROOT, once=once)
+    assert store.ungrant(person.id, repository_id=EVERYWHERE, actor=ROOT, once=Once("other", "b" * 64))
+    store.grant(person.id, AccessRole.ADMIN, repository_id=EVERYWHERE, actor=ROOT, once=once)
+    assert not store.ungrant(person.id, repository_id=EVERYWHERE, actor=ROOT, once=Once("other", "b" * 64))
+    assert store.grants(person.id) == []
+    assert store.asked_before(once) == person.id
+    for used in (Once("key", "c" * 64), Once("other", "a" * 64)):
+        with pytest.raises(ConflictError) as refused:
+            store.disable_person(person.id, actor=ROOT, once=used)
+        assert refused.value.reason == "IdempotencyKeyUsed"
+    assert kinds(store) == ["grant.given", "grant.taken"]
+    assert check_audit_joins(store) == []
+
+
+def test_a_token_is_made_once_for_a_key_and_the_first_one_is_returned(store: SqlStore, clock: Clock) -> None:
+    _, first = make_token(store, clock, once=Once("key", "a" * 64))
+    clock.advance(timedelta(days=1))
+    _, again = make_token(store, clock, once=Once("key", "a" * 64))
+    assert again == first
+    assert list(store.tokens()) == [first]
+    with pytest.raises(ConflictError, match="something else"):
+        make_token(store, clock, once=Once("key", "b" * 64))
+    assert kinds(store) == ["token.made"]
+
+
+def test_a_key_whose_change_came_to_nothing_is_free(store: SqlStore) -> None:
+    once = Once("key", "a" * 64)
+    with pytest.raises(NotFoundError):
+        store.disable_person("u-none", actor=ROOT, once=once)
+    assert store.disable_person(ada(store).id, actor=ROOT, once=once)

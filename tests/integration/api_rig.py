@@ -41,6 +41,18 @@ def get(client: httpx.Client, path: str, **query: object) -> Any:  # noqa: ANN40
     return answer.json()
 
 
+def read_parts(client: httpx.Client, path: str, *, limit: int) -> list[Any]:
+    """Return the parts of a list, each by the cursor of the one before; no list here has more than a hundred."""
+    parts, cursor = [], ""
+    for _ in range(100):
+        page = get(client, path, limit=limit, cursor=cursor)
+        parts.append(page["items"])
+        cursor = page["next"]
+        if not cursor:
+            return parts
+    raise AssertionError(path)
+
+
 def read_events(client: httpx.Client, count: int, *, after: int | None = None) -> list[tuple[int, dict[str, Any]]]:
     """Read so many events of a stream, each with its id."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}

@@ -11,7 +11,7 @@ from gitops.authority import AUTHORITY
 from gitops.logins import this_user
 from gitops.roles import AccessRole
 from gitops.store import check_audit_joins
-from tests.integration.api_rig import ADMIN, APPROVER, RUNNER, VIEWER, get, own
+from tests.integration.api_rig import ADMIN, APPROVER, RUNNER, VIEWER, get, own, read_parts
 from tests.support.api import ROOT, give_token, program, program_as
 from tests.support.dashboard import ORIGIN, Dashboard
 
@@ -39,7 +39,7 @@ def test_an_admin_gives_and_takes_roles_and_each_change_is_on_record(own: Dashbo
         again = client.post(GRANT, json=ada | {"role": "viewer"})
         taken = client.post(REVOKE, json=ada | {"repository": "acme/iris"})
         ended = client.post(DISABLE, json=ada)
-        listed = get(client, "people/list")
+        listed = get(client, "people/list")["items"]
     assert (given.json()["login"], given.json()["subject"], given.json()["provider"]) == ("ada", "17", ISSUER)
     assert given.json()["grants"] == [{"repository": "acme/iris", "role": "approver"}]
     assert again.json()["grants"] == [{"repository": "", "role": "viewer"}, *given.json()["grants"]]
@@ -51,6 +51,72 @@ def test_an_admin_gives_and_takes_roles_and_each_change_is_on_record(own: Dashbo
     assert {(one.actor.login, one.actor.auth_method) for one in told} == {(this_user(), "session")}
     assert {one.subject.name for one in told} == {given.json()["id"]}
     assert check_audit_joins(own.store) == []
+
+
+def test_people_come_in_parts_by_login(own: Dashboard) -> None:
+    for login in ("eve", "ada", "bob"):
+        own.add_person(login, {EVERYWHERE: VIEWER, IRIS: RUNNER})
+        own.store.ensure_person(ISSUER, login, subject=f"s-{login}")
+    with program_as(own, ADMIN) as client:
+        found = [one for part in read_parts(client, "people/list", limit=2) for one in part]
+    assert [one["id"] for one in found] == [one.id for one in own.store.people()]
+    added = [one["login"] for one in found if one["login"] in {"ada", "bob", "eve"}]
+    assert added == ["ada", "ada", "bob", "bob", "eve", "eve"]
+    (ada,) = [one for one in found if (one["login"], one["provider"]) == ("ada", "local")]
+    assert ada["grants"] == [{"repository": "", "role": "viewer"}, {"repository": "acme/iris", "role": "runner"}]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "again"),
+    [
+        ((GRANT, {"role": "admin"}), (REVOKE, {}), []),
+        ((REVOKE, {}), (GRANT, {"role": "runner"}), [{"repository": "", "role": "runner"}]),
+    ],
+    ids=["grant", "revoke"],
+)
+def test_what_was_said_with_a_key_is_not_done_again_though_it_was_changed_since(
+    own: Dashboard,
+    first: tuple[str, dict[str, str]],
+    then: tuple[str, dict[str, str]],
+    again: list[dict[str, str]],
+) -> None:
+    own.add_person("mona", {EVERYWHERE: VIEWER})
+    mona, key = {"login": "mona"}, {"Idempotency-Key": "once"}
+    with signed_in(own) as client:
+        assert client.post(first[0], json=mona | first[1], headers=key).status_code == 200
+        assert client.post(then[0], json=mona | then[1]).status_code == 200
+        size = own.store.audit_size()
+        repeated = client.post(first[0], json=mona | first[1], headers=key)
+        assert (repeated.status_code, repeated.json()["grants"]) == (200, again)
+        other = client.post(then[0], json=mona | then[1], headers=key)
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_used")
+    assert own.store.audit_size() == size
+    assert check_audit_joins(own.store) == []
+
+
+def test_a_repeated_request_calls_nobody_as_they_were_called_before(own: Dashboard) -> None:
+    grant = {"login": "ada", "provider": ISSUER, "subject": "17", "role": "viewer"}
+    with signed_in(own) as client:
+        first = client.post(GRANT, json=grant, headers={"Idempotency-Key": "once"}).json()
+        assert client.post(GRANT, json=grant | {"login": "lovelace"}).json()["id"] == first["id"]
+        again = client.post(GRANT, json=grant, headers={"Idempotency-Key": "once"})
+        assert (again.status_code, again.json()) == (200, first | {"login": "lovelace"})
+        assert client.post(DISABLE, json={"login": "lovelace", "provider": ISSUER}).status_code == 200
+        gone = client.post(GRANT, json=grant, headers={"Idempotency-Key": "once"})
+    assert (gone.status_code, gone.json()["id"]) == (200, first["id"])
+    assert gone.json()["disabled_at"]
+
+
+def test_somebody_is_disabled_once_by_a_key(own: Dashboard) -> None:
+    own.add_person("mona", {EVERYWHERE: VIEWER})
+    own.add_person("eve", {EVERYWHERE: VIEWER})
+    key = {"Idempotency-Key": "once"}
+    with signed_in(own) as client:
+        ended = [client.post(DISABLE, json={"login": "mona"}, headers=key) for _ in range(2)]
+        other = client.post(DISABLE, json={"login": "eve"}, headers=key)
+    assert [one.status_code for one in (*ended, other)] == [200, 200, 422]
+    assert ended[0].json() == ended[1].json()
+    assert [one.login for one in own.store.people() if one.disabled_at] == ["mona"]
 
 
 @pytest.mark.parametrize("role", AccessRole)
@@ -77,7 +143,7 @@ def test_no_token_gives_what_outlives_it_and_an_admins_takes_away(own: Dashboard
     with program_as(own, ADMIN) as robot:
         assert robot.post(GRANT, json={"login": "eve", "role": "admin"}).status_code == 401
         assert robot.post("/api/v1/tokens", json={"name": "x", "role": "admin", "login": "mona"}).status_code == 401
-        assert "mona" in {one["login"] for one in get(robot, "people/list")}
+        assert "mona" in {one["login"] for one in get(robot, "people/list")["items"]}
         assert robot.post(REVOKE, json={"login": "mona"}).json()["grants"] == []
         assert robot.post(DISABLE, json={"login": "mona"}).json()["disabled_at"]
     for role in (VIEWER, RUNNER, APPROVER):

@@ -5,13 +5,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from gitops.records import Role
 from gitops.telling import shapes
-from gitops.writes import SaveVersion, StartTraining
-from tests.integration.api_rig import VIEWER, fleet, get, own, viewer
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
+from tests.integration.api_rig import VIEWER, fleet, get, own, read_parts, viewer
 from tests.support.api import program_as
 from tests.support.dashboard import Dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
-from tests.support.store import make_training, make_version, write
+from tests.support.store import make_environment, make_repository, make_training, make_version, write
 
 __all__ = ["fleet", "own", "viewer"]
 
@@ -31,12 +32,13 @@ def test_a_rollout_under_way_is_shown_with_what_it_waits_for(viewer: httpx.Clien
 
 
 def test_endpoints_say_what_git_pins_what_serves_and_who_holds(viewer: httpx.Client) -> None:
-    found = {each["endpoint"]: each for each in get(viewer, "endpoints")}
+    found = {each["endpoint"]: each for each in get(viewer, "endpoints")["items"]}
     assert set(found) == {"iris-staging", "iris-production", "churn-staging", "churn-production"}
     production = found["iris-production"]
     assert (production["pinned"], production["serving"], production["sync"]) == ("7", "6", "OutOfSync")
     assert len(found["churn-staging"]["holds"]) == 1
-    assert [each["endpoint"] for each in get(viewer, "endpoints", model="iris")] == ["iris-production", "iris-staging"]
+    of_iris = get(viewer, "endpoints", model="iris")["items"]
+    assert [each["endpoint"] for each in of_iris] == ["iris-production", "iris-staging"]
     assert get(viewer, "endpoints/acme/iris-deploy:production") == production
 
 
@@ -48,7 +50,7 @@ def test_versions_are_shown_with_their_verdict(viewer: httpx.Client) -> None:
     (shown,) = get(viewer, "models/iris/versions")["items"]
     assert (shown["version"], shown["verdict"], shown["quarantined"]) == ("6", "pass", False)
     assert get(viewer, "models/iris/versions/6") == shown
-    assert get(viewer, "models/none/versions") == {"items": [], "next": ""}
+    assert viewer.get("/api/v1/models/none/versions").status_code == 404
 
 
 def test_versions_come_in_parts_that_are_together_the_list(own: Dashboard) -> None:
@@ -61,12 +63,12 @@ def test_versions_come_in_parts_that_are_together_the_list(own: Dashboard) -> No
             page = get(client, "models/iris/versions", limit=10, cursor=cursor)
             found += [one["version"] for one in page["items"]]
             cursor, parts = page["next"], parts + 1
-        told = get(client, "versions", model="iris", limit=10)
+        told = get(client, "versions", model="iris", limit=10)["items"]
         other = client.get(
             "/api/v1/models/churn/versions", params={"cursor": get(client, "models/iris/versions", limit=1)["next"]}
         )
     assert (found, parts) == ([*reversed(numbers), "6"], 3)
-    assert ([one["version"] for one in told["versions"]], told["is_whole"]) == (found[:10], False)
+    assert [one["version"] for one in told] == found[:10]
     assert (other.status_code, other.json()["field"]) == (422, "cursor")
 
 
@@ -84,7 +86,7 @@ def test_a_model_is_asked_for_by_any_name_that_it_may_have(own: Dashboard, model
         assert get(client, "runs", model=model)["trainings"][0]["id"] == "t-odd"
         for path in ("promotions", "rollouts", "holds"):
             assert get(client, path, model=model)["items"] == []
-        assert get(client, "endpoints", model=model) == []
+        assert get(client, "endpoints", model=model)["items"] == []
         assert get(client, "dora", model=model)["models"] == []
 
 
@@ -101,20 +103,46 @@ def test_holds_that_were_lifted_are_listed_too(viewer: httpx.Client) -> None:
     assert get(viewer, "holds", model="iris")["items"] == []
 
 
-@pytest.mark.parametrize("path", ["trainings", "deliveries"])
+@pytest.mark.parametrize("path", ["trainings", "deliveries", "endpoints", "repositories"])
 def test_the_pages_of_a_list_are_together_the_list(viewer: httpx.Client, path: str) -> None:
     whole = get(viewer, path, limit=200)
+    parts = read_parts(viewer, path, limit=1)
     assert whole["next"] == ""
-    found: list[object] = []
-    cursor = ""
-    for _ in range(len(whole["items"])):
-        page = get(viewer, path, limit=1, cursor=cursor)
-        found += page["items"]
-        cursor = page["next"]
-        if not cursor:
-            break
-    assert found == whole["items"]
-    assert len(found) >= 3
+    assert [one for (one,) in parts] == whole["items"]
+    assert len(parts) >= 3
+
+
+@pytest.mark.parametrize("path", ["endpoints", "repositories"])
+def test_a_list_by_name_goes_on_where_it_ended_though_others_came_before(own: Dashboard, path: str) -> None:
+    with program_as(own, VIEWER) as client:
+        whole, first = get(client, path)["items"], get(client, path, limit=1)
+        write(
+            own.store,
+            SaveRepository(make_repository(id=90, full_name="acme/aaa", role=Role.DEPLOY)),
+            SaveEnvironment(make_environment(repository_id=1, repository="acme/iris", path="aaa"), ()),
+        )
+        rest = get(client, path, cursor=first["next"])
+        assert len(get(client, path)["items"]) == len(whole) + 1
+    assert [*first["items"], *rest["items"]] == whole
+
+
+def test_repositories_of_one_name_are_each_in_one_part(own: Dashboard) -> None:
+    twins = [make_repository(id=number, full_name="acme/twin") for number in (91, 92, 93)]
+    write(own.store, *map(SaveRepository, twins))
+    with program_as(own, VIEWER) as client:
+        found = [one["id"] for part in read_parts(client, "repositories", limit=2) for one in part]
+    assert found == [one.id for one in own.store.repositories()]
+    assert {91, 92, 93} <= set(found)
+
+
+def test_a_part_may_end_at_a_path_of_any_length_and_letters(own: Dashboard) -> None:
+    paths = [f"{number}".ljust(400, "\N{GRINNING FACE}") for number in range(3)] + ['q"\\ ,\n']
+    places = [make_environment(repository_id=2, repository="acme/iris-deploy", path=path) for path in paths]
+    write(own.store, *(SaveEnvironment(one, ()) for one in places))
+    with program_as(own, VIEWER) as client:
+        found = [one["path"] for (one,) in read_parts(client, "endpoints", limit=1)]
+    assert found == [one.path for one in own.store.environments()]
+    assert set(paths) <= set(found)
 
 
 def test_a_page_goes_on_where_it_ended_though_new_ones_came(own: Dashboard) -> None:

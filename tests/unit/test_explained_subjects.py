@@ -44,6 +44,7 @@ def test_pull_request_that_waits_names_who_must_merge_and_what_the_merge_does() 
     assert "by whoever may merge in acme/iris-deploy" in texts(explanation, Part.WAITS)
     assert "the merge rolls it out. Next look: in 20 s" in texts(explanation, Part.NEXT)
     assert explanation.hints[1].command == "launchpin pr merge 12 --repo acme/iris-deploy"
+    assert explanation.hints[1].page == "http://127.0.0.1:1/acme/iris-deploy/pull/12"
 
 
 def test_pull_request_that_launchpin_merges_waits_for_nobody() -> None:
@@ -159,7 +160,9 @@ def test_pull_request_that_sets_the_pin_back_is_what_is_waited_for() -> None:
     explanation = explain_endpoint(Place(place, rollouts=(rollout,)), reading())
     assert "pull request 31 sets the pin back to what serves" in texts(explanation, Part.GIT)
     assert "on whoever may push to acme/iris-deploy" in texts(explanation, Part.WAITS)
-    assert "launchpin pr merge 31 --repo acme/iris-deploy" in [hint.command for hint in explanation.hints]
+    assert ("launchpin pr merge 31 --repo acme/iris-deploy", url) in [
+        (one.command, one.page) for one in explanation.hints
+    ]
 
 
 def test_file_that_cannot_be_read_is_told_with_what_to_do() -> None:

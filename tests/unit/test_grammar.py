@@ -6,6 +6,7 @@ import sys
 import click
 import pytest
 
+from gitops.authority import AUTHORITY
 from gitops.cli import verbs as page
 from gitops.cli.main import launchpin
 from gitops.commands.story import DEEDS, check_arguments
@@ -59,6 +60,16 @@ def test_verb_has_the_same_line_on_the_page_of_help(verb: str) -> None:
 @pytest.mark.parametrize("verb", [name for name in VERBS if " " in name])
 def test_verb_below_another_begins_its_own_page_with_its_line(verb: str) -> None:
     assert (typed(verb).help or "").startswith(VERBS[verb].help.removesuffix("."))
+
+
+def test_what_is_typed_and_no_verb_of_a_table_is_known_with_why() -> None:
+    no_verbs = {
+        "of this machine": {"up", "down", "demo", "init", "validate", "doctor", "notify", "completion"},
+        "of the forge": {"pr"},
+        "of whoever asks alone": {"token"},
+    }
+    known = {(verb.typed_as or verb.name).split()[0] for verb in (*VERBS.values(), *AUTHORITY.values())}
+    assert page.VERBS.keys() - known == set().union(*no_verbs.values())
 
 
 def test_the_words_that_command_line_api_and_comments_share_are_there() -> None:

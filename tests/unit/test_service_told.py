@@ -1,16 +1,29 @@
 """What is told of a service whose parts others started: which hints can be followed there, which parts are wrong."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from gitops.explaining import Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
+from gitops.cli.installed import PARTS
+from gitops.embedded.stack.layout import Layout
+from gitops.explaining import ANSWERS, Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
 from gitops.explaining.fleet import Rank
 from gitops.ports.tallies import Hands, HeldJob, JobTally, Leader, Tallies
-from gitops.telling.service import PartWord, find_troubles, fit_concern, fit_explanation, fit_hint, read_service
+from gitops.telling.service import (
+    PartWord,
+    find_troubles,
+    fit_concern,
+    fit_explanation,
+    fit_hint,
+    is_service,
+    read_service,
+)
 from tests.unit.test_dashboard_rules import tallies
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
+PAGE = "https://github.com/acme/wine-deploy/pull/12"
 RESUME = Hint("launchpin resume wine-production", "lifts the hold")
 
 
@@ -39,6 +52,7 @@ class Database:
         ("launchpin logs training", "launchpin doctor"),
         ("launchpin logs t-000001", "launchpin logs t-000001"),
         ("launchpin logs training-production", "launchpin logs training-production"),
+        ("launchpin gc --dry-run", "launchpin gc --dry-run"),
         ("launchpin pr show 12 --repo acme/wine-deploy", "launchpin explain acme/wine-deploy#12"),
         ("launchpin pr merge 12 --repo acme/wine-deploy", None),
         ("launchpin resume wine-production", "launchpin resume wine-production"),
@@ -47,6 +61,27 @@ class Database:
 def test_a_hint_is_one_that_can_be_typed_where_no_stack_is(command: str, fit: str | None) -> None:
     found = fit_hint(Hint(command, "why"))
     assert (found.command if found is not None else None) == fit
+
+
+def test_a_pull_request_is_looked_at_and_merged_at_its_address_told_once() -> None:
+    show = Hint("launchpin pr show 12 --repo acme/wine-deploy", "what it changes", PAGE)
+    merge = Hint("launchpin pr merge 12 --repo acme/wine-deploy", "rolls it out", PAGE)
+    told = fit_explanation(explained(show, merge, RESUME), [])
+    assert [(one.command, one.is_page) for one in told.hints] == [(PAGE, True), (RESUME.command, False)]
+
+
+def test_no_command_that_a_reason_names_wants_a_stack_where_none_is() -> None:
+    of_a_stack = re.compile(rf"launchpin (pr|up|down|add)\b.*|launchpin logs ({'|'.join(PARTS)})")
+    named = {answer.look for answer in ANSWERS.values() if answer.look}
+    fit = {found.command for one in named if (found := fit_hint(Hint(one, "why"))) is not None}
+    assert any(of_a_stack.fullmatch(one) for one in named)
+    assert [one for one in fit if of_a_stack.fullmatch(one)] == []
+
+
+def test_a_folder_is_a_stacks_where_up_has_written_its_record(tmp_path: Path) -> None:
+    assert is_service(tmp_path)
+    stack = Layout.make(tmp_path)
+    assert not is_service(stack.dir)
 
 
 def test_what_is_wrong_with_the_parts_is_told_with_everything_that_waits_for_them() -> None:

@@ -1,5 +1,6 @@
 """Who asks, and the tokens and grants: read by everybody for themselves, changed by an admin."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -20,10 +21,13 @@ from gitops.access import (
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.identifiers import new_id
 from gitops.people import find_person
+from gitops.ports import Mark
 from gitops.records import Frozen
 from gitops.roles import AccessRole
 from gitops.telling import shapes, showing
-from webhooks.api.reading import missing, store_of
+from webhooks.api.keys import HEADER, Key, read_once
+from webhooks.api.paging import USUAL, Cursor, Limit, by_age, cursors_of, mark_at
+from webhooks.api.reading import missing, names_of, store_of
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
 
@@ -34,8 +38,8 @@ router = APIRouter(prefix="/api/v1")
 def me(request: Request) -> shapes.Me:
     """Say who asks, and what they may do."""
     access = asker_of(request).access
-    names = {each.id: each.full_name for each in store_of(request).repositories()}
     places = sorted({place for place in {*access.roles, *access.kept_to} if access.role_on(place) is not None})
+    names = names_of(request, places)
     return shapes.Me(
         login=access.person.login,
         name=access.person.name,
@@ -54,21 +58,26 @@ def me(request: Request) -> shapes.Me:
 
 
 @router.get("/tokens")
-def tokens(request: Request) -> tuple[shapes.Token, ...]:
-    """List your tokens; an admin sees everybody's, and a token only itself."""
-    store = store_of(request)
-    names = {each.id: each.full_name for each in store.repositories()}
-    logins = {each.id: each.login for each in store.people()}
-    return tuple(showing.token(each, login=logins.get(each.person_id, ""), names=names) for each in _tokens_of(request))
+def tokens(request: Request, limit: Limit = USUAL, cursor: Cursor = "") -> shapes.Page[shapes.Token]:
+    """List your tokens, newest first; an admin sees everybody's, and a token only itself."""
+    cursors = cursors_of(request)
+    found = _tokens_of(request, limit=limit + 1, after=mark_at(cursors.read(cursor, of="token")))
+    names = names_of(request, (place for each in found for place in each.repositories))
+    logins = {each.id: each.login for each in store_of(request).people(ids=frozenset(one.person_id for one in found))}
+
+    def show(each: Token) -> shapes.Token:
+        return showing.token(each, login=logins.get(each.person_id, ""), names=names)
+
+    return cursors.part(found, show, by_age, limit=limit, of="token")
 
 
-def _tokens_of(request: Request) -> list[Token]:
-    """Return the tokens that whoever asks may list and end: one that leaked shows and ends no other."""
+def _tokens_of(request: Request, *, limit: int, after: Mark | None) -> Sequence[Token]:
+    """Return tokens that whoever asks may list and end: one that leaked shows and ends no other."""
     store, access = store_of(request), asker_of(request).access
     if access.may(AccessRole.ADMIN):
-        return list(store.tokens())
-    own = store.tokens(person_id=access.person.id)
-    return [each for each in own if access.token_id in ("", each.id)]
+        return store.tokens(after=after, limit=limit)
+    own = access.token_id or None
+    return store.tokens(person_id=access.person.id, token_id=own, after=after, limit=limit)
 
 
 class WantedToken(Frozen):
@@ -92,15 +101,20 @@ class WantedToken(Frozen):
 
 
 @router.post("/tokens", status_code=HTTPStatus.CREATED)
-def make_token(request: Request, wanted: WantedToken, response: Response) -> shapes.NewToken:
-    """Make a token of yours, or as an admin another one's; its text is shown this once."""
+def make_token(
+    request: Request, wanted: WantedToken, response: Response, idempotency_key: Key = None
+) -> shapes.NewToken:
+    """Make a token of yours, or as an admin another one's; its text is shown this once, and never again."""
     store, asker = store_of(request), asker_of(request)
     access = asker.access
+    once = read_once(asker, idempotency_key, "tokens", wanted.model_dump(mode="json"))
+    if once is not None and (earlier := store.asked_before(once)):
+        raise _made_before(earlier)
     try:
         name = check_token_name(wanted.name)
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, error.message, field=error.field) from error
-    known = {each.full_name: each.id for each in store.repositories() if access.may(AccessRole.VIEWER, each.id)}
+    known = {each.full_name: each.id for each in store.repositories(ids=access.seen)}
     strange = [each for each in wanted.repositories if each not in known]
     if strange:
         detail = f"There is no repository {strange[0]!r} here, or none that you may see."
@@ -120,11 +134,20 @@ def make_token(request: Request, wanted: WantedToken, response: Response) -> sha
         repositories=tuple(known[each] for each in wanted.repositories),
         expires_at=store.now() + timedelta(days=wanted.days),
     )
-    kept = store.save_token(token, actor=asker.actor)
+    kept = store.save_token(token, actor=asker.actor, once=once)
+    if kept.id != token.id:
+        raise _made_before(kept.id)
     names = {number: name for name, number in known.items()}
     shown = showing.token(kept, login=owner.login, names=names)
     response.headers["Cache-Control"] = "no-store"
     return shapes.NewToken(**shown.model_dump(), text=text)
+
+
+def _made_before(token_id: str) -> ProblemError:
+    """Return what is said of a token that was made with this key: nobody keeps its text, so it cannot be sent again."""
+    which = f"Token {token_id} was made with this key, and its text was sent then; nobody keeps that."
+    way_out = f"If it did not reach you, end the token (`DELETE /api/v1/tokens/{token_id}`) and ask with a new key."
+    return ProblemError(HTTPStatus.CONFLICT, "token_made", f"{which} {way_out}", field=HEADER)
 
 
 def _owner_of(request: Request, wanted: WantedToken) -> Person:
@@ -155,9 +178,17 @@ def _owner_of(request: Request, wanted: WantedToken) -> Person:
 def revoke_token(request: Request, token_id: Annotated[str, Path(pattern=r"^k-[a-z0-9]{1,40}$")]) -> None:
     """End a token of yours; an admin ends anybody's, and a token only itself. Twice does no harm."""
     store, asker = store_of(request), asker_of(request)
-    if token_id not in {each.id for each in _tokens_of(request)}:
+    if not _may_end(request, token_id):
         missing("token")
     try:
         store.revoke_token(token_id, actor=asker.actor)
     except NotFoundError:
         missing("token")
+
+
+def _may_end(request: Request, token_id: str) -> bool:
+    access = asker_of(request).access
+    if access.may(AccessRole.ADMIN):
+        return True
+    is_own = bool(store_of(request).tokens(person_id=access.person.id, token_id=token_id))
+    return is_own and access.token_id in ("", token_id)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS, Argument, Kind, Verb
+from webhooks.api.paging import FIELDS
 from webhooks.problems import ProblemError
 
 
@@ -58,6 +59,12 @@ def held_to(argument: Argument) -> Callable[[str], str]:
 
 MODELS: Mapping[str, type[Arguments]] = {verb.name: _model_of(verb) for verb in (*VERBS.values(), *AUTHORITY.values())}
 """What each verb's arguments are read as."""
+
+
+def part_of(verb: Verb) -> type[Arguments]:
+    """Return what the arguments of a verb are read as where its list is given part by part."""
+    base = MODELS[verb.name]
+    return create_model(f"{base.__name__}OfPart", __base__=base, **FIELDS)
 
 
 def read_arguments(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:

@@ -3,15 +3,11 @@
 It writes one command row, as the command line does; a worker carries it out, and the answer says where to look.
 """
 
-import hashlib
-import re
-import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from pydantic import JsonValue
 
 from gitops.access import EVERYWHERE, role_to_ask
 from gitops.errors import ConflictError
@@ -22,15 +18,12 @@ from gitops.roles import AccessRole
 from gitops.standing import OF_ENDPOINTS, Expected
 from gitops.telling import shapes, showing
 from webhooks.api.arguments import MODELS, Arguments
+from webhooks.api.keys import Key, key_used, own_key
 from webhooks.api.reading import environment_of, missing, repository_of, store_of, training_of, version_of
 from webhooks.askers import Asker, asker_of
 from webhooks.problems import ProblemError
 
 router = APIRouter(prefix="/api/v1")
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_KEY_HELP = "The same key asks once, however often."
-_KEY_SHAPE: dict[str, JsonValue] = {"pattern": f"^{_KEY.pattern}$"}
 
 
 def _route(verb: Verb) -> Callable[..., shapes.Command]:
@@ -40,7 +33,7 @@ def _route(verb: Verb) -> Callable[..., shapes.Command]:
         request: Request,
         response: Response,
         arguments: Arguments,
-        idempotency_key: Annotated[str | None, Header(description=_KEY_HELP, json_schema_extra=_KEY_SHAPE)] = None,
+        idempotency_key: Key = None,
         if_match: Annotated[str | None, Header(description="The endpoint's ETag, as it was when you decided.")] = None,
     ) -> shapes.Command:
         kept = ask_for(request, verb, arguments.as_text(), key=idempotency_key, if_match=if_match)
@@ -70,15 +63,13 @@ def ask_for(
     """
     asker = asker_of(request)
     given, place = find_target(request, verb, arguments)
-    command = _command(asker, verb, given, key=_own_key(asker, key))
+    command = _command(asker, verb, given, key=own_key(asker, key))
     try:
         return store_of(request).save_command(command, expected=_expected(verb, place, if_match))
     except ConflictError as error:
         if error.reason == "NotAsSeen":
             raise ProblemError(HTTPStatus.PRECONDITION_FAILED, "changed", error.message, field="If-Match") from error
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_used", error.message, field="Idempotency-Key"
-        ) from error
+        raise key_used(error) from error
 
 
 def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tuple[dict[str, str], Environment | None]:
@@ -111,20 +102,6 @@ def _command(asker: Asker, verb: Verb, given: dict[str, str], *, key: str) -> Co
         person=access.person.id,
     )
     return Command(id=command_id, cause=cause, verb=verb.name, arguments=given, idempotency_key=key)
-
-
-def _own_key(asker: Asker, key: str | None) -> str:
-    """Return the key that the row gets: nobody meets another one's.
-
-    Raises:
-        ProblemError: 422 `idempotency_key`.
-    """
-    if key is None:
-        return uuid.uuid4().hex
-    if not _KEY.fullmatch(key):
-        detail = "A key has 1 to 255 visible ASCII characters; a UUID is a good one."
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key", detail, field="Idempotency-Key")
-    return hashlib.sha256(f"{asker.access.person.id} {key}".encode()).hexdigest()
 
 
 def _resolve(request: Request, verb: Verb, given: dict[str, str]) -> tuple[dict[str, str], Environment | None]:

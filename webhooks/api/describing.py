@@ -107,9 +107,10 @@ def _refusals(path: str, operation: dict[str, Any]) -> set[HTTPStatus]:
     if has_body:
         found.add(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     names_something = verb is not None and bool(operation.get("parameters") or has_body)
-    if "{" in path or names_something:
+    names_somebody = has_body and path.endswith("/tokens")
+    if "{" in path or names_something or names_somebody:
         found.add(HTTPStatus.NOT_FOUND)
-    if names_something or path.endswith("/endpoints/{name}"):
+    if names_something or names_somebody or path.endswith("/endpoints/{name}"):
         found.add(HTTPStatus.CONFLICT)
     if any(one["name"] == "if-match" for one in operation.get("parameters", ())):
         found.add(HTTPStatus.PRECONDITION_FAILED)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from gitops.errors import ConflictError, InputError, LaunchpinError, NotFoundError, RefusedError, UnknownNameError
 from webhooks.api import accounts, asking, events, people, reading, telling
 from webhooks.api.describing import describe
+from webhooks.api.keys import key_used
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
 
@@ -53,6 +54,8 @@ def problem_of(error: LaunchpinError) -> ProblemError:
     """Return what is said of an error of ours: the asker's, or that the database does not answer."""
     if isinstance(error, UnknownNameError):
         return ProblemError(HTTPStatus.NOT_FOUND, "not_found", error.message)
+    if isinstance(error, ConflictError) and error.reason == "IdempotencyKeyUsed":
+        return key_used(error)
     if error.reason.endswith("_unclear"):
         return ProblemError(HTTPStatus.CONFLICT, error.reason, error.message)
     if error.reason in _REGISTRY:

@@ -3,35 +3,46 @@
 import base64
 import binascii
 import hmac
-import re
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Query, Request
+from pydantic import Field, JsonValue
 
+from gitops.access import Token
 from gitops.ports import Mark
 from gitops.records import Hold, Record, Version
+from gitops.telling import shapes
 from webhooks.problems import ProblemError
 
-R = TypeVar("R", bound=Record | Hold | Version)
+T = TypeVar("T")
+S = TypeVar("S")
+
+Place = tuple[str, ...]
+"""Where something stands in its list: the values that the list is sorted by. Empty for the beginning."""
+
 LONGEST = 200
-
-Limit = Annotated[int, Query(ge=1, le=LONGEST, description="How many at most.")]
-Cursor = Annotated[
-    str,
-    Query(
-        max_length=256,
-        description="`next` of the part before; empty for the first.",
-        json_schema_extra={"pattern": "^[A-Za-z0-9_-]*=*$"},
-    ),
-]
-
+USUAL = 50
+_MOST_CURSOR = 4096  # characters; a path of 400 may have four bytes each
+_SEAL = 12  # bytes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_SEAL = 12  # bytes
-_PLACE = re.compile(r"([0-9]{1,17})\.([A-Za-z0-9-]{1,64})\.([A-Za-z0-9_-]{16})")
+
+_HOW_MANY = "How many at most."
+_WHERE = "`next` of the part before; empty for the first."
+_SHAPE: dict[str, JsonValue] = {"pattern": "^[A-Za-z0-9_-]*=*$"}
+
+Limit = Annotated[int, Query(ge=1, le=LONGEST, description=_HOW_MANY)]
+Cursor = Annotated[str, Query(max_length=_MOST_CURSOR, description=_WHERE, json_schema_extra=_SHAPE)]
+
+FIELDS: dict[str, Any] = {
+    "limit": (int, Field(default=USUAL, ge=1, le=LONGEST, description=_HOW_MANY)),
+    "cursor": (str, Field(default="", max_length=_MOST_CURSOR, description=_WHERE, json_schema_extra=_SHAPE)),
+}
+"""The same two as fields of a form of arguments."""
 
 
 class Cursors:
@@ -44,8 +55,8 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"launchpin cursor 1", "sha256")
 
-    def read(self, unverified_cursor: str, *, of: str) -> Mark | None:
-        """Return the mark that a cursor names, None for the empty one.
+    def read(self, unverified_cursor: str, *, of: str) -> Place:
+        """Return the place that a cursor names, the beginning for the empty one.
 
         Args:
             of: the list that it is a cursor of.
@@ -54,37 +65,50 @@ class Cursors:
             ProblemError: 422 for one that we did not give out for this list.
         """
         if not unverified_cursor:
-            return None
+            return ()
         try:
-            text = base64.b64decode(unverified_cursor, altchars=b"-_", validate=True).decode("ascii")
+            sealed = base64.b64decode(unverified_cursor, altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
-            text = ""
-        found = _PLACE.fullmatch(text)
-        if found is None or not hmac.compare_digest(found[3], self._seal(of, found[1], found[2])):
+            sealed = b""
+        seal, place = sealed[:_SEAL], sealed[_SEAL:]
+        if not place or not hmac.compare_digest(seal, self._seal(of, place)):
             detail = "This is no cursor of this list: send `next` of the answer before as it was."
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor", detail, field="cursor")
-        return Mark(_EPOCH + int(found[1]) * _MICROSECOND, found[2])
+        return tuple(json.loads(place))
 
-    def write(self, records: Sequence[R], *, limit: int, of: str) -> str:
+    def write(self, found: Sequence[T], place: Callable[[T], Place], *, limit: int, of: str) -> str:
         """Return the cursor of what follows.
 
         Args:
-            records: one more than were asked for, where there are more.
+            found: one more than were asked for, where there are more.
+            place: where one of them stands.
             of: the list that they are of.
         """
-        if len(records) <= limit:
+        if len(found) <= limit:
             return ""
-        last = records[limit - 1]
-        moment, name = str(((last.created_at or _EPOCH) - _EPOCH) // _MICROSECOND), _name_of(last)
-        return base64.urlsafe_b64encode(f"{moment}.{name}.{self._seal(of, moment, name)}".encode()).decode()
+        last = json.dumps(place(found[limit - 1]), ensure_ascii=False, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._seal(of, last) + last).decode()
 
-    def _seal(self, *parts: str) -> str:
-        seal = hmac.digest(self._key, "\n".join(parts).encode(), "sha256")[:_SEAL]
-        return base64.urlsafe_b64encode(seal).decode()
+    def part(
+        self, found: Sequence[T], show: Callable[[T], S], place: Callable[[T], Place], *, limit: int, of: str
+    ) -> shapes.Page[S]:
+        """Return a part of a list as programs read it; the arguments are those of `write`."""
+        following = self.write(found, place, limit=limit, of=of)
+        return shapes.Page(items=tuple(map(show, found[:limit])), next=following)
+
+    def _seal(self, of: str, place: bytes) -> bytes:
+        return hmac.digest(self._key, of.encode() + b"\n" + place, "sha256")[:_SEAL]
 
 
-def _name_of(record: Record | Hold | Version) -> str:
-    return record.version if isinstance(record, Version) else record.id
+def by_age(one: Record | Hold | Version | Token) -> Place:
+    """Return where something stands in a list that has the newest first."""
+    moment = ((one.created_at or _EPOCH) - _EPOCH) // _MICROSECOND
+    return str(moment), one.version if isinstance(one, Version) else one.id
+
+
+def mark_at(place: Place) -> Mark | None:
+    """Return a place of such a list as the store takes it, None for the beginning."""
+    return Mark(_EPOCH + int(place[0]) * _MICROSECOND, place[1]) if place else None
 
 
 def cursors_of(request: Request) -> Cursors:

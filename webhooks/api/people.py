@@ -14,11 +14,14 @@ from gitops.access import EVERYWHERE, LOCAL
 from gitops.authority import AUTHORITY
 from gitops.grammar import Verb
 from gitops.people import check_may_leave, find_person, name_person
+from gitops.ports import Once
 from gitops.records import Frozen
 from gitops.roles import AccessRole
 from gitops.telling import shapes
 from webhooks.api.arguments import MODELS, Arguments
-from webhooks.api.reading import repository_of, store_of
+from webhooks.api.keys import Key, read_once
+from webhooks.api.paging import USUAL, Cursor, Limit, Place, cursors_of
+from webhooks.api.reading import names_of, repository_of, store_of
 from webhooks.askers import asker_of
 
 router = APIRouter(prefix="/api/v1")
@@ -46,8 +49,8 @@ class Person(Frozen):
 
 
 def _shown(request: Request, person: access.Person) -> Person:
-    store = store_of(request)
-    names = {each.id: each.full_name for each in store.repositories()}
+    held = store_of(request).grants(person.id)
+    names = names_of(request, (each.repository_id for each in held))
     grants = (
         shapes.Grant(
             repository=""
@@ -55,37 +58,45 @@ def _shown(request: Request, person: access.Person) -> Person:
             else names.get(each.repository_id, str(each.repository_id)),
             role=each.role,
         )
-        for each in store.grants(person.id)
+        for each in held
     )
     known = person.model_dump(exclude={"created_at"})
     return Person(**known, grants=tuple(grants))
 
 
-def list_people(request: Request) -> tuple[Person, ...]:
-    """List everybody with their roles."""
-    return tuple(_shown(request, each) for each in store_of(request).people())
+def list_people(request: Request, limit: Limit = USUAL, cursor: Cursor = "") -> shapes.Page[Person]:
+    """List everybody with their roles, by login."""
+    cursors = cursors_of(request)
+    place = cursors.read(cursor, of="person")
+    after = (place[0], place[1]) if place else None
+    found = store_of(request).people(after=after, limit=limit + 1)
+    return cursors.part(found, lambda one: _shown(request, one), _by_login, limit=limit, of="person")
 
 
-def _grant(request: Request, given: Given) -> access.Person:
+def _by_login(person: access.Person) -> Place:
+    return person.login, person.id
+
+
+def _grant(request: Request, given: Given, once: Once | None) -> access.Person:
     place = _place(request, given)
     person = name_person(
         store_of(request), given.get("provider", LOCAL), given["login"], subject=given.get("subject", "")
     )
     role = AccessRole(given["role"])
-    store_of(request).grant(person.id, role, repository_id=place, actor=asker_of(request).actor)
+    store_of(request).grant(person.id, role, repository_id=place, actor=asker_of(request).actor, once=once)
     return person
 
 
-def _revoke(request: Request, given: Given) -> access.Person:
+def _revoke(request: Request, given: Given, once: Once | None) -> access.Person:
     place, person = _place(request, given), _named(request, given)
-    store_of(request).ungrant(person.id, repository_id=place, actor=asker_of(request).actor)
+    store_of(request).ungrant(person.id, repository_id=place, actor=asker_of(request).actor, once=once)
     return person
 
 
-def _disable(request: Request, given: Given) -> access.Person:
+def _disable(request: Request, given: Given, once: Once | None) -> access.Person:
     person = _named(request, given)
     check_may_leave(person)
-    store_of(request).disable_person(person.id, actor=asker_of(request).actor)
+    store_of(request).disable_person(person.id, actor=asker_of(request).actor, once=once)
     return _named(request, given)
 
 
@@ -97,7 +108,7 @@ def _named(request: Request, given: Given) -> access.Person:
     return find_person(store_of(request), given.get("provider", LOCAL), given["login"])
 
 
-_DEEDS: Mapping[str, Callable[[Request, Given], access.Person]] = {
+_DEEDS: Mapping[str, Callable[[Request, Given, Once | None], access.Person]] = {
     "people grant": _grant,
     "people revoke": _revoke,
     "people disable": _disable,
@@ -107,8 +118,13 @@ _DEEDS: Mapping[str, Callable[[Request, Given], access.Person]] = {
 def _route(verb: Verb) -> Callable[..., Person]:
     deed = _DEEDS[verb.name]
 
-    def change(request: Request, arguments: Arguments) -> Person:
-        return _shown(request, deed(request, arguments.as_text()))
+    def change(request: Request, arguments: Arguments, idempotency_key: Key = None) -> Person:
+        given, store = arguments.as_text(), store_of(request)
+        once = read_once(asker_of(request), idempotency_key, verb.name, given)
+        # Who is named by a repeated request may be called otherwise by now, or be gone.
+        earlier = store.asked_before(once) if once is not None else None
+        person = store.people(ids=frozenset({earlier}))[0] if earlier else deed(request, given, once)
+        return _shown(request, person)
 
     change.__name__, change.__doc__ = verb.name.replace(" ", "_"), verb.help
     annotations: dict[str, Any] = change.__annotations__

@@ -3,7 +3,8 @@
 Whoever may look at one repository sees what belongs to it, and nothing of the others is there for them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
@@ -17,9 +18,10 @@ from gitops.roles import AccessRole
 from gitops.steps import Phase
 from gitops.telling import shapes, showing
 from gitops.telling.library import Library
+from gitops.telling.lists import read_versions, show_version
 from gitops.telling.subjects import find_place
 from webhooks.api.names import Endpoint, Model, Number, OfEndpoint, OfModel, OfRepository
-from webhooks.api.paging import Cursor, Limit, cursors_of
+from webhooks.api.paging import USUAL, Cursor, Limit, Place, by_age, cursors_of, mark_at
 from webhooks.askers import asker_of
 from webhooks.problems import ProblemError
 from webhooks.trail import TrailReader
@@ -46,6 +48,12 @@ def store_of(request: Request) -> "SqlStore":
 def library_of(request: Request) -> Library:
     """Return the store as whoever asks may see it."""
     return Library(store_of(request), _access(request).seen)
+
+
+def names_of(request: Request, repositories: Iterable[int]) -> dict[int, str]:
+    """Return the names of connected repositories, by numeric id."""
+    wanted = frozenset(repositories)
+    return {one.id: one.full_name for one in store_of(request).repositories(ids=wanted)} if wanted else {}
 
 
 def missing(what: str) -> NoReturn:
@@ -77,12 +85,12 @@ def _page(
     name, cursors = kind.__name__.lower(), cursors_of(request)
     wanted = Wanted(
         limit + 1,
-        cursors.read(cursor, of=name),
+        mark_at(cursors.read(cursor, of=name)),
         _access(request).seen,
         {name: value for name, value in filters.items() if value},
     )
     found = cast("list[R]", list(store_of(request).page(name, wanted)))
-    return shapes.Page(items=tuple(map(show, found[:limit])), next=cursors.write(found, limit=limit, of=name))
+    return cursors.part(found, show, by_age, limit=limit, of=name)
 
 
 # ---------------------------------------------------------------- stories
@@ -94,7 +102,7 @@ def trainings(
     model: OfModel = "",
     repository: OfRepository = "",
     phase: OfPhase = None,
-    limit: Limit = 50,
+    limit: Limit = USUAL,
     cursor: Cursor = "",
 ) -> shapes.Page[shapes.Training]:
     """List trainings, newest first."""
@@ -126,7 +134,7 @@ def promotions(
     model: OfModel = "",
     repository: OfRepository = "",
     phase: OfPhase = None,
-    limit: Limit = 50,
+    limit: Limit = USUAL,
     cursor: Cursor = "",
 ) -> shapes.Page[shapes.Promotion]:
     """List promotions, newest first."""
@@ -150,7 +158,7 @@ def rollouts(
     repository: OfRepository = "",
     endpoint: OfEndpoint = "",
     phase: OfPhase = None,
-    limit: Limit = 50,
+    limit: Limit = USUAL,
     cursor: Cursor = "",
 ) -> shapes.Page[shapes.Rollout]:
     """List rollouts, newest first."""
@@ -187,7 +195,7 @@ def command(request: Request, command_id: Id) -> shapes.Command:
 
 @router.get("/deliveries")
 def deliveries(
-    request: Request, phase: OfPhase = None, limit: Limit = 50, cursor: Cursor = ""
+    request: Request, phase: OfPhase = None, limit: Limit = USUAL, cursor: Cursor = ""
 ) -> shapes.Page[shapes.Delivery]:
     """List webhook deliveries, newest first."""
     return _page(request, records.Delivery, showing.delivery, limit=limit, cursor=cursor, phase=phase)
@@ -206,10 +214,17 @@ def delivery(request: Request, guid: Id) -> shapes.Delivery:
 
 
 @router.get("/repositories")
-def repositories(request: Request) -> tuple[shapes.Repository, ...]:
+def repositories(request: Request, limit: Limit = USUAL, cursor: Cursor = "") -> shapes.Page[shapes.Repository]:
     """List the connected repositories, by name."""
-    known = store_of(request).repositories()
-    return tuple(showing.repository(each) for each in known if _sees(request, each.id))
+    cursors = cursors_of(request)
+    place = cursors.read(cursor, of="repository")
+    after = (place[0], int(place[1])) if place else None
+    found = store_of(request).repositories(ids=_access(request).seen, after=after, limit=limit + 1)
+    return cursors.part(found, showing.repository, _by_name, limit=limit, of="repository")
+
+
+def _by_name(repository: records.Repository) -> Place:
+    return repository.full_name, str(repository.id)
 
 
 def repository_of(request: Request, name: str) -> records.Repository:
@@ -225,6 +240,25 @@ def repository_of(request: Request, name: str) -> records.Repository:
         detail = f"Two repositories were called {name}: connect the older one again under its new name."
         raise ProblemError(HTTPStatus.CONFLICT, "repository_unclear", detail, field="repository")
     return found[0]
+
+
+def endpoints_of(request: Request, model: str, *, limit: int, cursor: str) -> shapes.Page[shapes.Endpoint]:
+    """List endpoints, by repository and path.
+
+    Args:
+        model: only of this one; empty for all.
+    """
+    cursors, store = cursors_of(request), store_of(request)
+    place = cursors.read(cursor, of="endpoint")
+    after = (int(place[0]), place[1]) if place else None
+    seen = _access(request).seen
+    found = store.environments(model=model or None, repositories=seen, after=after, limit=limit + 1)
+    show = partial(showing.endpoint, holds=store.holds())
+    return cursors.part(found, show, _by_path, limit=limit, of="endpoint")
+
+
+def _by_path(environment: records.Environment) -> Place:
+    return str(environment.repository_id), environment.path
 
 
 @router.get("/endpoints/{name:path}")
@@ -253,19 +287,28 @@ def environment_of(request: Request, name: str) -> records.Environment:
 
 
 @router.get("/models/{model}/versions")
-def versions(request: Request, model: Model, limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Version]:
-    """List the versions of a model that have a verdict of ours, newest first."""
-    name, cursors = f"versions of {model}", cursors_of(request)
-    after, seen = cursors.read(cursor, of=name), _access(request).seen
-    found = store_of(request).versions(model, limit=limit + 1, repositories=seen, after=after)
-    shown = tuple(map(showing.version, found[:limit]))
-    return shapes.Page(items=shown, next=cursors.write(found, limit=limit, of=name))
+def versions(request: Request, model: Model, limit: Limit = USUAL, cursor: Cursor = "") -> shapes.Page[shapes.Version]:
+    """List a model's versions that have a verdict of ours, newest first, as `GET /versions` does."""
+    return versions_of(request, model, limit=limit, cursor=cursor)
+
+
+def versions_of(request: Request, model: str, *, limit: int, cursor: str) -> shapes.Page[shapes.Version]:
+    """List the versions of a model, newest first.
+
+    Raises:
+        UnknownNameError: nobody knows the model.
+    """
+    name, cursors, library = f"versions of {model}", cursors_of(request), library_of(request)
+    found = read_versions(library, model, limit=limit + 1, after=mark_at(cursors.read(cursor, of=name)))
+    show = partial(show_version, environments=library.environments_of(model))
+    return cursors.part(found, show, by_age, limit=limit, of=name)
 
 
 @router.get("/models/{model}/versions/{version}")
 def version(request: Request, model: Model, version: Number) -> shapes.Version:
     """Show a version."""
-    return showing.version(version_of(request, model, version))
+    found = version_of(request, model, version)
+    return show_version(found, library_of(request).environments_of(model))
 
 
 def version_of(request: Request, model: str, version: str) -> records.Version:
@@ -283,15 +326,16 @@ def version_of(request: Request, model: str, version: str) -> records.Version:
 
 
 @router.get("/holds")
-def holds(request: Request, model: OfModel = "", limit: Limit = 50, cursor: Cursor = "") -> shapes.Page[shapes.Hold]:
+def holds(request: Request, model: OfModel = "", limit: Limit = USUAL, cursor: Cursor = "") -> shapes.Page[shapes.Hold]:
     """List holds, lifted ones too, newest first."""
     filters = {"model": model} if model else {}
     seen = _access(request).seen
     # A pause is on everything, and so is for everybody.
     places = None if seen is None else seen | {EVERYWHERE}
     cursors = cursors_of(request)
-    found = store_of(request).past_holds(Wanted(limit + 1, cursors.read(cursor, of="hold"), places, filters))
-    return shapes.Page(items=tuple(map(showing.hold, found[:limit])), next=cursors.write(found, limit=limit, of="hold"))
+    after = mark_at(cursors.read(cursor, of="hold"))
+    found = store_of(request).past_holds(Wanted(limit + 1, after, places, filters))
+    return cursors.part(found, showing.hold, by_age, limit=limit, of="hold")
 
 
 # ---------------------------------------------------------------- the trail

@@ -1,6 +1,7 @@
 """What the API answers where a verb only reads: one route for each such verb, made from the table of verbs.
 
-Each tells what the command line prints with `--json`, as far as whoever asks may look at it.
+Each tells what the command line prints with `--json`, as far as whoever asks may look at it; a list that may be long is
+given part by part.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,8 @@ from gitops.settings import Settings
 from gitops.telling import answers, shapes, showing
 from gitops.telling.dora import Dora
 from gitops.telling.explained import (
-    explain_subject,
+    Outlook,
+    explain,
     find_incident,
     look_at_all,
     tell_attention,
@@ -28,15 +30,14 @@ from gitops.telling.explained import (
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.lists import moving, read_history, tell_history, tell_status, tell_versions
+from gitops.telling.lists import moving, read_history, tell_history, tell_status
 from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
-from gitops.telling.subjects import find_subject
 from gitops.telling.trials import find_search, read_trials, tell_trials
-from webhooks.api.arguments import MODELS, Arguments
+from webhooks.api.arguments import MODELS, Arguments, part_of
 from webhooks.api.following import stream_log
-from webhooks.api.reading import library_of, store_of, trail_of
+from webhooks.api.reading import endpoints_of, library_of, store_of, trail_of, versions_of
 from webhooks.problems import ProblemError
 from webhooks.trail import each_entry
 
@@ -56,8 +57,8 @@ def _status(_: Request, library: Library, __: _Given) -> answers.Status:
 
 
 def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
-    reading = library.reading(is_up=True)
-    subject, is_incident = given.get("subject", ""), "incident" in given
+    outlook = Outlook(library, library.reading(is_up=True), is_service=request.app.state.is_service)
+    reading, subject, is_incident = outlook.reading, given.get("subject", ""), "incident" in given
     if is_incident and not subject:
         detail = "incident wants an endpoint, a training or a pull request: name one as subject"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "subject_missing", detail, field="subject")
@@ -65,8 +66,8 @@ def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
         with trail_of(request).turn():
             return tell_incident(find_incident(library, subject, reading))
     if subject:
-        return tell_explanation(explain_subject(find_subject(library, subject), reading), reading)
-    return tell_attention(look_at_all(library, reading), reading)
+        return tell_explanation(explain(outlook, subject), reading)
+    return tell_attention(look_at_all(outlook), reading)
 
 
 def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
@@ -86,14 +87,12 @@ def _trials(_: Request, library: Library, given: _Given) -> answers.Trials:
     return tell_trials(searched, found)
 
 
-def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:
-    return tell_versions(library, given["model"], limit=int(given.get("limit", 20)))
+def _versions(request: Request, _: Library, given: _Given) -> shapes.Page[shapes.Version]:
+    return versions_of(request, given["model"], limit=int(given["limit"]), cursor=given.get("cursor", ""))
 
 
-def _endpoints(_: Request, library: Library, given: _Given) -> tuple[shapes.Endpoint, ...]:
-    model = given.get("model", "")
-    found = (one for one in library.environments if model in {"", one.model})
-    return tuple(showing.endpoint(one, library.all_holds) for one in found)
+def _endpoints(request: Request, _: Library, given: _Given) -> shapes.Page[shapes.Endpoint]:
+    return endpoints_of(request, given.get("model", ""), limit=int(given["limit"]), cursor=given.get("cursor", ""))
 
 
 def _dora(request: Request, library: Library, given: _Given) -> Dora:
@@ -155,11 +154,13 @@ class Telling:
     Args:
         answer: what its answer holds, for the description.
         kinds: further kinds of answer, by media type.
+        is_part: whether it is a list, of which a part is given.
     """
 
-    tell: Callable[[Request, Library, _Given], "BaseModel | tuple[BaseModel, ...] | Response"]
+    tell: Callable[[Request, Library, _Given], "BaseModel | Response"]
     answer: Any
     kinds: tuple[str, ...] = ()
+    is_part: bool = False
 
 
 TELLINGS: Mapping[str, Telling] = {
@@ -167,8 +168,8 @@ TELLINGS: Mapping[str, Telling] = {
     "explain": Telling(_explain, answers.Explained | answers.Attention | answers.Timeline),
     "runs": Telling(_runs, answers.Runs),
     "trials": Telling(_trials, answers.Trials),
-    "versions": Telling(_versions, answers.Versions),
-    "endpoints": Telling(_endpoints, tuple[shapes.Endpoint, ...]),
+    "versions": Telling(_versions, shapes.Page[shapes.Version], is_part=True),
+    "endpoints": Telling(_endpoints, shapes.Page[shapes.Endpoint], is_part=True),
     "history": Telling(_history, answers.History),
     "dora": Telling(_dora, Dora),
     "logs": Telling(_logs, answers.Log, ("text/event-stream",)),
@@ -186,7 +187,7 @@ def _route(verb: Verb, telling: Telling) -> Callable[..., Any]:
     def tell_all(request: Request) -> Any:  # noqa: ANN401 - as above
         return telling.tell(request, library_of(request), {})
 
-    tell.__annotations__["arguments"] = Annotated[MODELS[verb.name], Query()]
+    tell.__annotations__["arguments"] = Annotated[part_of(verb) if telling.is_part else MODELS[verb.name], Query()]
     route: Callable[..., Any] = tell if verb.arguments else tell_all
     route.__name__, route.__doc__ = _name_of(verb), verb.help
     return route

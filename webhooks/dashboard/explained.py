@@ -16,6 +16,7 @@ from gitops.explaining import (
 from gitops.records import Environment, Hold, Promotion, Rollout, Training
 from gitops.steps import Phase
 from gitops.telling.library import with_moment
+from gitops.telling.service import fit_explanation
 from webhooks.dashboard.sight import Sight
 
 _NEWEST = 100
@@ -77,13 +78,18 @@ def _with_newest(promotions: Sequence[Promotion]) -> tuple[Promotion, ...]:
 
 def explain_place(sight: Sight, environment: Environment) -> Explanation:
     """Explain an environment."""
-    return explain_endpoint(read_place(sight, environment), sight.reading)
+    return _fit(sight, explain_endpoint(read_place(sight, environment), sight.reading))
+
+
+def _fit(sight: Sight, explanation: Explanation) -> Explanation:
+    """Return an explanation with what can be typed where this page is read."""
+    return fit_explanation(explanation, ()) if sight.is_service else explanation
 
 
 def explain_trained(sight: Sight, training: Training, promotions: Sequence[Promotion]) -> Explanation:
     """Explain a training."""
     here = tuple(one for one in sight.store.environments(model=training.model) if sight.sees(one.repository_id))
-    return explain_training(Trained(training, tuple(promotions), here), sight.reading)
+    return _fit(sight, explain_training(Trained(training, tuple(promotions), here), sight.reading))
 
 
 def explain_proposal(sight: Sight, promotion: Promotion) -> Explanation:
@@ -92,4 +98,4 @@ def explain_proposal(sight: Sight, promotion: Promotion) -> Explanation:
     training = sight.store.training(promotion.training_id)
     commit = training.commit if training is not None and sight.sees(training.repository_id) else ""
     place = read_place(sight, environment) if environment is not None else None
-    return explain_pull(Proposal(promotion, place, commit), sight.reading)
+    return _fit(sight, explain_pull(Proposal(promotion, place, commit), sight.reading))

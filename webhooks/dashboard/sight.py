@@ -12,9 +12,9 @@ from gitops.audit.entry import Entry
 from gitops.explaining import Reading
 from gitops.holding import is_pause
 from gitops.notices import Letter, Notice
-from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
+from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
 from gitops.ports.tallies import Tallies
-from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training, Version
+from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from webhooks.api.events import may_see
@@ -39,24 +39,18 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
         """Return the newest messages, each with what it tells."""
         ...
 
-    def versions(
-        self,
-        model: str,
-        *,
-        limit: int = 50,
-        repositories: frozenset[int] | None = None,
-        after: Mark | None = None,
-    ) -> Sequence[Version]:
-        """Return the versions of a model that have a verdict of ours, newest first."""
-        ...
-
 
 @dataclass(frozen=True)
 class Sight:
-    """The store as one person sees it, each list read once for a page."""
+    """The store as one person sees it, each list read once for a page.
+
+    Args:
+        is_service: whether the parts were started by somebody else than `launchpin up`.
+    """
 
     store: Reader
     access: Access
+    is_service: bool = False
 
     @property
     def all(self) -> bool:
@@ -99,7 +93,7 @@ class Sight:
     @cached_property
     def repositories(self) -> Sequence[Repository]:
         """The connected repositories."""
-        return [one for one in self.store.repositories() if self.sees(one.id)]
+        return self.store.repositories(ids=self.access.seen)
 
     @cached_property
     def html_urls(self) -> dict[int, str]:
@@ -109,7 +103,7 @@ class Sight:
     @cached_property
     def environments(self) -> Sequence[Environment]:
         """The environments."""
-        return [one for one in self.store.environments() if self.sees(one.repository_id)]
+        return self.store.environments(repositories=self.access.seen)
 
     @cached_property
     def _holds(self) -> Sequence[Hold]:
@@ -142,4 +136,5 @@ class Sight:
 
 def sight_of(request: Request) -> Sight:
     """Return the store as whoever asks may see it."""
-    return Sight(cast("Reader", request.app.state.store), asker_of(request).access)
+    state = request.app.state
+    return Sight(cast("Reader", state.store), asker_of(request).access, is_service=state.is_service)

@@ -12,7 +12,7 @@ from gitops.audit.at import Answer, serving_at
 from gitops.audit.entry import parse
 from gitops.audit.figures import MOST_DAYS, Selection, Window
 from gitops.ports import Wanted
-from webhooks.api.paging import cursors_of
+from webhooks.api.paging import by_age, cursors_of, mark_at
 from webhooks.api.reading import trail_of
 from webhooks.dashboard.asked import Asked
 from webhooks.dashboard.details import read_promotion_page, read_rollout_page, read_training_page
@@ -177,13 +177,13 @@ def audit_verify(request: Request) -> Response:
 def deliveries(request: Request) -> Response:
     """Show webhook deliveries, newest first."""
     sight, cursor, cursors = sight_of(request), _asked(request, "cursor"), cursors_of(request)
-    found = list(sight.store.page("delivery", Wanted(_DELIVERIES + 1, cursors.read(cursor, of="delivery"))))
+    found = list(sight.store.page("delivery", Wanted(_DELIVERIES + 1, mark_at(cursors.read(cursor, of="delivery")))))
     return show(
         request,
         "deliveries.html",
         still=bool(cursor),
         deliveries=cast("list[Delivery]", found[:_DELIVERIES]),
-        next=cursors.write(found, limit=_DELIVERIES, of="delivery"),
+        next=cursors.write(found, by_age, limit=_DELIVERIES, of="delivery"),
         cursor=cursor,
         now=sight.reading.now,
     )
