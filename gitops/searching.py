@@ -17,9 +17,10 @@ from gitops.layout import lay_out
 from gitops.ports import Deps, RunEnd, RunRef
 from gitops.records import Cause, Training
 from gitops.running import DEADLINE, Script, choose, end_well, fill_in, granted_secrets, run_script, start_run
+from gitops.spaces import Space
 from gitops.steps import Done, Ended, Facts, Outcome, Phase, Queue, Refused, Step, Story, Wait
 from gitops.trials import SEARCHING, Progress, SeenTrial, Trial, progress, search_of
-from gitops.writes import StartTrial
+from gitops.writes import KeepSpace, StartTrial
 
 # Each trial's end wakes the search, and each one that must wait; this is for whatever nobody thought of.
 _LOOK = timedelta(minutes=10)
@@ -65,7 +66,13 @@ def search(deps: Deps, training: Training) -> Outcome:
     queued = (SeenTrial.of(trial, job="ready") for trial in begun)
     after = progress([*trials, *queued], total=len(points), objective=objective)
     look = _LOOK if after.is_all_running else _SOON
-    return Wait(look, SEARCHING, after.sentence, writes=tuple(map(StartTrial, begun)), facts=facts)
+    kept = () if trials else (KeepSpace(training.id, _space(deps, training, file, file.search)),)
+    return Wait(look, SEARCHING, after.sentence, writes=(*kept, *map(StartTrial, begun)), facts=facts)
+
+
+def _space(deps: Deps, training: Training, file: LaunchpinFile, search: Search) -> Space:
+    """Return the search's space as its trials get it."""
+    return Space.of(search.space, lambda name, value: fill_in(deps, training, file, {name: value})[name])
 
 
 def _parent_run(deps: Deps, training: Training, file: LaunchpinFile) -> RunRef:

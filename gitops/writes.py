@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gitops.lockfile import Lock
 from gitops.records import Environment, Hold, Promotion, Repository, Rollout, Training, Version, WatchedRef
+from gitops.spaces import Space
 from gitops.trials import Trial
 
 
@@ -24,6 +25,14 @@ class StartTraining:
     training: Training
     committed_at: datetime | None = None
     step: str = ""
+
+
+@dataclass(frozen=True)
+class KeepSpace:
+    """Keep the space that a training searches, as it was accepted; what is kept of it already stays as it is."""
+
+    training_id: str
+    space: Space
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,7 @@ class SettleLetter:
 
 Write = (
     StartTraining
+    | KeepSpace
     | StartTrial
     | CancelTraining
     | OpenPromotion

@@ -68,6 +68,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/models"): _PAGE,
     ("GET", "/models/{model}"): _PAGE,
     ("GET", "/trainings/{training_id}"): _PAGE,
+    ("GET", "/trainings/{training_id}/trials/{number}/log"): _PAGE,
     ("GET", "/promotions/{promotion_id}"): _PAGE,
     ("GET", "/rollouts/{rollout_id}"): _PAGE,
     ("GET", "/dora"): _PAGE,

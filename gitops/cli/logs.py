@@ -16,9 +16,18 @@ from gitops.embedded.stack.layout import Layout
 from gitops.errors import NotFoundError
 from gitops.records import Rollout, Training
 from gitops.telling.library import Library
-from gitops.telling.logs import Logged, Tail, find_log, find_logged, follow, read_lines, tell_log
+from gitops.telling.logs import (
+    NOT_YET,
+    Logged,
+    Tail,
+    find_log,
+    find_logged,
+    follow,
+    read_lines,
+    say_missing,
+    tell_log,
+)
 from gitops.trainers.redaction import show_controls
-from gitops.trials import Trial
 
 _PACE = 0.2
 
@@ -88,13 +97,8 @@ def _show(library: Library, logged: Logged, layout: Layout, *, limit: int | None
 
 
 def _say_missing(logged: Logged, layout: Layout) -> str:
-    if isinstance(logged, Training) and logged.facts.trials:
-        return f"each of its trials has a log of its own: launchpin logs {Trial.id_of(logged.id, 1)}"
-    if logged.phase.is_final:
-        return "it has no log"
-    if isinstance(layout, Installed) and not isinstance(logged, Rollout):
-        return "it has no log here yet: while it trains, that is on its worker's machine; its end comes into the record"
-    return "it has no log yet; -f waits for it"
+    said = say_missing(logged, is_elsewhere=isinstance(layout, Installed))
+    return f"{said}; -f waits for it" if said == NOT_YET else said
 
 
 def _follow(library: Library, logged: Logged, home: Path) -> int:

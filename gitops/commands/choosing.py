@@ -13,8 +13,6 @@ from gitops.records import Command, Training
 from gitops.steps import Done, Outcome, Refused
 from gitops.trials import Trial, chosen_facts, search_of
 
-_MOST = 1000  # versions that are looked through
-
 
 def register(deps: Deps, command: Command) -> Outcome:
     """Judge a trial that somebody chose, register its model and propose it; once for each trial."""
@@ -22,8 +20,8 @@ def register(deps: Deps, command: Command) -> Outcome:
     check_search(searched)
     number = int(command.arguments["trial"])
     trial = check_trial(searched, deps.store.trial(Trial.id_of(searched.id, number)), number)
-    versions = deps.store.versions(trial.model, limit=_MOST)
-    check_unregistered(trial, next((one.version for one in versions if one.run_id == trial.facts.candidate_run_id), ""))
+    run = trial.facts.candidate_run_id or ""
+    check_unregistered(trial, deps.store.versions_of_runs(trial.model, [run]).get(run, ""))
     told = {"trial": trial.number, "search_of": searched.id, "chosen": command.arguments["reason"]}
     chosen = Training(
         id=new_id("t"),

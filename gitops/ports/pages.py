@@ -69,10 +69,6 @@ class Catalogue(Protocol):
         """Return the versions of these models and numbers that are known, in no order; 500 at most."""
         ...
 
-    def versions_of_runs(self, model: str, runs: Collection[str]) -> Mapping[str, str]:
-        """Return the numbers of a model's versions that came from these runs, by the run's id; 500 at most."""
-        ...
-
     def begun_from(self, causes: Collection[str]) -> Mapping[str, str]:
         """Return the ids of the trainings that these commands, trainings or trials brought, by its id; 500 at most."""
         ...

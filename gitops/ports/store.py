@@ -10,6 +10,7 @@ from gitops.ports.asked import Asked
 from gitops.ports.locks import Locks
 from gitops.ports.outbox import Outbox
 from gitops.ports.pages import Mark
+from gitops.ports.searches import Searches
 from gitops.records import (
     Delivery,
     Environment,
@@ -25,7 +26,6 @@ from gitops.records import (
 )
 from gitops.retention import Kind, Needed, Spent
 from gitops.steps import Outcome, Queue
-from gitops.trials import SeenTrial, Trial
 
 E = TypeVar("E", bound=Frozen)
 
@@ -192,7 +192,7 @@ class Lease(Protocol):
         ...
 
 
-class Store(Asked, Outbox, Locks, Protocol):
+class Store(Asked, Outbox, Locks, Searches, Protocol):
     """The truth: records, jobs, leases, effects and the audit log. Thread-safe; every method is one transaction."""
 
     def now(self) -> datetime:
@@ -289,14 +289,6 @@ class Store(Asked, Outbox, Locks, Protocol):
 
     def overtaking(self, training: Training) -> Training | None:
         """Return the newest later training of the same branch and launchpin.yaml that has a version already."""
-        ...
-
-    def trial(self, trial_id: str) -> Trial | None:
-        """Return a trial."""
-        ...
-
-    def trials(self, training_id: str) -> Sequence[SeenTrial]:
-        """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         ...
 
     def promotion(self, promotion_id: str) -> Promotion | None:

@@ -10,6 +10,7 @@ from gitops.errors import InputError
 from gitops.holding import EVERYWHERE
 from gitops.ports import Mark, Resting
 from gitops.records import Command, Delivery, Environment, Hold, Promotion, Record, Rollout, Sync, Training, Version
+from gitops.spaces import Space
 from gitops.standing import Standing, is_about
 from gitops.steps import Phase
 from gitops.store.jobs import State
@@ -24,6 +25,7 @@ from gitops.store.tables import (
     jobs,
     promotions,
     rollouts,
+    searches,
     trainings,
     trials,
     versions,
@@ -78,6 +80,12 @@ def read_trials(connection: Connection, training_id: str) -> list[SeenTrial]:
 def _stand(trial: SeenTrial) -> SeenTrial:
     is_running = trial.phase is Phase.PENDING and trial.job == State.LEASED.value
     return trial.model_copy(update={"phase": Phase.RUNNING}) if is_running else trial
+
+
+def read_space(connection: Connection, training_id: str) -> Space | None:
+    """Return the space that a training searches."""
+    kept = connection.execute(select(searches.c.space).where(searches.c.training_id == training_id)).scalar()
+    return None if kept is None else Space.model_validate(kept)
 
 
 def read_overtaking(connection: Connection, training: Training) -> Training | None:

@@ -22,6 +22,7 @@ from gitops.records import (
     WatchedRef,
 )
 from gitops.retention import Kind, Needed, Spent
+from gitops.spaces import Space
 from gitops.standing import Expected, Standing
 from gitops.steps import Queue
 from gitops.store import catalogue, effects, jobs, opening, pages, queries, retention, tables
@@ -160,6 +161,10 @@ class SqlStore(OutboxStore):
     def trials(self, training_id: str) -> Sequence[SeenTrial]:
         """Return how a training's trials that were begun stand, by number; one that a worker has now is running."""
         return self._read(lambda connection: queries.read_trials(connection, training_id))
+
+    def space_of(self, training_id: str) -> Space | None:
+        """Return the space that a training searches; None where none was kept."""
+        return self._read(lambda connection: queries.read_space(connection, training_id))
 
     def promotion(self, promotion_id: str) -> Promotion | None:
         """Return a promotion."""

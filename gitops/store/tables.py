@@ -22,7 +22,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gitops.store.columns import Instant, Json, Word
 
-SCHEMA = "0013"
+SCHEMA = "0014"
 """The migration that this code was written for; every process refuses to work on another one."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -118,6 +118,13 @@ trials = _record(
     Index("one_trial_per_number", "training_id", "number", unique=True),
 )
 
+searches = Table(
+    "searches",
+    metadata,
+    Column("training_id", Word, primary_key=True),
+    Column("space", Json, nullable=False),
+)
+
 promotions = _record(
     "promotions",
     Column("training_id", Word, nullable=False),
@@ -203,6 +210,7 @@ versions = Table(
     Column("tier", Word, nullable=False, server_default=""),
     Column("tiers", Json, nullable=False, server_default="[]"),
     Column("min_tiers", Json, nullable=False, server_default="{}"),
+    Index("versions_by_run", "model", "run_id"),
 )
 
 locks = Table("locks", metadata, Column("digest", Word, primary_key=True), Column("text", Word, nullable=False))

@@ -39,6 +39,7 @@ from gitops.store.tables import (
     promotions,
     repositories,
     rollouts,
+    searches,
     versions,
     watched_refs,
 )
@@ -48,6 +49,7 @@ from gitops.writes import (
     CancelTraining,
     DeclineVersion,
     KeepLock,
+    KeepSpace,
     LiftHold,
     MoveRef,
     OpenPromotion,
@@ -95,6 +97,10 @@ def _start_training(tx: Transaction, write: StartTraining, _: Cause) -> None:
     committed = {"committed_at": format_time(write.committed_at)} if write.committed_at else {}
     by_hand = new.facts.model_dump(include={"trial", "search_of", "chosen"})
     insert_record(tx, TRAINING, new, event="started", evidence=committed | by_hand, step=write.step)
+
+
+def _keep_space(tx: Transaction, write: KeepSpace, _: Cause) -> None:
+    insert_new(tx.connection, searches, {"training_id": write.training_id, "space": write.space})
 
 
 def _start_trial(tx: Transaction, write: StartTrial, _: Cause) -> None:
@@ -347,6 +353,7 @@ def _record(
 
 _WRITES: Mapping[type, Callable[[Transaction, Any, Cause], None]] = {
     StartTraining: _start_training,
+    KeepSpace: _keep_space,
     StartTrial: _start_trial,
     CancelTraining: _cancel_training,
     OpenPromotion: _open_promotion,

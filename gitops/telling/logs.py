@@ -23,6 +23,9 @@ from gitops.telling.subjects import find_place, find_training
 from gitops.trainers.redaction import show_controls
 from gitops.trials import Trial
 
+NOT_YET = "it has no log yet"
+"""What is said of a log that comes by itself, and to this machine."""
+
 _LONGEST_LINE = 64 * 1024
 _MOST_BYTES = 8 * 1024 * 1024
 _AT_ONCE = 500  # lines, or entries, of one look
@@ -102,6 +105,21 @@ def tell_log(logged: Logged, home: Path, entries: Callable[[], Iterable[Entry]],
     told = tuple(lines[-limit:] if limit else lines)
     kind = "training" if isinstance(logged, Training) else "trial"
     return _log(kind, logged, _sentence(logged), lines=told, attempt=attempt, is_whole=is_whole)
+
+
+def say_missing(logged: Logged, *, is_elsewhere: bool) -> str:
+    """Return why there is nothing to print, where neither a file here nor the record has any of it.
+
+    Args:
+        is_elsewhere: the workers that train may be on other machines than this one.
+    """
+    if isinstance(logged, Training) and logged.facts.trials:
+        return f"each of its trials has a log of its own: launchpin logs {Trial.id_of(logged.id, 1)}"
+    if logged.phase.is_final:
+        return "it has no log"
+    if is_elsewhere and not isinstance(logged, Rollout):
+        return "it has no log here yet: while it trains, that is on its worker's machine; its end comes into the record"
+    return NOT_YET
 
 
 def _sentence(logged: Training | Trial) -> str:

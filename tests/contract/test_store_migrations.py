@@ -11,6 +11,7 @@ from gitops.audit import merkle
 from gitops.audit.entry import Actor, Event, Service, Subject, canonical, stamp
 from gitops.errors import NotFoundError
 from gitops.records import Frozen
+from gitops.spaces import Space, SpaceAxis
 from gitops.steps import Queue
 from gitops.store import SqlStore, tables
 from gitops.store.audit_log import append_entries, read_size
@@ -18,6 +19,7 @@ from gitops.store.database import Database, open_database
 from gitops.store.jobs import new_job
 from gitops.store.migrate import SCRIPTS, found, migrate, upgrade
 from gitops.store.rows import Row, to_row
+from gitops.writes import KeepSpace
 from tests.support.audit_log import hash_nodes
 from tests.support.schema import describe
 from tests.support.store import (
@@ -32,6 +34,7 @@ from tests.support.store import (
     make_rollout,
     make_training,
     make_version,
+    write,
 )
 
 NOW = Clock().time
@@ -40,6 +43,7 @@ ENTRIES = 5000
 
 EARLIER = [script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()][1:]
 TIMES = {"created_at": NOW, "updated_at": NOW}
+SPACE = Space(axes=(SpaceAxis(name="depth", low="2", high="3"),))
 RECORDS: tuple[tuple[Table, Frozen], ...] = (
     (tables.deliveries, make_delivery(b"\x00\xffbody", **TIMES)),
     (tables.trainings, make_training(**TIMES)),
@@ -129,6 +133,10 @@ def test_rows_of_every_earlier_revision_are_read_after_the_upgrade(
     store.append_audit(Event(kind="key.rotated", actor=Actor(type="service")))
     leaves.append(merkle.hash_leaf(store.audit_entries(ENTRIES, 1)[0]))
     assert store.audit_root(ENTRIES + 1) == merkle.root_of(leaves)
+    training = RECORDS[1][1].id  # type: ignore[attr-defined]  # a training
+    assert store.space_of(training) is None
+    write(store, KeepSpace(training, SPACE))
+    assert store.space_of(training) == SPACE
     store.close()
 
 

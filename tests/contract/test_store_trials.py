@@ -10,10 +10,12 @@ from gitops.errors import StaleEpochError
 from gitops.ports import JobView
 from gitops.records import Training
 from gitops.retention import Kind
+from gitops.spaces import Space, SpaceAxis
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
+from gitops.store.database import Database, open_database
 from gitops.trials import SeenTrial, Trial
-from gitops.writes import CancelTraining, SaveVersion, StartTraining, StartTrial
+from gitops.writes import CancelTraining, KeepSpace, SaveVersion, StartTraining, StartTrial
 from tests.support.store import LEASE, Clock, answer, clock, make_training, make_trial, make_version, store, take, write
 
 __all__ = ["clock", "store"]
@@ -217,6 +219,17 @@ def test_jobs_of_trials_that_are_over_go_after_their_time_and_their_rows_stay(st
     assert isinstance(store.trial("t-1.1"), Trial)
 
 
+def test_the_space_of_a_search_is_kept_as_it_was_accepted(store: SqlStore) -> None:
+    words = SpaceAxis(name="criterion", values=("log_loss", "gini", "caf\u00e9 \U0001f680", ""))
+    space = Space(axes=(words, SpaceAxis(name="rate", low="1E-7", high="0.1", log=True)))
+    searching(store, 1)
+    assert store.space_of("t-1") is None
+    write(store, KeepSpace("t-1", space))
+    write(store, KeepSpace("t-1", Space(axes=(words,))))
+    assert store.space_of("t-1") == space
+    assert store.space_of("t-2") is None
+
+
 def test_store_tells_which_versions_came_from_runs_and_which_trainings_from_trials(store: SqlStore) -> None:
     write(store, SaveVersion(make_version(version="7", run_id="run-3")))
     write(store, SaveVersion(make_version(model="wine", version="8", run_id="run-2")))
@@ -225,3 +238,15 @@ def test_store_tells_which_versions_came_from_runs_and_which_trainings_from_tria
     assert store.versions_of_runs("iris", ["run-3", "run-2", ""]) == {"run-3": "7"}
     assert store.begun_from(["t-1.5", "t-1.6", ""]) == {"t-1.5": "t-2"}
     assert (store.versions_of_runs("iris", []), store.begun_from([])) == ({}, {})
+
+
+def test_version_of_a_run_is_found_without_a_look_at_the_others(store: SqlStore, database_url: str) -> None:
+    write(store, *(SaveVersion(make_version(version=str(at), run_id=f"run-{at}")) for at in range(1, 501)))
+    database = Database(open_database(database_url))
+    with database.write() as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        connection.exec_driver_sql("ANALYZE")
+        asked = "SELECT version FROM versions WHERE model = 'iris' AND run_id IN ('run-7')"
+        plan = connection.exec_driver_sql(f"EXPLAIN {'QUERY PLAN ' if is_sqlite else ''}{asked}").all()
+    database.close()
+    assert "versions_by_run" in str(plan)

@@ -13,7 +13,7 @@ from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
 from tests.support.history import FAILED, MERGED, fill_with_history
-from tests.support.searches import SEARCHED, fill_with_search
+from tests.support.searches import BEST, SEARCHED, fill_with_search
 from tests.support.store import write
 from tests.support.told import tell
 
@@ -25,7 +25,9 @@ PAGES = (
     *("/audit", "/audit?kind=hold", "/audit/at?endpoint=fraud-production&time=2999-01-01T00:00", "/audit/verify"),
     *("/deliveries", f"/deliveries/{BAD_BODY}", "/messages", "/settings", "/no-such-page"),
     *("/actions/hold?endpoint=iris-staging", "/actions/rollback?endpoint=fraud-production"),
-    *(f"/trainings/{SEARCHED}", f"/trainings/{SEARCHED}?state=Errored&trial=99", "/trainings/t-chosen?marks=0-0-500"),
+    *(f"/trainings/{SEARCHED}", f"/trainings/{SEARCHED}?state=Errored&trial=99"),
+    "/trainings/t-chosen?to.p.parameter_0=0.0005",
+    *(f"/trainings/{SEARCHED}/trials/{BEST}/log", f"/trainings/{SEARCHED}/trials/2/log"),
     f"/actions/register?training={SEARCHED}&trial=2",
 )
 LOOKS = ((390, "dark"), (1280, "light"), (768, "light"), (1280, "dark"))

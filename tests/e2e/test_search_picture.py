@@ -10,7 +10,7 @@ from tests.e2e.test_dashboard_pages import sign_in
 from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
-from tests.support.trials import PATH, Stage, Tried, try_grid
+from tests.support.trials import PATH, SPACE, Stage, Tried, try_grid, try_many
 
 pytestmark = pytest.mark.chromium
 
@@ -51,7 +51,7 @@ def page(chromium: Browser, board: Dashboard, stage: Stage) -> Iterator[Page]:
     page = sign_in(chromium, board)
     page.goto(PATH)
     yield page
-    stage.trials = try_grid()
+    stage.trials, stage.space = try_grid(), None
     page.context.close()
 
 
@@ -90,7 +90,7 @@ def test_drag_along_an_axis_leaves_only_the_trials_between_and_their_rows(page: 
     expect(page.locator("#brushed")).to_have_text("All 54 trials")
     assert lines(page) == 54
     expect(page.get_by_role("heading", name="1 to 50 of 54 trials")).to_be_visible()
-    assert "marks" not in page.url
+    assert "learning_rate" not in page.url
 
 
 def test_failed_trials_are_left_out_when_the_objective_is_brushed(page: Page) -> None:
@@ -143,31 +143,77 @@ def test_axis_that_grows_while_the_search_goes_on_hides_nothing_that_nobody_mark
     expect(page.locator(ROWS)).to_have_count(6)
 
 
+def test_axes_are_those_of_the_space_from_the_first_trial_on(page: Page, stage: Stage) -> None:
+    stage.trials, stage.space = try_grid()[:1], SPACE
+    page.goto(PATH)
+    expect(page.locator(".axis-hint").first).to_have_text("logarithm")
+    ends = {"learning_rate": ("0.001", "0.1"), "max_depth": ("2", "7"), "criterion": ("gini", "log_loss")}
+    for axis, (low, high) in ends.items():
+        start, end = marks(page, axis)
+        expect(start).to_have_attribute("aria-valuetext", low)
+        expect(end).to_have_attribute("aria-valuetext", high)
+    start, end = marks(page, "criterion")
+    start.focus()
+    page.keyboard.press("ArrowRight")
+    expect(start).to_have_attribute("aria-valuetext", "entropy")
+    expect(page).to_have_url(f"{ORIGIN}{PATH}?from.p.criterion=entropy")
+    expect(page.locator("#brushed")).to_have_text("0 of 1 trial")
+    stage.trials = try_grid()
+    page.evaluate("htmx.trigger('#main', 'look')")
+    expect(page.locator("#brushed")).to_have_text("36 of 54 trials")
+    expect(start).to_have_attribute("aria-valuetext", "entropy")
+    expect(end).to_have_attribute("aria-valuetext", "log_loss")
+
+
+def test_marks_stay_at_their_values_and_words_when_the_axes_grow(page: Page, stage: Stage) -> None:
+    of_word = [one for one in try_grid() if one.parameters["criterion"] == "gini"]
+    good = [one for one in of_word if one.metrics.get("accuracy", 0.0) >= 0.8]
+    page.goto(f"{PATH}?from.value=0.8&from.p.criterion=gini&to.p.criterion=gini")
+    expect(page.locator("#brushed")).to_have_text(f"{len(good)} of 54 trials")
+    parameters = {"learning_rate": "0.1", "max_depth": "2"}
+    better = Tried(55, {**parameters, "criterion": "gini"}, {"accuracy": 1.4})
+    other = Tried(56, {**parameters, "criterion": "friedman"}, {"accuracy": 0.9})
+    stage.trials = [*try_grid(), better, other]
+    page.evaluate("htmx.trigger('#main', 'look')")
+    expect(page.locator("#brushed")).to_have_text(f"{len(good) + 1} of 56 trials")
+    expect(page.locator(ROWS)).to_have_count(len(good) + 1)
+    for mark in marks(page, "criterion"):
+        expect(mark).to_have_attribute("aria-valuetext", "gini")
+    start, end = marks(page, "accuracy")
+    expect(start).to_have_attribute("aria-valuetext", re.compile(r"^0\.(8|799\d)$"))
+    expect(end).to_have_attribute("aria-valuetext", "1.4")
+    end.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#brushed")).to_have_text(f"{len(good)} of 56 trials")
+    # What no hand has moved stays as it was written.
+    expect(page).to_have_url(re.compile(r"\?from\.value=0\.8&.*&to\.value=1\.399\d*$"))
+
+
 def test_table_and_address_follow_the_brush_and_a_page_loaded_again_has_both(page: Page, stage: Stage) -> None:
-    stage.trials = try_grid(repeated=20)
+    stage.trials = try_many()
     page.goto(PATH)
     expect(page.get_by_role("heading", name="1 to 50 of 1,000 trials")).to_be_visible()
     drag(page, 0, start=0.0, end=0.1)
-    expect(page).to_have_url(re.compile(r"\?marks=0-\d+-\d+$"))
+    expect(page).to_have_url(re.compile(r"\?from\.p\.learning_rate=0\.\d+(&to\.p\.learning_rate=0\.\d+)?$"))
     told = page.locator("#brushed").text_content()
     expect(page.get_by_role("heading", name=f"1 to 50 of {(told or '').partition(' ')[0]} trials")).to_be_visible()
     expect(page.locator(f"{ROWS} td:nth-child(3)", has_not_text="0.1")).to_have_count(0)
     page.get_by_role("link", name="Next").click()
     expect(page.locator(ROWS).first).to_be_visible()
-    assert "marks=0-" in page.url
+    assert "from.p.learning_rate=" in page.url
     assert "from=51" in page.url
     expect(page.locator("#brushed")).to_have_text(told or "")
     expect(page.locator(f"{ROWS} td:nth-child(3)", has_not_text="0.1")).to_have_count(0)
 
 
 def test_place_in_the_table_is_kept_when_the_page_renews_itself(page: Page, stage: Stage) -> None:
-    stage.trials = try_grid(repeated=20)
+    stage.trials = try_many()
     page.goto(f"{PATH}?sort=number&state=Succeeded&from=51")
     first = page.locator(ROWS).first
-    expect(first).to_have_attribute("id", "trial-134")
+    expect(first).to_have_attribute("id", "trial-54")
     with page.expect_response(lambda response: "from=51" in response.url and "state=Succeeded" in response.url):
         page.evaluate("htmx.trigger('#main', 'look')")
-    expect(first).to_have_attribute("id", "trial-134")
+    expect(first).to_have_attribute("id", "trial-54")
 
 
 def test_row_lights_its_line(page: Page) -> None:
@@ -177,7 +223,7 @@ def test_row_lights_its_line(page: Page) -> None:
 
 
 def test_line_says_which_trial_it_is_and_a_click_leads_to_its_row_on_another_page(page: Page, stage: Stage) -> None:
-    stage.trials = try_grid(repeated=20)
+    stage.trials = try_many()
     page.goto(PATH)
     worst = min((one for one in stage.trials if one.metrics), key=lambda one: (one.metrics["accuracy"], one.number))
     expect(page.locator(f"#trial-{worst.number}")).to_have_count(0)
@@ -218,7 +264,7 @@ def test_search_is_read_without_scripts(chromium: Browser, board: Dashboard) -> 
 
 def test_thousand_trials_are_brushed_at_once(chromium: Browser, board: Dashboard, stage: Stage) -> None:
     page = sign_in(chromium, board)
-    stage.trials = try_grid(repeated=20)
+    stage.trials = try_many()
     page.goto(PATH)
     assert lines(page) == 1_000
     drag(page, 0, start=0.0, end=0.1)

@@ -17,9 +17,11 @@ from gitops.authority import AUTHORITY
 from gitops.grammar import VERBS, Kind
 from gitops.roles import AccessRole
 from gitops.settings import Settings
+from gitops.writes import StartTrial
 from tests.support.api import give_token, program
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
+from tests.support.store import make_trial, write
 from webhooks.asgi import make_application
 from webhooks.askers import COOKIE, CSRF_HEADER
 from webhooks.matrix import MATRIX, Rule
@@ -43,6 +45,7 @@ _GIVEN = {
 }
 _NAMES = {
     "training_id": REFUSED,
+    "number": "1",
     "rollout_id": BAKING,
     "promotion_id": "p-000000007",
     "command_id": "c-none",
@@ -76,6 +79,7 @@ ABOUT: Mapping[Row, tuple[int, ...]] = {
     # The other forms name what they are about in the query, and are opened without it here.
     ("GET", "/actions/pause"): (EVERYWHERE,),
     ("GET", "/trainings/{training_id}"): (IRIS,),
+    ("GET", "/trainings/{training_id}/trials/{number}/log"): (IRIS,),
     ("GET", "/promotions/{promotion_id}"): (IRIS_DEPLOY,),
     ("GET", "/rollouts/{rollout_id}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/trainings/{training_id}"): (IRIS,),
@@ -127,6 +131,7 @@ class Asker:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     with running_dashboard(tmp_path_factory.mktemp("matrix") / "home", fill_fleet) as running:
+        write(running.store, StartTrial(make_trial(1, training_id=REFUSED)))
         yield running
 
 

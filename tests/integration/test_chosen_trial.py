@@ -163,3 +163,15 @@ def test_a_trial_that_is_a_version_already_is_told_how_to_be_proposed(world: Wor
     command = choose(world, 3)
     assert command.reason == "AlreadyRegistered"
     assert "launchpin promote iris 7 --to ENDPOINT" in command.message
+
+
+def test_a_trial_that_is_a_version_is_found_however_many_versions_came_after_it(world: World) -> None:
+    world.begin(more=GATES)
+    world.finish()
+    numbers = ("7", *map(str, range(1000, 2001)))
+    versions = (make_version(version=number, run_id="t-1.3/1" if number == "7" else "") for number in numbers)
+    write(world.store, *map(SaveVersion, versions))
+    assert world.store.versions("iris", limit=1)[0].version == "2000"
+    command = choose(world, 3)
+    assert command.reason == "AlreadyRegistered"
+    assert "launchpin promote iris 7 --to ENDPOINT" in command.message

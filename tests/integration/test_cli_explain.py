@@ -13,11 +13,14 @@ from gitops.records import MergeMode
 from gitops.steps import Wait
 from gitops.store import SqlStore
 from gitops.writes import CancelTraining, LiftHold, SaveEnvironment
+from tests.integration.rollout_rig import forge
 from tests.support.cli import Output, Stack, call, make_stack
-from tests.support.forge import ForgeUnderTest, running_forge
+from tests.support.forge import ForgeUnderTest
 from tests.support.rollouts import make_deployment
 from tests.support.scenes import Scenes
 from tests.support.store import Clock, write
+
+__all__ = ["forge"]
 
 
 @pytest.fixture
@@ -34,12 +37,6 @@ def scenes(stack: Stack) -> Iterator[Scenes]:
     store = SqlStore(settings_for(stack.layout).database, clock=clock)
     yield Scenes(store, clock)
     store.close()
-
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
 
 
 def widest(output: Output) -> int:

@@ -23,7 +23,7 @@ from tests.support.store import make_environment, make_version, write
 from tests.support.training import is_alive, pids_in, wait_until
 
 __all__ = ["_as_committed", "clone"]
-pytestmark = [pytest.mark.slow, pytest.mark.slices(4, 5)]
+pytestmark = [pytest.mark.slow, pytest.mark.slices(4)]
 
 
 def test_an_uncommitted_change_is_trained_and_passes(clone: Clone) -> None:

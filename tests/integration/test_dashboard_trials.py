@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gitops.roles import AccessRole
 from gitops.steps import Phase
+from gitops.writes import StartTrial
 from tests.integration.test_dashboard_actions import asked, count, fields_of, send
 from tests.support.dashboard import ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import REFUSED
 from tests.support.history import MODEL_REPOSITORY, fill_with_history
 from tests.support.searches import BEST, CHOSEN, FAILED, JUDGED, REGISTERED, SEARCHED, VERSION, fill_with_search
+from tests.support.store import make_trial, write
 
 PAGE = f"/trainings/{SEARCHED}"
 FORM = f"/actions/register?training={SEARCHED}&trial=2"
@@ -54,18 +57,79 @@ def test_page_shows_the_best_fifty_and_leads_to_the_others(client: httpx.Client)
 
 def test_page_is_narrowed_by_its_address(client: httpx.Client) -> None:
     assert numbers(client.get(f"{PAGE}?state=Errored&sort=number").text) == [17, 34, 51]
-    assert numbers(client.get(f"{PAGE}?marks=3-1000-1000").text) == [BEST]
+    assert numbers(client.get(f"{PAGE}?from.value=0.97").text) == [BEST]
     fragment = client.get(f"{PAGE}?state=Errored", headers={"HX-Request": "true"}).text
     assert numbers(fragment) == [17, 34, 51]
 
 
 def test_attack_70_address_of_a_page_is_text(client: httpx.Client) -> None:
     script = "<script>alert(1)</script>"
-    page = client.get(PAGE, params=dict.fromkeys(("sort", "state", "from", "trial", "marks"), script))
+    names = ("sort", "state", "from", "trial", "from.value", "to.p.parameter_0", f"to.p.{script}")
+    page = client.get(PAGE, params=dict.fromkeys(names, script))
     assert page.status_code == 200
     assert script not in page.text
     main = page.text[page.text.index("<main") :]
     assert "alert" not in main[main.index(">") :]
+
+
+# ---------------------------------------------------------------- its logs
+
+
+def test_row_of_a_trial_leads_to_its_log(client: httpx.Client) -> None:
+    for number, page in ((BEST, PAGE), (FAILED, PAGE), (2, f"/trainings/{CHOSEN}")):
+        assert f'href="{PAGE}/trials/{number}/log"' in row_of(client, number, page=page)
+
+
+def test_log_of_a_trial_is_shown_with_its_state_and_what_it_was_given(client: httpx.Client) -> None:
+    page = client.get(f"{PAGE}/trials/{BEST}/log")
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    text = page.text
+    assert f'<a href="{PAGE}">Training</a>' in text
+    assert f'The best of the 54 trials of <a href="{PAGE}?trial={BEST}#trial-{BEST}">' in text
+    assert "accuracy <b>0.97</b>" in text
+    assert 'href="http://127.0.0.1:5000/#/experiments/3/runs/run-40"' in text
+    assert "All of it, of attempt 2" in text
+    assert f"<code>launchpin logs {SEARCHED}.{BEST} -f</code>" in text
+    assert 'id="L2" href="#L2"' in text
+    assert "<span>\\x1b[31m&lt;b&gt;accuracy 0.97</span>" in text
+    assert "an older attempt" not in text
+
+
+def test_log_of_a_trial_is_read_from_the_record_where_its_file_is_on_another_machine(client: httpx.Client) -> None:
+    text = client.get(f"{PAGE}/trials/{FAILED}/log").text
+    assert "Its last 2 lines" in text
+    assert "<span>ValueError: &lt;too&gt; deep</span>" in text
+    assert "TrainingFailed" in text
+
+
+def test_trial_without_a_log_says_why(client: httpx.Client, tmp_path: Path) -> None:
+    assert '<p class="quiet">It has no log.</p>' in client.get(f"{PAGE}/trials/2/log").text
+    with running_dashboard(tmp_path / "home") as fleet, fleet.client() as other:
+        fill_with_search(fleet.home, phase=Phase.RUNNING, step="search")
+        write(fleet.store, StartTrial(make_trial(55, training_id=SEARCHED, repository_id=MODEL_REPOSITORY)))
+        path = f"{PAGE}/trials/55/log"
+        elsewhere = "It has no log here yet: while it trains, that is on its worker&#39;s machine"
+        assert elsewhere in other.get(path).text
+        (fleet.home / "stack.json").touch()
+        assert '<p class="quiet">It has no log yet.</p>' in other.get(path).text
+
+
+@pytest.mark.parametrize("path", ["99/log", "0/log", "040/log", "x/log", "-1/log", "40.1/log", "9999999/log"])
+def test_there_is_no_log_of_what_is_no_trial(client: httpx.Client, path: str) -> None:
+    assert client.get(f"{PAGE}/trials/{path}").status_code == 404
+
+
+def test_attack_66_log_of_a_trial_is_there_for_whoever_sees_its_training(fleet: Dashboard) -> None:
+    path = f"{PAGE}/trials/{BEST}/log"
+    fleet.add_person("looks", {MODEL_REPOSITORY: AccessRole.VIEWER})
+    fleet.add_person("looks elsewhere", {1: AccessRole.ADMIN})
+    for login, status in (("looks", 200), ("looks elsewhere", 404)):
+        with fleet.client(login=login) as client:
+            assert client.get(path).status_code == status
+            assert client.get(f"/trainings/t-none/trials/{BEST}/log").status_code == 404
+    with fleet.client(signed_in=False) as client:
+        assert client.get(path).status_code == 401
 
 
 # ---------------------------------------------------------------- choosing one

@@ -1,8 +1,6 @@
 """A pause: proposals go on, nothing is merged or rolled out anywhere, and a person can still go back."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,28 +9,13 @@ from gitops.holding import EVERYWHERE
 from gitops.reconcile import Loop, run_next
 from gitops.records import Command, MergeMode
 from gitops.steps import Phase, Queue
-from gitops.store import SqlStore
 from gitops.writes import SetHold
 from tests.integration.promotion_rig import World, server, world
-from tests.support.forge import ForgeUnderTest, running_forge
-from tests.support.rollouts import Deployment, make_deployment
-from tests.support.store import Clock, make_command, make_hold, write
+from tests.integration.rollout_rig import deployment, forge
+from tests.support.rollouts import Deployment
+from tests.support.store import make_command, make_hold, write
 
-__all__ = ["server", "world"]
-
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
-
-
-@pytest.fixture
-def deployment(forge: ForgeUnderTest, store: SqlStore, clock: Clock, tmp_path: Path) -> Deployment:
-    made = make_deployment(forge, store, clock, tmp_path)
-    for version in ("1", "2", "3"):
-        made.add_version(version)
-    return made
+__all__ = ["deployment", "forge", "server", "world"]
 
 
 def pause(deployment: Deployment) -> Command:

@@ -1,6 +1,5 @@
 """A comparison leaves environments at rest alone, reads no file for them, and sees at once when one moves."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +11,12 @@ from gitops.ports import EndpointStatus
 from gitops.records import Health, Repository
 from gitops.store import SqlStore
 from gitops.writes import OpenRollout, SaveEnvironment
-from tests.support.forge import ForgeUnderTest, running_forge
+from tests.integration.rollout_rig import forge
+from tests.support.forge import ForgeUnderTest
 from tests.support.rollouts import Deployment, make_deployment
 from tests.support.store import Clock, make_rollout, write
 
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
+__all__ = ["forge"]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Two people see the same version go wrong: the second one's rollback goes no further back than the first one's."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,18 +14,15 @@ from gitops.records import Cause, Command, CommandFacts, Health
 from gitops.steps import Done
 from gitops.store import SqlStore
 from gitops.writes import SaveEnvironment, SetHold
+from tests.integration.rollout_rig import forge
 from tests.support.deps import run_all
-from tests.support.forge import ForgeUnderTest, running_forge
+from tests.support.forge import ForgeUnderTest
 from tests.support.rollouts import Deployment, make_deployment
 from tests.support.store import Clock, make_command, make_hold, write
 
+__all__ = ["forge"]
+
 STAGING = {"endpoint": "iris-staging"}
-
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,35 +1,21 @@
 """How rollouts end, by the real store, mirror and forge: traffic, Git, holds and what is said, whatever fails."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from gitops.errors import RefusedError, RetryError
 from gitops.forge.github import GitHubForge
 from gitops.ports import Check, CheckState, Commit, Forge, Pull
-from gitops.store import SqlStore
 from gitops.writes import OpenRollout
-from tests.support.forge import ForgeUnderTest, running_forge
-from tests.support.rollouts import BOT, Deployment, make_deployment
-from tests.support.store import Clock, make_rollout, write
+from tests.integration.rollout_rig import deployment, forge
+from tests.support.rollouts import BOT, Deployment
+from tests.support.store import make_rollout, write
 
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
-
-
-@pytest.fixture
-def deployment(forge: ForgeUnderTest, store: SqlStore, clock: Clock, tmp_path: Path) -> Deployment:
-    made = make_deployment(forge, store, clock, tmp_path)
-    for version in ("1", "2", "3"):
-        made.add_version(version)
-    return made
+__all__ = ["deployment", "forge"]
 
 
 @dataclass(frozen=True)

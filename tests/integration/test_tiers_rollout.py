@@ -1,6 +1,5 @@
 """Tiers at the merge: a pin by hand is held to them before traffic moves, and no way back is. Real forge and store."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,16 @@ from gitops.store import SqlStore
 from gitops.telling.library import Library
 from gitops.telling.planning import tell_plan
 from gitops.writes import SaveVersion
-from tests.support.forge import ForgeUnderTest, running_forge
+from tests.integration.rollout_rig import forge
+from tests.support.forge import ForgeUnderTest
 from tests.support.rollouts import Deployment, make_deployment
 from tests.support.store import Clock, write
 from tests.support.tiers import make_tiered
 
+__all__ = ["forge"]
+
 TIERS = {"1": "silver", "2": "gold", "3": "bronze"}
 UNJUDGED = "9"
-
-
-@pytest.fixture(scope="module")
-def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeUnderTest]:
-    with running_forge(tmp_path_factory.mktemp("forge")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ VERSION, CHOSEN = "7", "t-chosen"
 def fill_with_search(home: Path, trials: int = 54, *, parameters: int = 3, **changes: Any) -> None:  # noqa: ANN401
     """Write a training with so many trials, each with so many parameters; each 17th has failed.
 
+    The best has its log here, in two attempts, and of those that failed the record has the last lines.
+
     Args:
         changes: fields of the training.
     """
@@ -56,6 +58,10 @@ def fill_with_search(home: Path, trials: int = 54, *, parameters: int = 3, **cha
         connection.execute(insert(tables.trials), rows)
         connection.execute(insert(tables.versions), [to_row(version, created_at=now)])
     engine.dispose()
+    logs = home / "trainings" / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / f"{Trial.id_of(SEARCHED, BEST)}-1.log").write_text("an older attempt\n")
+    (logs / f"{Trial.id_of(SEARCHED, BEST)}-2.log").write_text("fitting 48211 rows\n\x1b[31m<b>accuracy 0.97\n")
 
 
 def _row(record: Training | Trial, now: datetime) -> dict[str, object]:
@@ -73,7 +79,7 @@ def _trial(searched: Training, number: int, parameters: int) -> Trial:
         training_id=searched.id,
         **searched.model_dump(include={"repository_id", "repository", "commit", "model"}),
         parameters={f"parameter_{at}": repr((number * (at + 7) % 997) / 1_000_003) for at in range(parameters)},
-        facts=ScriptFacts(run_id=run)
+        facts=ScriptFacts(run_id=run, log_tail=("fitting 48211 rows", "ValueError: <too> deep"))
         if has_failed
         else ScriptFacts(run_id=run, candidate_run_id=run, metrics={"accuracy": repr(accuracy)}),
         **ended,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from webhooks.dashboard.picture import Marks
+from webhooks.dashboard.scales import Marks
 
 ROWS = 50
 """Trials that a page's table shows."""
@@ -18,7 +18,7 @@ PLACE = "trial-rows"
 """The id of the table's heading."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
-_MARKS = re.compile(r"([0-9]{1,3})-([0-9]{1,4})-([0-9]{1,4})")
+_MARK = re.compile(r"(from|to)\.(value|p\..*)", re.DOTALL)
 _MOST_MARKS = 100
 _LONGEST = 200
 
@@ -49,15 +49,15 @@ class Asked:
             state=unverified.get("state", "")[:_LONGEST],
             start=_number(unverified.get("from", "")) or 1,
             trial=_number(unverified.get("trial", "").strip()),
-            marks=_read_marks(unverified.get("marks", "")),
+            marks=_read_marks(unverified),
         )
 
     @property
     def kept(self) -> dict[str, str]:
         """What another page of the same table is asked by, too."""
-        marks = ".".join(f"{one.axis}-{one.low}-{one.high}" for one in self.marks)
-        given = {"sort": self.sort, "state": self.state, "marks": marks}
-        return {name: value for name, value in given.items() if value}
+        marks = {f"{end}.{one.key}": text for one in self.marks for end, text in (("from", one.start), ("to", one.end))}
+        given = {"sort": self.sort or None, "state": self.state or None, **marks}
+        return {name: value for name, value in given.items() if value is not None}
 
     def url(self, *, place: str = PLACE, **changes: Any) -> str:  # noqa: ANN401 - any field but the page's place
         """Return the address of a part that differs from this one; it begins at its first row unless that is said."""
@@ -75,7 +75,11 @@ def _number(text: str) -> int:
     return int(text) if _NUMBER.fullmatch(text) else 0
 
 
-def _read_marks(text: str) -> tuple[Marks, ...]:
-    found = [_MARKS.fullmatch(part) for part in text.split(".")[:_MOST_MARKS]]
-    read = [Marks(*map(int, one.groups())) for one in found if one is not None]
-    return tuple({one.axis: one for one in read}.values())
+def _read_marks(unverified: Mapping[str, str]) -> tuple[Marks, ...]:
+    """Return the marks of each axis: `from.p.depth` and `to.p.depth` of a parameter, `from.value` of the objective."""
+    read: dict[str, dict[str, str]] = {}
+    for name, text in unverified.items():
+        found = _MARK.fullmatch(name)
+        if found and len(name) <= _LONGEST and len(text) <= _LONGEST and len(read) < _MOST_MARKS:
+            read.setdefault(found[2], {})[found[1]] = text
+    return tuple(Marks(key, given.get("from"), given.get("to")) for key, given in read.items())

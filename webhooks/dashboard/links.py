@@ -16,6 +16,11 @@ def story_page(kind: str, record_id: str) -> str:
     return f"/{kind}s/{quote(record_id, safe='')}" if kind in _KINDS else ""
 
 
+def trial_log(training_id: str, number: int) -> str:
+    """Return the path of the page with the log of a trial."""
+    return f"{story_page('training', training_id)}/trials/{number}/log"
+
+
 _KINDS = frozenset({"training", "promotion", "rollout", "command"})
 _BY_LETTER = {"t": "training", "p": "promotion", "r": "rollout", "c": "command"}
 

@@ -1,12 +1,13 @@
-"""The end of a training's log, where its file is on this machine: so many lines, numbered from the first."""
+"""The end of a training's or a trial's log, where its file is on this machine: some lines, numbered from the first."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from gitops.records import Training
-from gitops.telling.logs import find_log
+from gitops.telling.logs import find_log, say_missing
 from gitops.trainers.redaction import show_controls
+from gitops.trials import Trial
 
 MOST_LINES = 400
 """Lines that a page shows."""
@@ -40,7 +41,7 @@ class Log:
     attempt: int = 0
 
 
-def read_log(training: Training, home: Path) -> Log | None:
+def read_log(training: Training | Trial, home: Path) -> Log | None:
     """Return the end of the newest attempt's log, or what the record keeps of it; None where there is none.
 
     Args:
@@ -54,6 +55,12 @@ def read_log(training: Training, home: Path) -> Log | None:
             pass  # removed at this moment
     tail = training.facts.log_tail
     return Log(tuple(Line(0, show_controls(line)[:_LONGEST_LINE]) for line in tail), is_whole=False) if tail else None
+
+
+def say_none(training: Training | Trial, home: Path) -> str:
+    """Return in a sentence why there is no log to show, as `launchpin logs` says it."""
+    # The parts of a stack share its folder; those of a service have theirs on machines of their own.
+    return say_missing(training, is_elsewhere=not (home / "stack.json").exists())
 
 
 def _read(path: Path, attempt: int) -> Log | None:

@@ -1,6 +1,6 @@
 """A search's picture: its axes, its lines, and which of them cross the axes between two marks. Values only; pure.
 
-Marks lie in thousandths of the picture's box, which is stretched to the width it gets; text lies in percent beside
+Lines lie in thousandths of the picture's box, which is stretched to the width it gets; text lies in percent beside
 them, so that it keeps its size. Lines of a kind are one path, so that a thousand of them are a few dozen kilobytes and
 not a thousand elements.
 """
@@ -10,17 +10,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from gitops.words import cut
+from webhooks.dashboard.scales import WIDE, Marks, Scale
 
-WIDE = 1_000
 TOP, BOTTOM = 20.0, 900.0
 """Where the greatest and the least value of an axis lie."""
 
 APART = 975.0
 """Where a line ends that came to no value."""
-
-LONGEST = 60
-"""Letters of a value that stand in a picture."""
 
 _NEAR = 0.0006  # of an axis, by which a line may miss a mark: heights are whole thousandths; `brush.js` has the same
 
@@ -42,52 +38,22 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Marks:
-    """Two marks on an axis, between which a trial's line must cross it.
-
-    Args:
-        axis: its number, from 0.
-        low: in the axis' own numbers, from 0 to its `most`; so is `high`.
-    """
-
-    axis: int
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
 class Axis:
     """An axis of the picture.
 
     Args:
+        key: what an address calls it by: `p.NAME` for a parameter, `value` for the objective.
         x: how far from the left it stands, in thousandths.
-        choices: the values of an axis of words, from the bottom up; empty for one of numbers.
-        low: the least number, at the bottom.
-        high: the greatest, at the top.
-        is_log: whether the logarithm is what is evenly spread.
+        ticks: none for an objective that no trial has a value of.
         hint: which way is better, for the objective alone.
     """
 
+    key: str
     name: str
     x: float
+    scale: Scale
     ticks: tuple[Tick, ...]
-    choices: tuple[str, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    is_log: bool = False
     hint: str = ""
-
-    @property
-    def most(self) -> int:
-        """The number of its top; that of its bottom is 0."""
-        return len(self.choices) - 1 if self.choices else WIDE
-
-    @property
-    def scale(self) -> dict[str, object]:
-        """What a script needs to say where on the axis somebody is."""
-        if self.choices:
-            return {"choices": [cut(one, LONGEST) for one in self.choices]}
-        return {"low": self.low, "high": self.high, "log": self.is_log}
 
 
 @dataclass(frozen=True)
@@ -175,7 +141,7 @@ class Picture:
 
     def between(self, marks: Collection[Marks]) -> frozenset[int]:
         """Return the trials whose lines cross every axis between its marks, as `brush.js` finds them."""
-        limits = [(one.axis, *self._shares(one)) for one in marks if self.holds(one)]
+        limits = [limit for one in marks if (limit := self._limit(one)) is not None]
         return frozenset(
             path.number
             for path in self.paths
@@ -184,15 +150,16 @@ class Picture:
 
     def holds(self, marks: Marks) -> bool:
         """Return whether there is such an axis, and the marks leave out a part of it."""
-        if not 0 <= marks.axis < len(self.axes):
-            return False
-        low, high = sorted((marks.low, marks.high))
-        return low > 0 or high < self.axes[marks.axis].most
+        return self._limit(marks) is not None
 
-    def _shares(self, marks: Marks) -> tuple[float, float]:
-        most = self.axes[marks.axis].most or 1
-        low, high = sorted((marks.low, marks.high))
-        return low / most - _NEAR, high / most + _NEAR
+    def _limit(self, marks: Marks) -> tuple[int, float, float] | None:
+        """Return an axis by its number, and between which shares of its height a line must cross it."""
+        at = next((at for at, axis in enumerate(self.axes) if axis.key == marks.key), None)
+        if at is None:
+            return None
+        most = self.axes[at].scale.most
+        low, high = sorted(self.axes[at].scale.between(marks))
+        return (at, low / most - _NEAR, high / most + _NEAR) if low > 0 or high < most else None
 
 
 def _draw_all(kind: str, paths: Sequence[Path]) -> Stroke:

@@ -1,7 +1,9 @@
-"""A training's search as its page shows it: the trials, and what came of each beyond the search. Writes nothing."""
+"""A search as pages show it: its trials on its training's page, and each with its log on its own. Writes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 from gitops.config.goals import Goal as Aim
 from gitops.records import Training
@@ -10,6 +12,7 @@ from gitops.trials import Trial, TrialView, objective_of, view
 from webhooks.dashboard import links
 from webhooks.dashboard.actions import Action, of_trial
 from webhooks.dashboard.asked import Asked
+from webhooks.dashboard.logs import Log, read_log, say_none
 from webhooks.dashboard.picture import Goal
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.trials import SearchPart, show_search
@@ -56,9 +59,13 @@ def read_search(sight: Sight, training: Training, *, tracking: str, asked: Asked
     def run_url(trial: TrialView) -> str:
         return links.address_run(experiment, trial.run_id, tracking)
 
+    def log_url(trial: TrialView) -> str:
+        return links.trial_log(searched.id, trial.number)
+
     trials = view(sight.store.trials(searched.id), objective=objective)
     goal = Goal(objective.metric, is_greatest=objective.goal is Aim.MAXIMIZE)
-    part = show_search(trials, goal, asked=asked, run_url=run_url)
+    space = sight.store.space_of(searched.id)
+    part = show_search(trials, goal, space=space, asked=asked, run_url=run_url, log_url=log_url)
     return Searched(part, _became(sight, searched, part, tracking)) if part else None
 
 
@@ -82,3 +89,53 @@ def _became(sight: Sight, searched: Training, part: SearchPart[TrialView], track
             action=None if is_over else of_trial(sight.access, searched, number),
         )
     return found
+
+
+@dataclass(frozen=True)
+class TrialPage:
+    """One trial of a search with its log.
+
+    Args:
+        id: by which `launchpin logs` knows it.
+        total: how many trials the search has.
+        log: the end of its log, None where there is none.
+        missing: why there is none.
+        run_url: where MLflow shows its run, empty while there is none.
+    """
+
+    now: datetime
+    searched: Training
+    trial: TrialView
+    id: str
+    total: int
+    log: Log | None
+    missing: str
+    run_url: str
+
+
+def read_trial_page(sight: Sight, training_id: str, number: int, *, home: Path, tracking: str) -> TrialPage | None:
+    """Read the page of a trial's log; None when there is no such trial that they may see.
+
+    Args:
+        home: the folder of state, where logs are.
+        tracking: the address of the MLflow server.
+    """
+    searched = sight.store.training(training_id)
+    kept = sight.store.trial(Trial.id_of(training_id, number))
+    if searched is None or kept is None or not sight.record(searched):
+        return None
+    # Which is the best, and whether a worker has it, the others and its job tell.
+    trials = view(sight.store.trials(searched.id), objective=objective_of(searched))
+    shown = next(one for one in trials if one.number == number)
+    log = read_log(kept, home)
+    said = say_none(kept, home)
+    return TrialPage(
+        now=sight.reading.now,
+        searched=searched,
+        trial=shown,
+        id=kept.id,
+        total=searched.facts.trials or len(trials),
+        log=log,
+        missing="" if log else f"{said[:1].upper()}{said[1:]}.",
+        run_url=links.address_run(searched.facts.experiment_id or "", shown.run_id, tracking),
+    )

@@ -1,16 +1,18 @@
 """What a training's page shows of its search: the picture of all trials, and a page of their table. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
 
+from gitops.spaces import Space
 from gitops.steps import Phase
 from gitops.words import cut
 from webhooks.dashboard.asked import EVERYTHING, ROWS, Asked
-from webhooks.dashboard.parallel import MOST_TRIALS, Trial, draw_search, value_of
+from webhooks.dashboard.parallel import Trial, draw_search, value_of
 from webhooks.dashboard.picture import Goal, Picture
+from webhooks.dashboard.scales import Marks
 from webhooks.dashboard.words import spoken
 
 T = TypeVar("T", bound=Trial)
@@ -43,12 +45,14 @@ class Line(Generic[T]):
         cells: its parameters' values, empty where it has none.
         value: the objective's; None where it came to none.
         run_url: where MLflow shows its run, empty while there is none.
+        log_url: of the page with its log, empty for none.
     """
 
     trial: T
     cells: tuple[str, ...]
     value: float | None
     run_url: str
+    log_url: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,6 @@ class SearchPart(Generic[T]):
         words: how many of the trials lie between the marks.
         count: how many rows the table has, of which `lines` are a page.
         missing: the number of a trial that was asked for and is none; 0 for none.
-        left_out: how many older trials are not shown.
     """
 
     goal: Goal
@@ -88,7 +91,6 @@ class SearchPart(Generic[T]):
     lines: tuple[Line[T], ...]
     count: int
     missing: int
-    left_out: int
 
     @property
     def title(self) -> str:
@@ -111,48 +113,49 @@ class SearchPart(Generic[T]):
 
     def mark(self, axis: int, end: str) -> int:
         """Return where a mark of an axis stands: `from` or `to`."""
-        most = self.picture.axes[axis].most
-        low, high = next(((one.low, one.high) for one in self.asked.marks if one.axis == axis), (0, most))
-        return min(low if end == "from" else high, most)
+        drawn = self.picture.axes[axis]
+        marks = next((one for one in self.asked.marks if one.key == drawn.key), Marks(drawn.key))
+        start, last = drawn.scale.between(marks)
+        return start if end == "from" else last
 
 
 def show_search(
     trials: Sequence[T],
     goal: Goal,
     *,
+    space: Space | None = None,
     asked: Asked = EVERYTHING,
     run_url: Callable[[T], str] = lambda _: "",
-    choices: Mapping[str, Sequence[str]] | None = None,
-    logs: Collection[str] | None = None,
+    log_url: Callable[[T], str] = lambda _: "",
 ) -> SearchPart[T] | None:
     """Return what is shown of a search; None while it has no trial.
 
     Args:
+        space: as `draw_search` takes it.
         asked: which page of its table; a trial that is asked for is shown whatever the state and the marks.
-        choices: as `draw_search` takes it, and so the next.
     """
-    shown = list(trials)[-MOST_TRIALS:]
-    picture = draw_search(shown, goal, choices=choices, logs=logs)
+    picture = draw_search(trials, goal, space)
     if picture is None:
         return None
     names = [axis.name for axis in picture.axes[:-1]]
-    wanted, found = _narrow(shown, picture, asked, keys=_keys(names))
+    keys = ["number", "state", *(axis.key for axis in picture.axes)]
+    wanted, found = _narrow(trials, picture, asked, keys=keys)
     by, is_down = _order(wanted.sort, goal)
     rows = sort_trials([one for one in found if wanted.state in ("", one.state)], by, goal=goal, is_down=is_down)
     known = {one.number: place for place, one in enumerate(rows, 1)}
     start = _page_of(known.get(wanted.trial) or min(wanted.start, len(rows)))
     part = replace(wanted, start=start)
     titles = ["Trial", "State", *names, goal.metric]
-    are_numbers = [True, False, *(not axis.choices for axis in picture.axes[:-1]), True]
+    are_numbers = [True, False, *(not axis.scale.choices for axis in picture.axes)]
     return SearchPart(
         goal=goal,
         picture=picture,
         asked=part,
-        words=f"{len(found):,} of {_count(len(shown))}" if wanted.marks else f"All {_count(len(shown))}",
+        words=f"{len(found):,} of {_count(len(trials))}" if wanted.marks else f"All {_count(len(trials))}",
         states=tuple(_states(found, part)),
         columns=tuple(
             _column(title, key, part, is_number=is_number, order=_way(is_down=is_down) if key == by else "")
-            for title, key, is_number in zip(titles, _keys(names), are_numbers, strict=True)
+            for title, key, is_number in zip(titles, keys, are_numbers, strict=True)
         ),
         lines=tuple(
             Line(
@@ -160,12 +163,12 @@ def show_search(
                 tuple(cut(one.parameters.get(name, ""), _LONGEST) for name in names),
                 value_of(one, goal),
                 run_url(one),
+                log_url(one),
             )
             for one in rows[start - 1 : start - 1 + ROWS]
         ),
         count=len(rows),
         missing=0 if wanted.trial else asked.trial,
-        left_out=len(trials) - len(shown),
     )
 
 
@@ -182,10 +185,6 @@ def _narrow(shown: Sequence[T], picture: Picture, asked: Asked, *, keys: Collect
         state = ""
     wanted = replace(asked, sort=sort, state=state, marks=marks, trial=sought.number if sought else 0)
     return wanted, [one for one in shown if one.number in between]
-
-
-def _keys(names: Sequence[str]) -> list[str]:
-    return ["number", "state", *(f"p.{name}" for name in names), "value"]
 
 
 def _order(sort: str, goal: Goal) -> tuple[str, bool]:

@@ -21,6 +21,7 @@ from webhooks.dashboard.installation import read_settings_page
 from webhooks.dashboard.models import read_model_page, read_models_page
 from webhooks.dashboard.overview import read_overview
 from webhooks.dashboard.render import show
+from webhooks.dashboard.searched import read_trial_page
 from webhooks.dashboard.sight import sight_of
 from webhooks.dashboard.trail import Filters, Trail, kinds_of_log, read_timeline
 from webhooks.problems import ProblemError
@@ -36,6 +37,7 @@ _LONGEST = 200
 _ENTRIES = 50
 _DELIVERIES = 50
 _LETTERS = 100
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 _POSITION = re.compile(r"[0-9]{1,16}")
 _DAYS = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -74,6 +76,17 @@ def training(request: Request, training_id: str) -> Response:
         asked = Asked.read(request.query_params)
         page = read_training_page(sight, _trail(request), training_id, home=home, tracking=tracking, asked=asked)
     return show(request, "training.html", page=page) if page else _missing("training")
+
+
+@router.get("/trainings/{training_id}/trials/{number}/log")
+def trial_log(request: Request, training_id: str, number: str) -> Response:
+    """Show the log of one trial of a search."""
+    tracking = request.app.state.settings.tracking_uri
+    page = None
+    if _ID.fullmatch(training_id) and _NUMBER.fullmatch(number):
+        sight, home = sight_of(request), _home(request)
+        page = read_trial_page(sight, training_id, int(number), home=home, tracking=tracking)
+    return show(request, "trial.html", page=page) if page else _missing("trial")
 
 
 @router.get("/promotions/{promotion_id}")

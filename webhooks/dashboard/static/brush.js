@@ -7,34 +7,87 @@
 
 const SLIP = 4; // pixels that a hand moves by mistake
 const NEAR = 0.0006; // of an axis: heights are whole thousandths; the server has the same
+const SAME = 1e-6; // by which two ways to compute the same place may differ; the server has the same
 const REACH = 40; // thousandths between a pointer and the line that is meant
 const REST = 250; // milliseconds for which marks stay where they are before the table is asked for
 
 let lines = []; // of the picture, as the server drew it
 let sought = ""; // the trial whose row is to be seen once it is here
 let pointed = null; // the line that a pointer is near
-let asking = 0; // the timer that asks for the table, none where the address says what is marked
+let asking = 0; // the timer that asks for the table
+const moved = new Set(); // keys of the axes whose marks a hand has moved since; of the others the address has them
 
 const picture = () => document.querySelector("[data-brush]");
 const marksOf = (axis) => [...axis.querySelectorAll("input")];
+const axes = () => [...picture().querySelectorAll("[data-axis-marks]")];
 const axisAt = (index) => picture().querySelector(`[data-axis-marks="${index}"]`);
+const mostOf = (axis) => Number(axis.dataset.most);
+const scaleOf = (axis) => JSON.parse(axis.dataset.scale);
 const rowOf = (number) => document.getElementById(`trial-${number}`);
 
 function between(axis) {
   const [one, other] = marksOf(axis).map((mark) => mark.valueAsNumber);
-  return { low: Math.min(one, other), high: Math.max(one, other), most: Number(axis.dataset.most) };
+  return { low: Math.min(one, other), high: Math.max(one, other), most: mostOf(axis) };
 }
 
 function isWhole({ low, high, most }) {
   return low <= 0 && high >= most;
 }
 
+function valueAt(axis, at) {
+  const { low, high, log } = scaleOf(axis);
+  const share = at / mostOf(axis);
+  const mix = (one, other) => one * (1 - share) + other * share;
+  return log ? Math.exp(mix(Math.log(low), Math.log(high))) : mix(low, high);
+}
+
 function nameOf(axis, at) {
-  const { choices, low, high, log } = JSON.parse(axis.dataset.scale);
-  if (choices) return choices[Math.round(at)];
-  const share = at / Number(axis.dataset.most);
-  const value = log ? low * (high / low) ** share : low + (high - low) * share;
-  return String(Number(value.toPrecision(4)));
+  const { choices } = scaleOf(axis);
+  return choices ? choices[Math.round(at)] : String(Number(valueAt(axis, at).toPrecision(4)));
+}
+
+// ---- the address has values and no places, so that they mean the same when an axis grows
+
+// Where a value stands; at the axis' own end where it is none of its values.
+function placeOf(axis, text, own) {
+  const { choices, low, high, log } = scaleOf(axis);
+  if (choices) return choices.includes(text) ? choices.indexOf(text) : own;
+  const value = text === null || text === "" ? NaN : Number(text);
+  if (!Number.isFinite(value)) return own;
+  if (low === high) return mostOf(axis) / 2;
+  const bend = (number) => (log ? Math.log(number) : number / 2); // halves, since a whole distance may be infinite
+  const kept = Math.min(Math.max(value, low), high);
+  return ((bend(kept) - bend(low)) / (bend(high) - bend(low))) * mostOf(axis);
+}
+
+// A mark's whole place, with whatever stands at it within.
+const round = (place, isLower) => (isLower ? Math.floor(place + SAME) : Math.ceil(place - SAME));
+
+// The shortest text that leads to the same place.
+function textOf(axis, at, isLower) {
+  const { choices } = scaleOf(axis);
+  if (choices) return choices[at];
+  const value = valueAt(axis, at);
+  const texts = [...Array(16).keys()].map((digits) => String(Number(value.toPrecision(digits + 1))));
+  return texts.find((text) => round(placeOf(axis, text, NaN), isLower) === at) ?? String(value);
+}
+
+function placesOf(axis) {
+  const { searchParams } = new URL(location.href);
+  const from = placeOf(axis, searchParams.get(`from.${axis.dataset.key}`), 0);
+  const to = placeOf(axis, searchParams.get(`to.${axis.dataset.key}`), mostOf(axis));
+  return [round(from, from <= to), round(to, from > to)];
+}
+
+function write(address, axis) {
+  const [from, to] = marksOf(axis).map((mark) => mark.valueAsNumber);
+  const known = placesOf(axis);
+  const ends = [["from", from, 0, from <= to], ["to", to, mostOf(axis), from > to]];
+  ends.forEach(([end, at, own, isLower], index) => {
+    const name = `${end}.${axis.dataset.key}`;
+    if (at === own) address.searchParams.delete(name);
+    else if (at !== known[index]) address.searchParams.set(name, textOf(axis, at, isLower));
+  });
 }
 
 // The lines of a kind are one path: each begins anew at an M, and goes from axis to axis.
@@ -54,9 +107,8 @@ function read() {
 function filter() {
   const box = picture();
   if (!box) return;
-  const axes = [...box.querySelectorAll("[data-axis-marks]")];
   const limits = [];
-  axes.forEach((axis, index) => {
+  axes().forEach((axis, index) => {
     const found = between(axis);
     for (const mark of marksOf(axis)) mark.setAttribute("aria-valuetext", nameOf(axis, mark.valueAsNumber));
     const said = isWhole(found) ? "all" : `${nameOf(axis, found.low)} to ${nameOf(axis, found.high)}`;
@@ -99,20 +151,19 @@ function paint(box, index, { low, high, most }) {
 // ---- the table, which the server makes: it is asked for by the address, which says what is wanted
 
 function ask(trial = "") {
-  const found = [...picture().querySelectorAll("[data-axis-marks]")].map((axis, index) => [index, between(axis)]);
-  const set = found.filter(([, marks]) => !isWhole(marks));
-  const marks = set.map(([index, { low, high }]) => `${index}-${low}-${high}`).join(".");
   const address = new URL(location.href);
-  for (const [name, value] of Object.entries({ from: "", marks, trial })) {
-    if (value) address.searchParams.set(name, value);
-    else address.searchParams.delete(name);
-  }
+  for (const axis of axes()) if (moved.has(axis.dataset.key)) write(address, axis);
+  moved.clear();
+  address.searchParams.delete("from");
+  if (trial) address.searchParams.set("trial", trial);
+  else address.searchParams.delete("trial");
   history.replaceState(history.state, "", address);
   htmx.trigger("#main", "look");
 }
 
 // Not at each step of a drag: browsers count how often an address changes.
-function brush() {
+function brush(...touched) {
+  for (const axis of touched) moved.add(axis.dataset.key);
   filter();
   clearTimeout(asking);
   asking = setTimeout(() => {
@@ -122,11 +173,11 @@ function brush() {
 }
 
 function showAll() {
-  for (const axis of picture().querySelectorAll("[data-axis-marks]")) {
+  for (const axis of axes()) {
     const [from, to] = marksOf(axis);
     [from.value, to.value] = [from.min, to.max];
   }
-  brush();
+  brush(...axes());
 }
 
 function reach(number) {
@@ -136,19 +187,18 @@ function reach(number) {
   ask(number);
 }
 
-// An axis grows while its search goes on. Where nothing was marked on it, all of it is meant, also what came since.
-function widen() {
-  const marked = (new URL(location.href).searchParams.get("marks") ?? "").split(".").map((mark) => mark.split("-")[0]);
-  for (const axis of picture().querySelectorAll("[data-axis-marks]")) {
+// An axis may grow while its search goes on: marks stay at their values, and an end without one is where the axis ends.
+function settle() {
+  for (const axis of axes()) {
     const [from, to] = marksOf(axis);
-    if (!marked.includes(axis.dataset.axisMarks)) [from.value, to.value] = [from.min, to.max];
+    if (!moved.has(axis.dataset.key)) [from.value, to.value] = placesOf(axis);
   }
 }
 
 function renew() {
   if (!picture()) return;
   read();
-  if (!asking) widen();
+  settle();
   filter();
   const row = sought && rowOf(sought);
   if (row) row.scrollIntoView({ block: "center" });
@@ -168,13 +218,13 @@ function drag(event) {
   const at = (y) => {
     const seen = grip.getBoundingClientRect();
     const height = ((y - seen.top) / seen.height) * Number(grip.getAttribute("height"));
-    return Math.min(1, Math.max(0, (bottom - height) / (bottom - top))) * Number(axis.dataset.most);
+    return Math.min(1, Math.max(0, (bottom - height) / (bottom - top))) * mostOf(axis);
   };
   const move = ({ clientY }) => {
     const isSlip = Math.abs(clientY - start) < SLIP;
     from.value = isSlip ? from.min : Math.min(at(start), at(clientY));
     to.value = isSlip ? to.max : Math.max(at(start), at(clientY));
-    brush();
+    brush(axis);
   };
   const end = (last) => {
     move(last);
@@ -236,7 +286,10 @@ document.addEventListener("focusin", (event) => {
   const row = event.target.closest("tr[data-trial]");
   if (row) light(row.dataset.trial);
 });
-document.addEventListener("input", (event) => event.target.closest("[data-axis-marks]") && brush());
+document.addEventListener("input", (event) => {
+  const axis = event.target.closest("[data-axis-marks]");
+  if (axis) brush(axis);
+});
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-show-all]")) return showAll();
   // The line that is lit, not the one that a click's rounded place would come to; a finger only clicks.
@@ -247,5 +300,4 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (detail.elt.id === "main" && picture()) detail.path = location.pathname + location.search;
 });
 document.addEventListener("htmx:afterSwap", renew);
-read();
-filter();
+renew();
