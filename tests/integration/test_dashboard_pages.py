@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from gitops.audit.entry import Actor, Event
 from gitops.ports import Exit
+from gitops.private_files import write_private
 from gitops.promotion import PROMOTION
 from gitops.records import Environment
 from gitops.roles import AccessRole
@@ -212,6 +214,39 @@ def test_messages_page_says_who_was_told_of_what_and_what_could_not_be_told(tmp_
     (waiting,) = [row for row in rows if AWAY in row]
     assert "tried 1 time" in waiting
     assert 'href="/trainings/' in page
+
+
+def test_settings_page_says_what_is_connected_without_any_password(tmp_path: Path) -> None:
+    broker = tmp_path / "redis.url"
+    write_private(broker, "redis://ada:hush-hush@valkey.test:6379/0\n")
+    told = {
+        "redis_url_file": broker,
+        "forge_api": "https://github.test/api/v3",
+        "tracking_uri": "http://ada:hush-hush@mlflow.test:5000",
+        "endpoint_host": "http://endpoints.test:8090",
+    }
+    with running_dashboard(tmp_path / "home", settings=told) as dashboard:
+        dashboard.add_person("ada", {0: AccessRole.VIEWER})
+        with dashboard.client() as admin, dashboard.client(login="ada") as viewer:
+            page, seen = admin.get("/settings").text, viewer.get("/settings").text
+    rows = connected(page)
+    assert rows["Forge"][0] == "https://github.test/api/v3"
+    assert rows["MLflow"][0] == "http://***@mlflow.test:5000"
+    assert rows["Endpoint host"] == ("http://endpoints.test:8090", "not asked from here: workers ask it")
+    assert rows["Broker"] == ("redis://***@valkey.test:6379/0", "not asked from here: workers and the relay ask it")
+    assert rows["Database"][0].startswith("sqlite:///")
+    assert rows["Further MLflow servers"][0] == "none was told to this process"
+    assert "hush-hush" not in page
+    assert connected(seen) == {**rows, **{name: ("shown to admins", rows[name][1]) for name in ("Database", "Broker")}}
+    assert "valkey.test" not in seen
+
+
+def connected(page: str) -> dict[str, tuple[str, str]]:
+    """Return what the page of settings says of each thing that is connected: where it is, and who asks it."""
+    card = page[page.index('aria-labelledby="addresses"') :].partition("</section>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in card.split("<tr>")[2:]]
+    plain = [[re.sub(r"<[^>]+>", " ", cell).strip() for cell in row] for row in cells]
+    return {what: (where.partition("  ")[0], asked) for what, where, asked in plain}
 
 
 def test_messages_are_for_those_who_may_look_at_everything(tmp_path: Path) -> None:
