@@ -14,10 +14,10 @@ from gitops.judging import judge_candidate
 from gitops.records import Environment, Role
 from gitops.roles import AccessRole
 from gitops.store import SqlStore
-from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold
 from tests.support.cli import make_stack
 from tests.support.dashboard import Dashboard, running_dashboard
-from tests.support.store import Clock, make_environment, make_repository, make_version, write
+from tests.support.store import Clock, make_environment, make_hold, make_repository, make_version, write
 
 _FILE = parse_launchpin(
     b"""\
@@ -154,6 +154,19 @@ def test_whoever_may_not_see_the_champions_place_is_told_neither_its_version_nor
     assert note.startswith("Another place, which you may not see, is marked, too")
     assert crowned(page) == []
     assert "iris-4" not in page
+
+
+@pytest.mark.parametrize("scene", [SCENES["two-marked"]], ids=["two-marked"])
+def test_what_waits_at_one_place_is_not_told_of_another_one_at_the_same_path(dashboard: Dashboard) -> None:
+    frozen = make_hold(repository_id=_OLD, path="production", environment="production", message="frozen for an audit")
+    write(dashboard.store, SetHold(frozen))
+    with dashboard.client() as client:
+        told = {
+            name: "".join(re.findall(r'<dl class="told small">.*?</dl>', card))
+            for name, card in cards(client.get("/models/iris").text).items()
+        }
+    assert "frozen for an audit" in told["iris-2"]
+    assert "frozen for an audit" not in told["iris-4"]
 
 
 def cards(page: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from gitops.rollout import ROLLOUT
 from gitops.steps import Phase, Stalled
 from gitops.store import SqlStore
 from gitops.training import TRAINING
-from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold, StartTraining
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
 from tests.support.hostile import HOSTILE_PAGES, SCRIPT, fill_with_hostile_names
@@ -32,6 +32,7 @@ from tests.support.store import (
     make_environment,
     make_hold,
     make_repository,
+    make_training,
     make_version,
     take,
     write,
@@ -77,6 +78,17 @@ def test_front_page_says_what_moves_and_why_it_waits(client: httpx.Client) -> No
     assert 'href="http://127.0.0.1:3000/acme/iris-deploy/pull/12"' in page
     assert "MLflow answered 503" in page
     assert "Tried 1 time" in page
+
+
+def test_front_page_says_how_much_more_moves_than_it_shows(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        write(store, *(StartTraining(make_training()) for _ in range(23)))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        page = client.get("/").text
+    assert page.count('id="moving-t-') == 20
+    assert 'Moving <span class="count">23</span>' in page
+    assert "and 3 older: <code>launchpin status</code> lists all." in page
 
 
 def test_front_page_says_what_was_trained_recorded_and_delivered(client: httpx.Client, fleet: Dashboard) -> None:
@@ -230,23 +242,26 @@ def test_settings_page_says_what_is_connected_without_any_password(tmp_path: Pat
         with dashboard.client() as admin, dashboard.client(login="ada") as viewer:
             page, seen = admin.get("/settings").text, viewer.get("/settings").text
     rows = connected(page)
-    assert rows["Forge"][0] == "https://github.test/api/v3"
-    assert rows["MLflow"][0] == "http://***@mlflow.test:5000"
-    assert rows["Endpoint host"] == ("http://endpoints.test:8090", "not asked from here: workers ask it")
-    assert rows["Broker"] == ("redis://***@valkey.test:6379/0", "not asked from here: workers and the relay ask it")
-    assert rows["Database"][0].startswith("sqlite:///")
-    assert rows["Further MLflow servers"][0] == "none was told to this process"
+    assert rows["Forge"].startswith("https://github.test/api/v3 not asked from here")
+    assert rows["MLflow"].startswith("http://***@mlflow.test:5000 not asked for a page")
+    assert rows["Endpoint host"] == "http://endpoints.test:8090 not asked from here: workers ask it"
+    assert rows["Broker"] == "redis://***@valkey.test:6379/0 not asked from here: workers and the relay ask it"
+    assert re.fullmatch(r"sqlite:///\S+ the default; asked for this page", rows["Database"])
+    assert rows["Further MLflow servers"].startswith("none was told to this process; not asked from here")
     assert "hush-hush" not in page
-    assert connected(seen) == {**rows, **{name: ("shown to admins", rows[name][1]) for name in ("Database", "Broker")}}
+    hidden = {
+        "Broker": "shown to admins; not asked from here: workers and the relay ask it",
+        "Database": "shown to admins; asked for this page",
+    }
+    assert connected(seen) == rows | hidden
     assert "valkey.test" not in seen
 
 
-def connected(page: str) -> dict[str, tuple[str, str]]:
-    """Return what the page of settings says of each thing that is connected: where it is, and who asks it."""
+def connected(page: str) -> dict[str, str]:
+    """Return what the page of settings says of each thing that is connected."""
     card = page[page.index('aria-labelledby="addresses"') :].partition("</section>")[0]
-    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in card.split("<tr>")[2:]]
-    plain = [[re.sub(r"<[^>]+>", " ", cell).strip() for cell in row] for row in cells]
-    return {what: (where.partition("  ")[0], asked) for what, where, asked in plain}
+    rows = re.findall(r"<tr><th[^>]*>(.*?)</th><td[^>]*>(.*?)</td></tr>", card)
+    return {what: " ".join(re.sub(r"<[^>]+>", " ", told).split()) for what, told in rows}
 
 
 def test_messages_are_for_those_who_may_look_at_everything(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class Overview:
     Args:
         pause: the hold on everything, None when there is none.
         needs: what needs somebody, in one sentence.
+        more_moving: how many more things are on their way than are shown.
         size: entries of the audit log; None for whoever does not see all of it.
     """
 
@@ -117,6 +118,7 @@ class Overview:
     more_attention: int
     listing: Listing
     moving: tuple[Moving, ...]
+    more_moving: int
     jobs: tuple[JobView, ...]
     trainings: tuple[Training, ...]
     commits: Mapping[int, str]
@@ -153,6 +155,7 @@ def read_overview(sight: Sight, models: Path, *, wanted: str = "", after: str = 
         more_attention=max(0, len(concerns) - _MOST_CONCERNS),
         listing=_list(sight, models, wanted=wanted, after=after),
         moving=tuple(shown),
+        more_moving=len(stories) - len(shown),
         jobs=_jobs(sight),
         trainings=tuple(sight.page(Training, _MOST_TRAININGS)),
         commits=sight.html_urls,
