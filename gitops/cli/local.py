@@ -152,9 +152,8 @@ def _ask_stack(stack_dir: Path, given: _Given) -> _Known:
         words = f"no champion is known: there is no stack in {stack_dir} (--dir names one)"
         return _Known(None, words, given.home / "environments")
     if champion is None:
-        return _Known(
-            None, f"no champion is known: the stack in {stack_dir} serves no version of {model}", environments
-        )
+        words = f"no champion is known: the stack in {stack_dir} serves no version of {model} that it judged"
+        return _Known(None, words, environments)
     return _Known(champion, f"champion v{champion.version} of the stack in {stack_dir}", environments)
 
 

@@ -13,7 +13,7 @@ from gitops.ports.identity import Identity, IdentityProvider
 from gitops.ports.locks import Locks
 from gitops.ports.notifier import Notifier, Packet
 from gitops.ports.outbox import DueLetter, Outbox
-from gitops.ports.pages import Catalogue, Mark, Pages, Wanted
+from gitops.ports.pages import Catalogue, Crowned, Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
 from gitops.ports.store import Claim, Effects, Exit, JobView, Lease, QueueDepth, Received, Resting, Store
 from gitops.ports.storeroom import Storeroom
@@ -46,6 +46,7 @@ __all__ = [
     "Commit",
     "Configuration",
     "ConfigurationState",
+    "Crowned",
     "Deps",
     "DueLetter",
     "Effects",

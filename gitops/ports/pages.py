@@ -33,6 +33,22 @@ class Wanted:
     filters: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Crowned:
+    """The place that makes a model's champion: of the environments that are marked, the one that serves since latest.
+
+    Args:
+        repository_id: of the deploy repository that has it.
+        serving: the version that serves there.
+        champion: our verdict on that version; None where there is none, and so the model has no champion.
+    """
+
+    repository_id: int
+    path: str
+    serving: str
+    champion: Version | None = None
+
+
 class Pages(Protocol):
     """What lists are read from."""
 
@@ -67,6 +83,13 @@ class Catalogue(Protocol):
 
     def named_versions(self, names: Collection[tuple[str, str]]) -> Sequence[Version]:
         """Return the versions of these models and numbers that are known, in no order; 500 at most."""
+        ...
+
+    def crowned(self, models: Collection[str]) -> Mapping[str, Crowned]:
+        """Return where the champion of each of these models comes from, by model, of those that serve there.
+
+        Whoever needs a model's champion asks here, gates as well as pages: there is no second rule.
+        """
         ...
 
     def begun_from(self, causes: Collection[str]) -> Mapping[str, str]:

@@ -366,7 +366,7 @@ class Store(Asked, Outbox, Locks, Searches, Protocol):
         ...
 
     def champion(self, model: str) -> Version | None:
-        """Return the version recorded as serving in the model's champion environment."""
+        """Return the version to beat: what serves in the place that makes the model's champion, if we judged it."""
         ...
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:

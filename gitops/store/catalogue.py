@@ -4,10 +4,12 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, LargeBinary, func, select, tuple_, union
 
+from gitops.ports import Crowned
 from gitops.records import Version
 from gitops.store.tables import environments, is_forced, trainings, versions
 
 _MOST_NAMED = 500
+_CROWNED = ("model", "repository_id", "path", "serving")
 
 
 def read_model_names(connection: Connection, *, repositories: frozenset[int] | None) -> list[str]:
@@ -59,6 +61,27 @@ def read_named_versions(connection: Connection, names: Collection[tuple[str, str
         return []
     rows = connection.execute(select(versions).where(tuple_(versions.c.model, versions.c.version).in_(wanted)))
     return [Version.model_validate(row) for row in rows.mappings()]
+
+
+def read_crowned(connection: Connection, models: Collection[str]) -> dict[str, Crowned]:
+    """Return where the champion of each of these models comes from, by model.
+
+    Which place counts does not depend on whether we judged what serves there: a version without a verdict that came
+    last leaves the model without a champion, as the version before does not serve there any more.
+    """
+    here = (environments.c.model.in_(sorted(models)), environments.c.is_champion, environments.c.serving != "")
+    latest = (environments.c.serving_since.desc().nulls_last(), environments.c.repository_id, environments.c.path)
+    rank = func.row_number().over(partition_by=environments.c.model, order_by=latest).label("rank")
+    marked = select(*(environments.c[name] for name in _CROWNED), rank).where(*here).subquery()
+    places = list(connection.execute(select(marked).where(marked.c.rank == 1)))
+    judged: dict[tuple[str, str], Version] = {}
+    for at in range(0, len(places), _MOST_NAMED):
+        named = [(one.model, one.serving) for one in places[at : at + _MOST_NAMED]]
+        judged |= {(one.model, one.version): one for one in read_named_versions(connection, named)}
+    return {
+        one.model: Crowned(one.repository_id, one.path, one.serving, judged.get((one.model, one.serving)))
+        for one in places
+    }
 
 
 def read_versions_of_runs(connection: Connection, model: str, runs: Collection[str]) -> dict[str, str]:

@@ -168,13 +168,6 @@ def read_resting(connection: Connection, repository_id: int, *, commit: str) -> 
     return cast("list[Resting]", connection.execute(select(*columns).where(*where)).cursor.fetchall())
 
 
-def read_champion(connection: Connection, model: str) -> Version | None:
-    """Return the version that serves in the model's champion environment; the latest where several are marked."""
-    where = (environments.c.model == model, environments.c.is_champion, environments.c.serving != "")
-    place = read_one(connection, environments, Environment, *where, order=(environments.c.serving_since.desc(),))
-    return read_version(connection, model, place.serving) if place else None
-
-
 def read_holds(connection: Connection, *, repository_id: int | None, path: str | None) -> list[Hold]:
     """Return the open holds, a pause first, then the oldest; a pause is a hold on every environment."""
     wanted = {"repository_id": repository_id, "path": path}

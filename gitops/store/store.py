@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gitops.errors import ConflictError
 from gitops.lockfile import Lock
-from gitops.ports import Claim, Exit, JobView, Mark, QueueDepth, Received, Resting, Wanted
+from gitops.ports import Claim, Crowned, Exit, JobView, Mark, QueueDepth, Received, Resting, Wanted
 from gitops.ports.tallies import Hands, Tallies
 from gitops.records import (
     Command,
@@ -307,8 +307,13 @@ class SqlStore(OutboxStore):
         return self._read(lambda connection: catalogue.read_begun_from(connection, causes))
 
     def champion(self, model: str) -> Version | None:
-        """Return the version recorded as serving in the model's champion environment."""
-        return self._read(lambda connection: queries.read_champion(connection, model))
+        """Return the version to beat: what serves in the place that makes the model's champion, if we judged it."""
+        found = self.crowned([model]).get(model)
+        return found.champion if found is not None else None
+
+    def crowned(self, models: Collection[str]) -> Mapping[str, Crowned]:
+        """Return where the champion of each of these models comes from, by model."""
+        return self._read(lambda connection: catalogue.read_crowned(connection, models))
 
     def holds(self, *, repository_id: int | None = None, path: str | None = None) -> Sequence[Hold]:
         """Return the open holds, of one environment where asked for; a pause holds each and comes first."""

@@ -22,7 +22,6 @@ FAR = 500
 
 _MOST_JOBS = 10_000
 _PAGE = 1_000
-_NAMED = 500  # versions that may be asked for at once
 _OF_REPOSITORY = ("poll", "compare", "anchor")
 
 R = TypeVar("R", Training, Promotion, Rollout)
@@ -90,15 +89,9 @@ class Library:
         return {one.model: one for one in self.store.newest_versions(models, repositories=self.seen)}
 
     def champions(self) -> dict[str, Version]:
-        """Return the version to beat of each model that has one: it serves in the champion's place."""
-        places = [one for one in self.environments if one.is_champion and one.serving]
-        # Of several that are marked, the one that began last.
-        places.sort(key=lambda one: one.serving_since.timestamp() if one.serving_since else 0.0)
-        wanted = [(one.model, one.serving) for one in places]
-        known: dict[tuple[str, str], Version] = {}
-        for at in range(0, len(wanted), _NAMED):
-            known |= {(one.model, one.version): one for one in self.store.named_versions(wanted[at : at + _NAMED])}
-        return {model: known[model, number] for model, number in wanted if (model, number) in known}
+        """Return the version to beat of each model that has one in a place of theirs."""
+        found = self.store.crowned(self.model_names)
+        return {name: one.champion for name, one in found.items() if one.champion and self.sees(one.repository_id)}
 
     def versions(self, model: str, *, limit: int, after: Mark | None = None) -> Sequence[Version]:
         """Return the versions of a model, newest first, from a place on."""

@@ -54,6 +54,7 @@ OF_MLFLOW = {("runs", "best"), ("runs", "where")}
 PAGES = {
     "/": ("q", "after"),
     "/models": ("q", "after"),
+    "/models/iris": ("cursor",),
     f"/trainings/{REFUSED}": ("sort",),
     "/dora": ("days",),
     "/audit": ("kind", "name", "actor", "since", "until", "below"),

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +7,7 @@ from gitops.audit.entry import Entry
 from gitops.errors import StaleEpochError
 from gitops.holding import EVERYWHERE
 from gitops.ports import Mark
-from gitops.records import Cause, Sync, WatchedRef
+from gitops.records import Cause, Environment, Sync, WatchedRef
 from gitops.steps import Done, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
 from gitops.writes import (
@@ -121,6 +121,32 @@ def test_champion_is_what_serves_in_the_champion_environment(store: SqlStore, cl
     champion = store.champion("iris")
     assert champion is not None
     assert champion.version == "1"
+
+
+def test_champion_comes_from_the_marked_environment_that_serves_since_latest(store: SqlStore, clock: Clock) -> None:
+    def serve(repository: int, version: str, since: datetime | None) -> None:
+        place = make_environment(repository_id=repository, is_champion=True, serving=version, serving_since=since)
+        write(store, SaveEnvironment(place, tuple(Environment.model_fields)))
+
+    def champion() -> str:
+        found = store.champion("iris")
+        return found.version if found is not None else ""
+
+    write(store, *(SaveVersion(make_version(version=one)) for one in ("1", "2")))
+    serve(2, "1", None)
+    assert champion() == "1"
+    serve(4, "2", clock.time)
+    assert champion() == "2", "a moment that is not known is earlier than any"
+    serve(6, "3", clock.time + timedelta(seconds=1))
+    assert champion() == "", "what serves since latest has no verdict, and what came before is not taken for it"
+    serve(8, "", clock.time + timedelta(seconds=2))
+    write(store, SaveEnvironment(make_environment(repository_id=9, model="churn", is_champion=True, serving="1"), ()))
+    found = store.crowned(["iris", "churn", "unknown"])
+    assert {name: (one.repository_id, one.serving, one.champion) for name, one in found.items()} == {
+        "iris": (6, "3", None),
+        "churn": (9, "1", None),
+    }
+    assert store.crowned([]) == {}
 
 
 def test_environment_changes_only_in_the_named_fields_when_it_is_known(store: SqlStore, clock: Clock) -> None:

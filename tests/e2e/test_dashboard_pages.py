@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gitops.audit.entry import Actor, Event
-from gitops.records import Environment
+from gitops.records import Command, Environment
 from gitops.writes import SaveEnvironment
 from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
@@ -14,22 +14,48 @@ from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
 from tests.support.history import FAILED, MERGED, fill_with_history
 from tests.support.searches import BEST, SEARCHED, fill_with_search
-from tests.support.store import write
-from tests.support.told import tell
+from tests.support.store import make_command, write
+from tests.support.told import NO_MAILBOX, tell
 
 pytestmark = pytest.mark.chromium
 
-PAGES = (
-    *("/", "/models", "/models/fraud", "/models/iris", f"/trainings/{REFUSED}", "/trainings/t-fraud-06"),
-    *(f"/promotions/{MERGED}", "/promotions/p-000000007", f"/rollouts/{BAKING}", f"/rollouts/{FAILED}"),
-    *("/audit", "/audit?kind=hold", "/audit/at?endpoint=fraud-production&time=2999-01-01T00:00", "/audit/verify"),
-    *("/deliveries", f"/deliveries/{BAD_BODY}", "/messages", "/settings", "/no-such-page"),
-    *("/actions/hold?endpoint=iris-staging", "/actions/rollback?endpoint=fraud-production"),
-    *(f"/trainings/{SEARCHED}", f"/trainings/{SEARCHED}?state=Errored&trial=99"),
-    "/trainings/t-chosen?to.p.parameter_0=0.0005",
-    *(f"/trainings/{SEARCHED}/trials/{BEST}/log", f"/trainings/{SEARCHED}/trials/2/log"),
-    f"/actions/register?training={SEARCHED}&trial=2",
-)
+ASKED = "c-000000042"
+FACTS = {
+    "/": "launchpin resume churn-staging",
+    "/models": "churn",
+    "/models/fraud": "champion v6",
+    "/models/iris": "champion v6",
+    f"/trainings/{REFUSED}": "accuracy 0.893 is not above 0.9; champion v6 has 0.953",
+    "/trainings/t-fraud-06": "auc 0.896 is above 0.85",
+    f"/promotions/{MERGED}": "merged by ada",
+    "/promotions/p-000000007": "whoever may merge in acme/iris-deploy",
+    f"/rollouts/{BAKING}": "45 s to go",
+    f"/rollouts/{FAILED}": "KeyError: 'amount'",
+    "/audit": "promotion.proposed",
+    "/audit?kind=hold": "hold.set",
+    "/audit/at?endpoint=fraud-production&time=2999-01-01T00:00": "trained from",
+    "/audit/verify": "signed heads that hold",
+    "/deliveries": "after is missing",
+    f"/deliveries/{BAD_BODY}": "BadPayload: after is missing",
+    "/messages": NO_MAILBOX,
+    "/settings": "workers and the relay ask it",
+    "/no-such-page": "nothing is here",
+    "/actions/hold?endpoint=iris-staging": "It merges nothing and rolls nothing out there",
+    "/actions/rollback?endpoint=fraud-production": "Now v6 serves.",
+    "/actions/promote?model=fraud&version=4": "Its merge rolls the version out.",
+    "/actions/pause": "merges and rolls out nothing anywhere",
+    f"/actions/redeliver?delivery={BAD_BODY}": "The delivery is read once more as it was stored",
+    f"/actions/register?training={SEARCHED}&trial=2": "The gates judge the trial",
+    f"/commands/{ASKED}": "asked for by mona",
+    f"/trainings/{SEARCHED}": "accuracy 0.97 is not above 0.98",
+    f"/trainings/{SEARCHED}?state=Errored&trial=99": "TrainingFailed",
+    "/trainings/t-chosen?to.p.parameter_0=0.0005": "half as deep",
+    f"/trainings/{SEARCHED}/trials/{BEST}/log": "fitting 48211 rows",
+    f"/trainings/{SEARCHED}/trials/2/log": "It has no log.",
+}
+"""Each page, and what it must say to whoever reads it without scripts."""
+
+PAGES = tuple(FACTS)
 LOOKS = ((390, "dark"), (1280, "light"), (768, "light"), (1280, "dark"))
 SLOWLY = 15_000
 LOOKED_AT = """(answer) => {
@@ -43,6 +69,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     with running_dashboard(tmp_path_factory.mktemp("fleet") / "home", fill_with_history) as running:
         tell(running.home)
         fill_with_search(running.home)
+        running.store.save_command(make_command(id=ASKED))
         yield running
 
 
@@ -106,33 +133,67 @@ def test_page_says_that_it_is_not_live_when_the_session_is_over(chromium: Browse
     page.context.close()
 
 
-def test_page_works_without_scripts(chromium: Browser, fleet: Dashboard) -> None:
+@pytest.fixture
+def plain(chromium: Browser, fleet: Dashboard) -> Iterator[Page]:
+    """Give the front page in a browser without scripts."""
     context = chromium.new_context(base_url=ORIGIN, java_script_enabled=False)
     page = context.new_page()
     page.goto(fleet.login_path())
-    expect(page.locator("#live-words")).to_have_text("Refresh")
-    page.get_by_role("link", name="Refresh").click()
-    page.get_by_role("link", name="iris-production v6").first.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("iris-production")
-    expect(page.locator("[data-copy]").first).to_be_hidden()
+    yield page
     context.close()
 
 
-def test_endpoint_is_held_without_scripts_after_the_page_said_what_will_happen(
-    chromium: Browser, fleet: Dashboard
-) -> None:
-    context = chromium.new_context(base_url=ORIGIN, java_script_enabled=False)
-    page = context.new_page()
-    page.goto(fleet.login_path("/models/fraud"))
-    page.locator(".place", has_text="fraud-staging").get_by_role("link", name="Hold").click()
-    expect(page.get_by_text("It merges nothing and rolls nothing out there")).to_be_visible()
-    page.get_by_label("Reason").fill("an audit")
-    page.get_by_role("button", name="Hold it").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Hold")
-    expect(page.get_by_text("an audit")).to_be_visible()
-    (command,) = fleet.store.recent("command")
-    assert command.id in page.url
-    context.close()
+def test_every_page_tells_its_fact_without_scripts(plain: Page) -> None:
+    expect(plain.locator("#live-words")).to_have_text("Refresh")
+    plain.get_by_role("link", name="Refresh").click()
+    plain.get_by_role("link", name="iris-production v6").first.click()
+    expect(plain.get_by_role("heading", level=1)).to_contain_text("iris-production")
+    expect(plain.locator("[data-copy]").first).to_be_hidden()
+    missing: dict[str, str] = {}
+    for path, fact in FACTS.items():
+        plain.goto(path)
+        seen = " ".join(plain.locator("main").inner_text().split())
+        missing |= {} if fact in seen else {path: seen}
+    assert missing == {}
+
+
+def test_log_is_filtered_and_verified_without_scripts(plain: Page) -> None:
+    plain.goto("/audit")
+    plain.locator("summary", has_text="Filters").click()
+    plain.get_by_label("Kind").select_option("rollout.rolled_back")
+    plain.get_by_label("Model, endpoint").fill("fraud-production")
+    plain.get_by_role("button", name="Show", exact=True).click()
+    kinds = plain.locator(".timeline .mono").all_inner_texts()
+    assert kinds == ["rollout.rolled_back"]
+    expect(plain.locator(".timeline")).to_contain_text("fraud-production")
+    plain.get_by_role("link", name="All", exact=True).click()
+    assert len(set(plain.locator(".timeline .mono").all_inner_texts())) > 1
+    plain.get_by_role("button", name="Verify the log").click()
+    expect(plain.get_by_role("heading", level=1)).to_contain_text("The log is intact")
+
+
+def test_delivery_is_handled_again_without_scripts(plain: Page, fleet: Dashboard) -> None:
+    plain.goto("/deliveries")
+    plain.get_by_role("link", name=BAD_BODY[:8]).click()
+    plain.get_by_role("link", name="Handle again").click()
+    expect(plain.get_by_text("wakes what it concerns")).to_be_visible()
+    plain.get_by_role("button", name="Handle it again").click()
+    expect(plain.get_by_role("heading", level=1)).to_contain_text("Redeliver")
+    newest = fleet.store.recent("command", limit=1)[0]
+    assert isinstance(newest, Command)
+    assert (newest.verb, newest.arguments) == ("redeliver", {"delivery": BAD_BODY})
+    assert plain.url.endswith(f"/commands/{newest.id}")
+
+
+def test_endpoint_is_held_without_scripts_after_the_page_said_what_will_happen(plain: Page, fleet: Dashboard) -> None:
+    plain.goto("/models/fraud")
+    plain.locator(".place", has_text="fraud-staging").get_by_role("link", name="Hold").click()
+    expect(plain.get_by_text("It merges nothing and rolls nothing out there")).to_be_visible()
+    plain.get_by_label("Reason").fill("an audit")
+    plain.get_by_role("button", name="Hold it").click()
+    expect(plain.get_by_role("heading", level=1)).to_contain_text("Hold")
+    expect(plain.get_by_text("an audit")).to_be_visible()
+    assert fleet.store.recent("command", limit=1)[0].id in plain.url
 
 
 def test_page_that_does_not_exist_has_the_sections_for_whoever_is_signed_in(

@@ -7,13 +7,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gitops.records import Environment, Health
 from gitops.store import SqlStore
-from gitops.writes import SaveVersion
+from gitops.writes import OpenRollout, SaveEnvironment, SaveVersion
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.fleet import REFUSED
 from tests.support.history import FAILED, MERGED, fill_with_history
 from tests.support.many import fill_with_many
-from tests.support.store import Clock, make_training, make_version, write
+from tests.support.store import Clock, make_environment, make_rollout, make_training, make_version, write
 from webhooks.dashboard.logs import MOST_LINES, read_log
 from webhooks.dashboard.overview import MOST_CARDS, PAGE
 
@@ -36,7 +37,10 @@ def test_model_page_tells_which_version_served_when_and_why_it_ended(client: htt
     assert [name.partition(":")[0] for name in bands] == ["fraud-production", "fraud-staging"]
     assert "v4 for 7 d; v5 for 3 h; v4 for" in bands[0]
     assert bands[0].endswith("serving now")
-    assert page.count("band tone-0 failed") + page.count(" failed") >= 1
+    drawn = re.findall(r'<title>(v\d) from [^<]*</title><rect class="([^"]*)"', page)
+    assert {version for version, look in drawn if look.endswith(" failed")} == {"v5"}
+    assert drawn.count(("v5", "band tone-1 failed")) == 1
+    assert ("v5", "band tone-1") in drawn, "staging kept it until the next one came"
     assert "failed: EndpointUnhealthy: 31 of 900 requests were answered with 500" in page
     assert "merged by" in page.lower()
 
@@ -93,6 +97,52 @@ def test_rollout_page_shows_who_has_the_traffic(client: httpx.Client) -> None:
     assert shares(baking) == [("v7", "100"), ("v6", "0")]
     assert shares(failed) == [("v4", "100"), ("v5", "0")]
     assert "KeyError: &#39;amount&#39;" in failed
+
+
+def test_rollout_page_tells_the_endpoints_health_of_today_apart_from_how_the_rollout_ended(
+    client: httpx.Client,
+) -> None:
+    failed, baking = client.get(f"/rollouts/{FAILED}").text, client.get("/rollouts/r-000000007").text
+    assert "Healthy" not in card(failed, "traffic")
+    assert "Traffic at its end" in card(failed, "traffic")
+    assert "Healthy" in card(failed, "health")
+    assert "The endpoint fraud-production serves v6, whatever became of this rollout." in words(card(failed, "health"))
+    assert "Progressing" in card(baking, "health")
+    assert "The endpoint iris-production serves v6." in words(card(baking, "health"))
+
+
+def test_rollout_page_keeps_the_last_lines_of_what_failed_and_says_that_others_have_none(client: httpx.Client) -> None:
+    failed, baking = client.get(f"/rollouts/{FAILED}").text, client.get("/rollouts/r-000000007").text
+    assert "KeyError: &#39;amount&#39;" in card(failed, "log")
+    assert "No lines were kept" not in failed
+    assert "No lines were kept: only a version that fails while it starts" in card(baking, "log")
+    assert "launchpin logs r-000000007" in card(baking, "log")
+
+
+def test_rollout_page_has_the_health_also_where_nobody_has_traffic_or_the_place_is_another_ones(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        place = make_environment(endpoint="iris-new", sync_reason="RollbackPending", health=Health.DEGRADED)
+        write(store, SaveEnvironment(place, tuple(Environment.model_fields)))
+        write(store, OpenRollout(make_rollout(id="r-000000001", version="")))
+        write(store, OpenRollout(make_rollout(id="r-000000002", path="gone", endpoint="iris-gone")))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        renamed, gone = (client.get(f"/rollouts/r-00000000{number}").text for number in (1, 2))
+    assert 'id="traffic"' not in renamed
+    told = words(card(renamed, "health"))
+    assert "Degraded" in told
+    assert "RollbackPending" in told
+    assert "The endpoint iris-new serves nothing; this rollout was of iris-staging, which is not" in told
+    assert "Nothing is known of acme/iris-deploy/gone any more." in words(card(gone, "health"))
+
+
+def card(page: str, name: str) -> str:
+    """Return one card of a page, by the id of its title."""
+    return page[page.index(f'aria-labelledby="{name}"') :].partition("</section>")[0]
+
+
+def words(html: str) -> str:
+    return re.sub(r"\s+([.;,])", r"\1", " ".join(re.sub(r"<[^>]+>", " ", html).split()))
 
 
 def shares(page: str) -> list[tuple[str, str]]:

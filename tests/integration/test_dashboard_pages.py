@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from gitops.audit.entry import Actor, Event
 from gitops.ports import Exit
+from gitops.private_files import write_private
 from gitops.promotion import PROMOTION
 from gitops.records import Environment
 from gitops.roles import AccessRole
@@ -21,7 +23,7 @@ from gitops.rollout import ROLLOUT
 from gitops.steps import Phase, Stalled
 from gitops.store import SqlStore
 from gitops.training import TRAINING
-from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold
+from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, SetHold, StartTraining
 from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
 from tests.support.hostile import HOSTILE_PAGES, SCRIPT, fill_with_hostile_names
@@ -30,6 +32,7 @@ from tests.support.store import (
     make_environment,
     make_hold,
     make_repository,
+    make_training,
     make_version,
     take,
     write,
@@ -75,6 +78,17 @@ def test_front_page_says_what_moves_and_why_it_waits(client: httpx.Client) -> No
     assert 'href="http://127.0.0.1:3000/acme/iris-deploy/pull/12"' in page
     assert "MLflow answered 503" in page
     assert "Tried 1 time" in page
+
+
+def test_front_page_says_how_much_more_moves_than_it_shows(tmp_path: Path) -> None:
+    def fill(store: SqlStore, _: Clock) -> None:
+        write(store, *(StartTraining(make_training()) for _ in range(23)))
+
+    with running_dashboard(tmp_path / "home", fill) as dashboard, dashboard.client() as client:
+        page = client.get("/").text
+    assert page.count('id="moving-t-') == 20
+    assert 'Moving <span class="count">23</span>' in page
+    assert "and 3 older: <code>launchpin status</code> lists all." in page
 
 
 def test_front_page_says_what_was_trained_recorded_and_delivered(client: httpx.Client, fleet: Dashboard) -> None:
@@ -212,6 +226,42 @@ def test_messages_page_says_who_was_told_of_what_and_what_could_not_be_told(tmp_
     (waiting,) = [row for row in rows if AWAY in row]
     assert "tried 1 time" in waiting
     assert 'href="/trainings/' in page
+
+
+def test_settings_page_says_what_is_connected_without_any_password(tmp_path: Path) -> None:
+    broker = tmp_path / "redis.url"
+    write_private(broker, "redis://ada:hush-hush@valkey.test:6379/0\n")
+    told = {
+        "redis_url_file": broker,
+        "forge_api": "https://github.test/api/v3",
+        "tracking_uri": "http://ada:hush-hush@mlflow.test:5000",
+        "endpoint_host": "http://endpoints.test:8090",
+    }
+    with running_dashboard(tmp_path / "home", settings=told) as dashboard:
+        dashboard.add_person("ada", {0: AccessRole.VIEWER})
+        with dashboard.client() as admin, dashboard.client(login="ada") as viewer:
+            page, seen = admin.get("/settings").text, viewer.get("/settings").text
+    rows = connected(page)
+    assert rows["Forge"].startswith("https://github.test/api/v3 not asked from here")
+    assert rows["MLflow"].startswith("http://***@mlflow.test:5000 not asked for a page")
+    assert rows["Endpoint host"] == "http://endpoints.test:8090 not asked from here: workers ask it"
+    assert rows["Broker"] == "redis://***@valkey.test:6379/0 not asked from here: workers and the relay ask it"
+    assert re.fullmatch(r"sqlite:///\S+ the default; asked for this page", rows["Database"])
+    assert rows["Further MLflow servers"].startswith("none was told to this process; not asked from here")
+    assert "hush-hush" not in page
+    hidden = {
+        "Broker": "shown to admins; not asked from here: workers and the relay ask it",
+        "Database": "shown to admins; asked for this page",
+    }
+    assert connected(seen) == rows | hidden
+    assert "valkey.test" not in seen
+
+
+def connected(page: str) -> dict[str, str]:
+    """Return what the page of settings says of each thing that is connected."""
+    card = page[page.index('aria-labelledby="addresses"') :].partition("</section>")[0]
+    rows = re.findall(r"<tr><th[^>]*>(.*?)</th><td[^>]*>(.*?)</td></tr>", card)
+    return {what: " ".join(re.sub(r"<[^>]+>", " ", told).split()) for what, told in rows}
 
 
 def test_messages_are_for_those_who_may_look_at_everything(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The pure rules of pages: where a picture's marks lie, who has the traffic, what a setting shows, what is well."""
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,12 @@ from gitops.explaining.findings import Grade, grade_clock, grade_heads, grade_qu
 from gitops.ports.tallies import JobTally, Tallies
 from gitops.records import TrainingFacts
 from gitops.roles import AccessRole
+from gitops.settings import Settings
 from gitops.steps import Phase
 from tests.support.store import make_environment, make_rollout, make_training, make_version
 from webhooks.dashboard.actions import of_training
-from webhooks.dashboard.charts import draw_bands, draw_lines
+from webhooks.dashboard.addresses import ADDRESSES, list_addresses, show_address
+from webhooks.dashboard.charts import draw_bands, draw_lines, keep_newest
 from webhooks.dashboard.details import share_traffic
 from webhooks.dashboard.installation import show_value
 from webhooks.dashboard.links import model_page, record_page, woken_page
@@ -50,6 +54,20 @@ def test_short_band_is_seen_and_stays_inside() -> None:
     assert short.x + short.width <= 100
 
 
+def test_newest_times_are_kept_with_those_that_reach_into_theirs() -> None:
+    first, still = tenure("1", 10, 8), tenure("9", 9, None, endpoint="f")
+    ended = tenure("8", 7, 4, endpoint="g")
+    newer = [tenure(str(number), 8 - number, 7 - number) for number in range(2, 6)]
+    found = [first, still, newer[0], ended, *newer[1:]]
+    assert keep_newest(found, 3) == (still, ended, *newer[1:])
+    assert keep_newest(found, len(found)) == tuple(found)
+    bands = draw_bands([still, ended, *newer[1:]], NOW, since=newer[1].start)
+    assert bands is not None
+    drawn = {row.endpoint: [(band.x, band.width) for band in row.bands] for row in bands.rows}
+    assert drawn == {"e": [(0.0, 20.0), (20.0, 20.0), (40.0, 20.0)], "f": [(0.0, 100.0)], "g": [(0.0, 20.0)]}
+    assert bands.rows[1].words == "f: v9 for 9 d, serving now", "the words keep when it began"
+
+
 def test_no_bands_are_drawn_when_nothing_ever_served() -> None:
     assert draw_bands([], NOW) is None
 
@@ -65,6 +83,14 @@ def test_line_leaves_out_what_is_no_number_and_needs_two_points() -> None:
     assert [dot.is_champion for dot in line.dots] == [False, True]
     assert len(line.strokes) == 1
     assert line.words == "f1 over 2 versions: v6 had 0.7, v9 has 0.9; between 0.7 and 0.9"
+
+
+def test_dot_of_a_version_that_stands_apart_has_no_stroke_and_is_told_by_itself() -> None:
+    versions = [make_version(version=version, metrics={"f1": f"0.{version}"}) for version in ("9", "8", "7", "2")]
+    (line,) = draw_lines(versions, champion="2", first=(), apart={"2"})
+    assert [(dot.version, dot.is_champion) for dot in line.dots][:2] == [("2", True), ("7", False)]
+    assert [(one.x1, one.x2) for one in line.strokes] == [(34.0, 66.0), (66.0, 98.0)]
+    assert line.words.endswith("between 0.2 and 0.9; v2, apart from the others, has 0.2")
 
 
 def test_line_of_values_that_are_all_alike_lies_in_the_middle() -> None:
@@ -105,6 +131,52 @@ def test_traffic_is_all_with_the_version_that_serves(facts: dict[str, object], s
 )
 def test_setting_is_shown_without_user_and_password(value: object, shown: str) -> None:
     assert show_value(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:p@ss/w?rd#@valkey:6379/0", "redis://***@valkey:6379/0"),
+        ("rediss://ada:secret@valkey/1?ssl_cert_reqs=none", "rediss://***@valkey/1?\N{HORIZONTAL ELLIPSIS}"),
+        ("postgresql:///launchpin?password=secret", "postgresql:///launchpin?\N{HORIZONTAL ELLIPSIS}"),
+        ("http://mlflow:5000/#secret", "http://mlflow:5000/?\N{HORIZONTAL ELLIPSIS}"),
+        ("https://api.github.com", "https://api.github.com"),
+    ],
+)
+def test_address_is_shown_without_whatever_may_be_a_secret(url: str, shown: str) -> None:
+    assert show_address(url) == shown
+
+
+def test_every_address_among_the_settings_has_a_row() -> None:
+    """A setting that says where something is, is named for it; what listens on this machine alone is no such thing."""
+    named = {
+        name
+        for name, field in Settings.model_fields.items()
+        if name.endswith(("_url", "_uri", "_uris", "_api", "_host", "_base", "_issuer", "_url_file"))
+        or "://" in str(field.default)
+    }
+    assert named - {"metrics_host"} == set(ADDRESSES)
+
+
+def test_address_that_this_process_was_not_told_is_said_to_be_the_default_or_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("LAUNCHPIN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LAUNCHPIN_FORGE_API", "https://api.github.com")
+    monkeypatch.setenv("LAUNCHPIN_TRACKING_URIS", '["http://a:5000", "http://ada:secret@b:5000"]')
+    found = {
+        one.setting.removeprefix("LAUNCHPIN_"): (one.url, one.note) for one in list_addresses(Settings(), is_admin=True)
+    }
+    assert found["FORGE_API"] == ("https://api.github.com", "")
+    assert found["ENDPOINT_HOST"] == ("http://127.0.0.1:8090", "the default")
+    assert found["TRACKING_URIS"] == ("http://a:5000, http://***@b:5000", "")
+    assert found["REDIS_URL_FILE"] == found["OIDC_ISSUER"] == ("", "none was told to this process")
+    assert found["GITHUB_OAUTH_URL"] == ("", "nobody signs in there")
+    assert found["HOOK_BASE"] == ("http://127.0.0.1:8080", "as the dashboard")
+    monkeypatch.setenv("LAUNCHPIN_REDIS_URL_FILE", str(tmp_path / "missing"))
+    (broker,) = [one for one in list_addresses(Settings(), is_admin=True) if one.what == "Broker"]
+    assert (broker.url, broker.note) == ("", "set LAUNCHPIN_REDIS_URL_FILE to a file that holds it")
 
 
 def tallies(**changes: object) -> Tallies:

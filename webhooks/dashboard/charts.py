@@ -4,7 +4,7 @@ Percent, because text then keeps its size on a phone as on a wide screen, and no
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -15,8 +15,6 @@ from gitops.records import Version
 from gitops.words import age
 from webhooks.dashboard.words import label, number, span
 
-_MOST_BANDS = 60
-_MOST_POINTS = 30
 _SLIMMEST = 0.6
 _ROOM_FOR_TEXT = 7.0
 _TONES = 4
@@ -66,15 +64,31 @@ class Bands:
     rows: tuple[Row, ...]
 
 
-def draw_bands(tenures: Sequence[Tenure], now: datetime) -> Bands | None:
-    """Return the bands of the newest tenures; None where nothing ever served."""
-    shown = list(tenures)[-_MOST_BANDS:]
-    if not shown:
+def keep_newest(tenures: Sequence[Tenure], most: int) -> tuple[Tenure, ...]:
+    """Return the newest tenures, and of the older ones those that reach into their time: what serves is among them.
+
+    Args:
+        tenures: oldest first.
+    """
+    if len(tenures) <= most:
+        return tuple(tenures)
+    since = tenures[-most].start
+    older = [one for one in tenures[:-most] if one.end is None or one.end > since]
+    return (*older, *tenures[-most:])
+
+
+def draw_bands(tenures: Sequence[Tenure], now: datetime, *, since: datetime | None = None) -> Bands | None:
+    """Return the bands of these tenures; None where nothing ever served.
+
+    Args:
+        since: where the picture begins; what began earlier is cut there. The first beginning where none is given.
+    """
+    if not tenures:
         return None
-    start = min(one.start for one in shown)
+    start = since or min(one.start for one in tenures)
     length = max((now - start).total_seconds(), 1.0)
     by_endpoint: dict[str, list[Tenure]] = defaultdict(list)
-    for one in shown:
+    for one in tenures:
         by_endpoint[one.endpoint].append(one)
     rows = [_row(name, found, start, length, now) for name, found in sorted(by_endpoint.items())]
     return Bands(start, now, tuple(rows))
@@ -88,8 +102,9 @@ def _row(endpoint: str, found: Sequence[Tenure], start: datetime, length: float,
 
 
 def _band(at: int, one: Tenure, start: datetime, length: float, now: datetime) -> Band:
-    x = (one.start - start).total_seconds() / length * 100
-    width = max(((one.end or now) - one.start).total_seconds() / length * 100, _SLIMMEST)
+    begun = max(one.start, start)
+    x = (begun - start).total_seconds() / length * 100
+    width = max(((one.end or now) - begun).total_seconds() / length * 100, _SLIMMEST)
     x = max(0.0, min(x, 100 - width))
     ended = f", until {one.end:%Y-%m-%d %H:%M} UTC: {one.ended}" if one.end else ", serving now"
     since = f"{label(one.version)} from {one.start:%Y-%m-%d %H:%M}"
@@ -143,23 +158,25 @@ class Line:
         return self.dots[-1]
 
 
-def draw_lines(versions: Sequence[Version], *, champion: str, first: Iterable[str], most: int = 6) -> tuple[Line, ...]:
+def draw_lines(
+    versions: Sequence[Version], *, champion: str, first: Iterable[str], apart: Collection[str] = ()
+) -> tuple[Line, ...]:
     """Return a line for each metric that at least two versions have.
 
     Args:
         versions: newest first.
         champion: the version that is marked, empty for none.
         first: metrics that come first, those that gates ask for.
-        most: how many lines at most.
+        apart: versions that do not follow on the one before, nor the next on them: no stroke leads to their dots.
     """
-    shown = list(reversed(versions[:_MOST_POINTS]))
+    shown = list(reversed(versions))
     known = sorted({name for version in shown for name in version.metrics})
     ordered = list(dict.fromkeys([*(name for name in first if name in known), *known]))
-    lines = (_line(name, shown, champion) for name in ordered)
-    return tuple([line for line in lines if line is not None][:most])
+    lines = (_line(name, shown, champion, apart) for name in ordered)
+    return tuple(line for line in lines if line is not None)
 
 
-def _line(metric: str, versions: Sequence[Version], champion: str) -> Line | None:
+def _line(metric: str, versions: Sequence[Version], champion: str, apart: Collection[str]) -> Line | None:
     found = [
         (at, version, value) for at, version in enumerate(versions) if (value := _value(version, metric)) is not None
     ]
@@ -178,12 +195,18 @@ def _line(metric: str, versions: Sequence[Version], champion: str) -> Line | Non
         )
         for at, version, value in found
     )
-    strokes = tuple(Stroke(one.x, one.y, two.x, two.y) for one, two in pairwise(dots))
+    strokes = tuple(
+        Stroke(one.x, one.y, two.x, two.y)
+        for one, two in pairwise(dots)
+        if one.version not in apart and two.version not in apart
+    )
     lowest, highest = number(str(low)), number(str(high))
     words = (
         f"{metric} over {len(dots)} versions: {label(dots[0].version)} had {number(dots[0].value)}, "
         f"{label(dots[-1].version)} has {number(dots[-1].value)}; between {lowest} and {highest}"
     )
+    alone = [dot for dot in dots if dot.version in apart]
+    words += "".join(f"; {label(dot.version)}, apart from the others, has {number(dot.value)}" for dot in alone)
     return Line(metric, dots, strokes, words, lowest, highest)
 
 

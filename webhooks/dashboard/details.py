@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from gitops.explaining import Explanation
-from gitops.ports import AuditRow
 from gitops.records import Command, Environment, Promotion, Rollout, Training, Version
 from gitops.roles import AccessRole
 from webhooks.dashboard import links
@@ -16,7 +15,7 @@ from webhooks.dashboard.logs import Log, read_log
 from webhooks.dashboard.searched import Searched, read_search
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
-from webhooks.dashboard.trail import Trail
+from webhooks.dashboard.trail import Remembered, Trail
 
 _SHOWN_ELSEWHERE = {
     *("log_tail", "metrics", "parameters", "gates", "champion_metrics", "promotions", "sentence"),
@@ -53,7 +52,7 @@ class TrainingPage:
     facts: Mapping[str, str]
     promotions: tuple[Promotion, ...]
     log: Log | None
-    entries: tuple[AuditRow, ...]
+    entries: Remembered
     repository_url: str
     run_url: str
     version_url: str
@@ -82,7 +81,7 @@ class PromotionPage:
     metrics: tuple[Metric, ...]
     rollout: Rollout | None
     reason: str
-    entries: tuple[AuditRow, ...]
+    entries: Remembered
     repository_url: str
     version_url: str
 
@@ -112,7 +111,7 @@ class RolloutPage:
     environment: Environment | None
     traffic: tuple[Share, ...]
     facts: Mapping[str, str]
-    entries: tuple[AuditRow, ...]
+    entries: Remembered
     repository_url: str
 
 
@@ -150,7 +149,7 @@ def read_training_page(
         facts=_plain_facts(facts.model_dump()),
         promotions=promotions,
         log=read_log(training, home),
-        entries=trail.about(sight, training_id=training.id),
+        entries=trail.about(sight, training.created_at, training_id=training.id),
         repository_url=_html_url(sight, training.repository_id),
         run_url=links.run_url(training, tracking),
         version_url=links.version_url(training.model, facts.version, tracking) if facts.version else "",
@@ -182,7 +181,7 @@ def read_promotion_page(sight: Sight, trail: Trail, promotion_id: str, *, tracki
         metrics=_metrics(version.metrics if version else {}, against),
         rollout=rolled[0] if rolled else None,
         reason=asked.arguments.get("reason", "") if asked else "",
-        entries=trail.about(sight, promotion_id=promotion.id),
+        entries=trail.about(sight, promotion.created_at, promotion_id=promotion.id),
         repository_url=_html_url(sight, promotion.repository_id),
         version_url=links.version_url(promotion.model, promotion.version, tracking),
     )
@@ -202,7 +201,7 @@ def read_rollout_page(sight: Sight, trail: Trail, rollout_id: str) -> RolloutPag
         environment=environment,
         traffic=share_traffic(rollout),
         facts=_plain_facts(rollout.facts.model_dump()),
-        entries=trail.about(sight, rollout_id=rollout.id),
+        entries=trail.about(sight, rollout.created_at, rollout_id=rollout.id),
         repository_url=_html_url(sight, rollout.repository_id),
     )
 

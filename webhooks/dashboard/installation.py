@@ -1,7 +1,6 @@
 """What the page of settings shows: what is connected, what doctor would say here, and what is set. Writes nothing."""
 
 import contextlib
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,11 +24,11 @@ from gitops.private_files import read_secret
 from gitops.records import Delivery, Repository
 from gitops.roles import AccessRole
 from gitops.settings import Settings
+from webhooks.dashboard.addresses import Address, list_addresses, show_address
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.words import span
 
 MOST_REPOSITORIES = 100
-_PASSWORD = re.compile(r"(?<=://)[^\s/@]*@")
 _SECRET = frozenset({"hook_path"})
 
 
@@ -48,6 +47,7 @@ class SettingsPage:
 
     Args:
         findings: as `launchpin doctor` says them, as far as this process can see.
+        addresses: what it is connected to, besides repositories.
         newest_delivery: None where none ever came.
         settings: those that hold no secret; None for whoever is no admin.
     """
@@ -56,6 +56,7 @@ class SettingsPage:
     version: str
     log_id: str
     findings: tuple[Finding, ...]
+    addresses: tuple[Address, ...]
     repositories: tuple[Repository, ...]
     count: int
     wanted: str
@@ -73,17 +74,19 @@ def read_settings_page(sight: Sight, settings: Settings, *, wanted: str = "") ->
     found = [one for one in sight.repositories if wanted.casefold() in one.full_name.casefold()]
     tallies = sight.store.tallies()
     newest = sight.store.recent("delivery", limit=1)
+    is_admin = sight.access.may(AccessRole.ADMIN)
     return SettingsPage(
         now=sight.reading.now,
         version=__version__,
         log_id=sight.store.log_id,
         findings=tuple(look(sight, settings, tallies)),
+        addresses=tuple(list_addresses(settings, is_admin=is_admin)),
         repositories=tuple(found[:MOST_REPOSITORIES]),
         count=len(found),
         wanted=wanted,
         newest_delivery=newest[0] if newest and isinstance(newest[0], Delivery) else None,
         tallies=tallies,
-        settings=tuple(list_settings(settings)) if sight.access.may(AccessRole.ADMIN) else None,
+        settings=tuple(list_settings(settings)) if is_admin else None,
     )
 
 
@@ -158,4 +161,4 @@ def show_value(value: object) -> str:
         case int() if value >= GIB and not value % GIB:
             return f"{value // GIB} GiB"
         case _:
-            return _PASSWORD.sub("***@", str(value))
+            return show_address(str(value)) if "://" in str(value) else str(value)

@@ -1,40 +1,38 @@
 """What the pages of all models and of one model show. Writes nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from gitops.audit.history import Tenure
 from gitops.explaining import Explanation
+from gitops.ports import Mark
 from gitops.records import Environment, Promotion, Rollout, Training, Version
-from webhooks.dashboard.charts import Bands, Line, draw_bands, draw_lines
+from webhooks.dashboard.charts import Bands, draw_bands, keep_newest
+from webhooks.dashboard.crowns import champion_among
 from webhooks.dashboard.explained import explain_place
-from webhooks.dashboard.overview import Place, read_places
+from webhooks.dashboard.overview import Place, champion_of, read_places
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.trail import Trail
+from webhooks.dashboard.versions import VersionsPart, in_order, read_versions
 
 PAGE = 50
-_MOST_VERSIONS = 50
 _MOST_TRAININGS = 10
 _MOST_EXPLAINED = 6
-_MOST_TENURES = 40
+_MOST_TENURES = 60
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A model in the list of all."""
+    """A model in the list of all; `champion` is the version to beat, empty for none."""
 
     name: str
     newest: Version | None
+    champion: str
     environments: tuple[Environment, ...]
-
-    @property
-    def champion(self) -> str:
-        """The version that serves where the champion does, empty when none does."""
-        return next((one.serving for one in self.environments if one.is_champion and one.serving), "")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,11 @@ def read_models_page(sight: Sight, *, wanted: str = "", after: str = "") -> Mode
     places: dict[str, list[Environment]] = defaultdict(list)
     for one in sight.environments:
         places[one.model].append(one)
-    rows = tuple(ModelRow(name, newest.get(name), tuple(_in_order(places[name]))) for name in page)
+    crowned = sight.store.crowned(page)
+    rows = tuple(
+        ModelRow(name, newest.get(name), champion_among(places[name], crowned.get(name)), tuple(in_order(places[name])))
+        for name in page
+    )
     return ModelsPage(
         now=sight.reading.now,
         rows=rows,
@@ -76,71 +78,71 @@ def read_models_page(sight: Sight, *, wanted: str = "", after: str = "") -> Mode
     )
 
 
-def _in_order(environments: Sequence[Environment]) -> list[Environment]:
-    return sorted(environments, key=lambda one: (one.is_champion, one.name == "production", one.name))
-
-
-@dataclass(frozen=True)
-class VersionRow:
-    """A version, with where it serves."""
-
-    version: Version
-    serves: tuple[Environment, ...]
-
-
 @dataclass(frozen=True)
 class ModelPage:
     """Everything about a model.
 
     Args:
-        explained: what goes on at each environment.
-        metrics: names of the table's columns.
+        champion: the version to beat, empty for none.
+        explained: what goes on at the first of its environments, by repository and path.
+        part: its versions, those that were asked for.
         bands: what served when, None where nothing did.
         tenures: the same, newest first.
+        older_tenures: how many more are remembered.
         is_whole: whether what is remembered of the log reaches back to its beginning.
+        has_older_trainings: whether there are more trainings than these.
     """
 
     now: datetime
     name: str
     champion: str
     places: tuple[Place, ...]
-    explained: Mapping[str, Explanation]
-    versions: tuple[VersionRow, ...]
-    metrics: tuple[str, ...]
+    explained: Mapping[tuple[int, str], Explanation]
+    part: VersionsPart
     bands: Bands | None
     tenures: tuple[Tenure, ...]
+    older_tenures: int
     is_whole: bool
-    lines: tuple[Line, ...]
     trainings: tuple[Training, ...]
+    has_older_trainings: bool
     moving: tuple[Moving, ...]
     environments: tuple[Environment, ...]
     html_urls: Mapping[int, str]
     commits: Mapping[str, str]
 
 
-def read_model_page(sight: Sight, trail: Trail, name: str, models: Path) -> ModelPage | None:
-    """Read a model's page; None where there is nothing of it that whoever asks may see."""
+def read_model_page(
+    sight: Sight, trail: Trail, name: str, *, models: Path, after: Mark | None = None
+) -> ModelPage | None:
+    """Read a model's page; None where there is nothing of it that whoever asks may see.
+
+    Args:
+        models: where files of versions are kept on this machine, for the examples in command lines.
+        after: the version after which the table of versions begins; None at the newest.
+    """
     environments = [one for one in sight.store.environments(model=name) if sight.sees(one.repository_id)]
-    versions = sight.store.versions(name, limit=_MOST_VERSIONS, repositories=sight.access.seen)
-    trainings = sight.page(Training, _MOST_TRAININGS, model=name)
-    if not (environments or versions or trainings):
-        return None
+    trainings = sight.page(Training, _MOST_TRAININGS + 1, model=name)
     places = read_places(sight, environments, models)
-    champion = next((p.environment.serving for p in places if p.environment.is_champion and p.environment.serving), "")
+    champion = champion_of(places)
+    part = read_versions(sight, name, environments, champion=champion, after=after)
+    if not (environments or part.rows or trainings):
+        return None
     tenures, is_whole = trail.tenures(sight, name)
+    shown = keep_newest(tenures, _MOST_TENURES)
+    since = shown[-_MOST_TENURES].start if len(shown) > _MOST_TENURES else None
     return ModelPage(
         now=sight.reading.now,
         name=name,
         champion=champion,
         places=places,
-        explained={p.environment.path: explain_place(sight, p.environment) for p in places[:_MOST_EXPLAINED]},
-        versions=tuple(_version_row(one, environments) for one in versions),
-        metrics=_columns(versions),
-        bands=draw_bands(tenures, sight.reading.now),
-        tenures=tuple(reversed(tenures[-_MOST_TENURES:])),
+        explained={_where(p.environment): explain_place(sight, p.environment) for p in places[:_MOST_EXPLAINED]},
+        part=part,
+        bands=draw_bands(shown, sight.reading.now, since=since),
+        tenures=tuple(reversed(shown)),
+        older_tenures=len(tenures) - len(shown),
         is_whole=is_whole,
-        lines=draw_lines(versions, champion=champion, first=_gated(versions)),
-        trainings=tuple(trainings),
+        trainings=tuple(trainings[:_MOST_TRAININGS]),
+        has_older_trainings=len(trainings) > _MOST_TRAININGS,
         moving=tuple(moving(one, sight.reading.job(_kind(one), one.id)) for one in sight.stories if one.model == name),
         environments=tuple(environments),
         html_urls=sight.html_urls,
@@ -148,20 +150,9 @@ def read_model_page(sight: Sight, trail: Trail, name: str, models: Path) -> Mode
     )
 
 
+def _where(one: Environment) -> tuple[int, str]:
+    return one.repository_id, one.path
+
+
 def _kind(record: Training | Promotion | Rollout) -> str:
     return type(record).__name__.lower()
-
-
-def _version_row(version: Version, environments: Sequence[Environment]) -> VersionRow:
-    return VersionRow(version, tuple(one for one in _in_order(environments) if one.serving == version.version))
-
-
-def _gated(versions: Sequence[Version]) -> list[str]:
-    return [gate.metric for version in versions[:1] for gate in version.gates]
-
-
-def _columns(versions: Sequence[Version], most: int = 4) -> tuple[str, ...]:
-    """Return the metrics that the table of versions shows: those of the newest version's gates, then its others."""
-    newest = versions[0] if versions else None
-    known = sorted(newest.metrics) if newest else []
-    return tuple(dict.fromkeys([*(name for name in _gated(versions) if name in known), *known]))[:most]

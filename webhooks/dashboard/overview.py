@@ -15,6 +15,7 @@ from gitops.explaining.fleet import Rank
 from gitops.ports import AuditNote, AuditRow, JobView
 from gitops.records import Environment, Health, Hold, Promotion, Rollout, Sync, Training
 from webhooks.dashboard import links
+from webhooks.dashboard.crowns import Crown, crown
 from webhooks.dashboard.explained import read_fleet
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
@@ -44,6 +45,7 @@ class Place:
         arriving: the version that Git pins and that does not serve yet, empty when there is none.
         curl: a command line that asks the endpoint; empty when nothing answers there.
         has_example: whether that line holds the model's own input example.
+        crown: what it says of the champion; None where it is not marked as the champion's, or nothing serves.
     """
 
     environment: Environment
@@ -51,11 +53,12 @@ class Place:
     arriving: str
     curl: str = ""
     has_example: bool = False
+    crown: Crown | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its environments, the champion's last; `champion` is the version that serves there."""
+    """A model with its environments, the champion's last; `champion` is the version to beat, empty for none."""
 
     name: str
     champion: str
@@ -101,6 +104,7 @@ class Overview:
     Args:
         pause: the hold on everything, None when there is none.
         needs: what needs somebody, in one sentence.
+        more_moving: how many more things are on their way than are shown.
         size: entries of the audit log; None for whoever does not see all of it.
     """
 
@@ -114,6 +118,7 @@ class Overview:
     more_attention: int
     listing: Listing
     moving: tuple[Moving, ...]
+    more_moving: int
     jobs: tuple[JobView, ...]
     trainings: tuple[Training, ...]
     commits: Mapping[int, str]
@@ -150,6 +155,7 @@ def read_overview(sight: Sight, models: Path, *, wanted: str = "", after: str = 
         more_attention=max(0, len(concerns) - _MOST_CONCERNS),
         listing=_list(sight, models, wanted=wanted, after=after),
         moving=tuple(shown),
+        more_moving=len(stories) - len(shown),
         jobs=_jobs(sight),
         trainings=tuple(sight.page(Training, _MOST_TRAININGS)),
         commits=sight.html_urls,
@@ -208,11 +214,22 @@ def _places(sight: Sight, found: Sequence[Environment], models: Path | None) -> 
     if models is not None:
         served = {(one.model, one.serving) for one in found if one.serving}
         digests = {(one.model, one.version): one.manifest_sha256 for one in sight.store.named_versions(served)}
-    return [_place(one, holds[one.repository_id, one.path], digests, models) for one in found]
+    crowned = sight.store.crowned({one.model for one in found if one.is_champion and one.serving})
+    by_model: dict[str, list[Environment]] = defaultdict(list)
+    for one in found:
+        by_model[one.model].append(one)
+    crowns = [crown(one, crowned.get(one.model), by_model[one.model]) for one in found]
+    return [
+        _place(one, holds[one.repository_id, one.path], digests, models, crowns[at]) for at, one in enumerate(found)
+    ]
 
 
 def _place(
-    found: Environment, holds: Sequence[Hold], digests: Mapping[tuple[str, str], str], models: Path | None
+    found: Environment,
+    holds: Sequence[Hold],
+    digests: Mapping[tuple[str, str], str],
+    models: Path | None,
+    its_crown: Crown | None,
 ) -> Place:
     digest = digests.get((found.model, found.serving), "")
     example = read_example(models, digest) if models is not None and digest else ""
@@ -222,6 +239,7 @@ def _place(
         arriving=found.pinned if found.pinned != found.serving else "",
         curl=curl_line(found.url, example=example) if found.serving and models is not None else "",
         has_example=bool(example),
+        crown=its_crown,
     )
 
 
@@ -236,14 +254,14 @@ def _by_model(places: Iterable[Place]) -> tuple[Model, ...]:
         places, key=lambda p: (p.environment.model, p.environment.is_champion, p.environment.name == "production")
     )
     return tuple(
-        Model(name, _champion(group := tuple(found)), group)
+        Model(name, champion_of(group := tuple(found)), group)
         for name, found in groupby(ordered, key=lambda place: place.environment.model)
     )
 
 
-def _champion(places: Sequence[Place]) -> str:
-    serving = [place.environment.serving for place in places if place.environment.is_champion]
-    return next((version for version in serving if version), "")
+def champion_of(places: Sequence[Place]) -> str:
+    """Return the version to beat, where it serves in one of these places of a model; empty where none does."""
+    return next((one.environment.serving for one in places if one.crown is not None and one.crown.is_champion), "")
 
 
 def _headline(sight: Sight, stories: Sequence[Training | Promotion | Rollout]) -> tuple[str, str]:

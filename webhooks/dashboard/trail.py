@@ -34,6 +34,18 @@ MOST_SCANNED = 5_000
 _PAGE = 1_000
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What is remembered of the entries about a record, newest first.
+
+    Args:
+        is_whole: whether none of them can be older than what is remembered.
+    """
+
+    rows: tuple[AuditRow, ...]
+    is_whole: bool
+
+
 class Trail:
     """The end of the log, in memory; one for a process, used by all its threads."""
 
@@ -65,16 +77,21 @@ class Trail:
             if len(page) < _PAGE:
                 return
 
-    def about(self, sight: Sight, **subject: str) -> tuple[AuditRow, ...]:
-        """Return the remembered entries about a record, newest first; the name is that of the subject's field."""
+    def about(self, sight: Sight, since: datetime | None, **subject: str) -> Remembered:
+        """Return the remembered entries about a record; the name is that of the subject's field.
+
+        Args:
+            since: when the record was made.
+        """
         with self._lock:
             self._catch_up()
             rows = list(self._recent)
+        is_whole = not rows or rows[0].position == 0 or (since is not None and rows[0].entry.time < since)
         wanted = subject.items()
         found = (
             row for row in reversed(rows) if all(getattr(row.entry.subject, name) == value for name, value in wanted)
         )
-        return tuple(row for row in found if sight.may_read(row.entry))
+        return Remembered(tuple(row for row in found if sight.may_read(row.entry)), is_whole)
 
     def tenures(self, sight: Sight, model: str) -> tuple[list[Tenure], bool]:
         """Return what served of a model, oldest first, and whether that reaches back to the log's beginning."""

@@ -24,6 +24,7 @@ from webhooks.dashboard.render import show
 from webhooks.dashboard.searched import read_trial_page
 from webhooks.dashboard.sight import sight_of
 from webhooks.dashboard.trail import Filters, Trail, kinds_of_log, read_timeline
+from webhooks.dashboard.versions import PAGE as _VERSIONS
 from webhooks.problems import ProblemError
 from webhooks.trail import each_entry
 
@@ -59,11 +60,16 @@ def models(request: Request) -> Response:
 
 @router.get("/models/{model}")
 def model(request: Request, model: str) -> Response:
-    """Show one model."""
+    """Show one model, and its versions from a place on."""
+    cursor, cursors, of = _asked(request, "cursor"), cursors_of(request), f"versions of {model}"
     page = None
     if 0 < len(model) <= _LONGEST and model.isprintable():
-        page = read_model_page(sight_of(request), _trail(request), model, _home(request) / "models")
-    return show(request, "model.html", page=page) if page else _missing("model")
+        after, models = cursors.read(cursor, of=of), _home(request) / "models"
+        page = read_model_page(sight_of(request), _trail(request), model, models=models, after=after)
+    if page is None:
+        _missing("model")
+    older = cursors.write(page.part.found, limit=_VERSIONS, of=of)
+    return show(request, "model.html", still=bool(cursor), page=page, older=older, cursor=cursor)
 
 
 @router.get("/trainings/{training_id}")
