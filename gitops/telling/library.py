@@ -104,12 +104,18 @@ class Library:
         """Return the version to beat of each model that has one: it serves in the champion's place."""
         places = [one for one in self.environments if one.is_champion and one.serving]
         # Of several that are marked, the one that began last.
-        places.sort(key=lambda one: one.serving_since.timestamp() if one.serving_since else 0.0)
+        places.sort(key=_since)
         wanted = [(one.model, one.serving) for one in places]
         known: dict[tuple[str, str], Version] = {}
         for at in range(0, len(wanted), _NAMED):
             known |= {(one.model, one.version): one for one in self.store.named_versions(wanted[at : at + _NAMED])}
         return {model: known[model, number] for model, number in wanted if (model, number) in known}
+
+    def champion(self, model: str) -> Version | None:
+        """Return the version to beat: it serves in the champion's place, and they may look at both."""
+        here = (one for one in self.store.environments(model=model) if self.sees(one.repository_id))
+        places = sorted((one for one in here if one.is_champion and one.serving), key=_since)
+        return self.version(model, places[-1].serving) if places else None
 
     def versions(self, model: str, *, limit: int) -> Sequence[Version]:
         """Return the versions of a model, newest first."""
@@ -279,6 +285,10 @@ class Entries(Collection[Entry]):
     def __contains__(self, entry: object) -> bool:
         """Look for one."""
         return any(one == entry for one in self)
+
+
+def _since(environment: Environment) -> float:
+    return environment.serving_since.timestamp() if environment.serving_since else 0.0
 
 
 def _by_place(found: Iterable[P]) -> ByPlace[P]:

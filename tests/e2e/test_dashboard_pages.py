@@ -7,20 +7,25 @@ from playwright.sync_api import Browser, Page, expect
 
 from gitops.audit.entry import Actor, Event
 from gitops.records import Environment
-from gitops.writes import SaveEnvironment
+from gitops.writes import SaveEnvironment, SaveVersion
 from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
 from tests.support.history import FAILED, MERGED, fill_with_history
 from tests.support.searches import SEARCHED, fill_with_search
-from tests.support.store import write
+from tests.support.store import make_version, write
 from tests.support.told import tell
 
 pytestmark = pytest.mark.chromium
 
 PAGES = (
     *("/", "/models", "/models/fraud", "/models/iris", f"/trainings/{REFUSED}", "/trainings/t-fraud-06"),
+    *(
+        "/models/fraud/plan",
+        "/models/fraud/plan?endpoint=fraud-staging&version=5",
+        "/models/iris/plan?endpoint=iris-staging",
+    ),
     *(f"/promotions/{MERGED}", "/promotions/p-000000007", f"/rollouts/{BAKING}", f"/rollouts/{FAILED}"),
     *("/audit", "/audit?kind=hold", "/audit/at?endpoint=fraud-production&time=2999-01-01T00:00", "/audit/verify"),
     *("/deliveries", f"/deliveries/{BAD_BODY}", "/messages", "/settings", "/no-such-page"),
@@ -41,6 +46,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     with running_dashboard(tmp_path_factory.mktemp("fleet") / "home", fill_with_history) as running:
         tell(running.home)
         fill_with_search(running.home)
+        # What is proposed for production is better than what serves there.
+        proposed = {"version": "8", "metrics": {"accuracy": "0.961", "f1": "0.958"}}
+        write(running.store, SaveVersion(make_version(**proposed, training_id=REFUSED, environment_key="a" * 64)))
         yield running
 
 
@@ -130,6 +138,21 @@ def test_endpoint_is_held_without_scripts_after_the_page_said_what_will_happen(
     expect(page.get_by_text("an audit")).to_be_visible()
     (command,) = fleet.store.recent("command")
     assert command.id in page.url
+    context.close()
+
+
+def test_a_plan_is_foreseen_without_scripts_and_leads_to_its_promotion(chromium: Browser, fleet: Dashboard) -> None:
+    context = chromium.new_context(base_url=ORIGIN, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(fleet.login_path("/models/fraud"))
+    page.get_by_label("Version", exact=True).select_option("5")
+    page.get_by_label("Environment", exact=True).select_option("acme/fraud-deploy:staging")
+    page.get_by_role("button", name="Show the plan").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Plan for fraud-staging")
+    expect(page.get_by_text("version 5 is older than version 6, which serves")).to_be_visible()
+    page.get_by_role("link", name="Promote").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Promote fraud v5 to fraud-staging")
+    expect(page.get_by_text("Nothing that serves changes before that")).to_be_visible()
     context.close()
 
 

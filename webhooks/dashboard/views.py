@@ -20,6 +20,7 @@ from webhooks.dashboard.dora import read_dora_page
 from webhooks.dashboard.installation import read_settings_page
 from webhooks.dashboard.models import read_model_page, read_models_page
 from webhooks.dashboard.overview import read_overview
+from webhooks.dashboard.planned import read_plan_page
 from webhooks.dashboard.render import show
 from webhooks.dashboard.sight import sight_of
 from webhooks.dashboard.trail import Filters, Trail, kinds_of_log, read_timeline
@@ -62,6 +63,17 @@ def model(request: Request, model: str) -> Response:
     if 0 < len(model) <= _LONGEST and model.isprintable():
         page = read_model_page(sight_of(request), _trail(request), model, _home(request) / "models")
     return show(request, "model.html", page=page) if page else _missing("model")
+
+
+@router.get("/models/{model}/plan")
+def plan(request: Request, model: str) -> Response:
+    """Show what a version of a model would do to an endpoint."""
+    page, (endpoint, version) = None, (request.query_params.get(name, "").strip() for name in ("endpoint", "version"))
+    if 0 < len(model) <= _LONGEST and model.isprintable():
+        page = read_plan_page(sight_of(request), model, endpoint=endpoint, version=version)
+    if page is None:
+        _missing("endpoint of that model")
+    return show(request, "plan.html", still=page.plan is None, page=page)
 
 
 @router.get("/trainings/{training_id}")
