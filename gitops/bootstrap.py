@@ -225,8 +225,12 @@ def hook_secrets(settings: Settings) -> tuple[str, ...]:
     return tuple(read_secret(file, name="LAUNCHPIN_HOOK_SECRET_FILES") for file in settings.hook_secret_files)
 
 
-def for_worker(settings: Settings) -> Deps:
-    """Return everything that steps ask for, but effects and lease, which belong to a claim."""
+def for_worker(settings: Settings, *, at_once: int = 0) -> Deps:
+    """Return everything that steps ask for, but effects and lease, which belong to a claim.
+
+    Args:
+        at_once: how many jobs the worker runs at a time, where that is not what the settings say.
+    """
     from gitops.disk.storerooms import storerooms  # noqa: PLC0415
     from gitops.environments import UvEnvironments  # noqa: PLC0415 - workers alone pay for these
     from gitops.forge.github import GitHubForge  # noqa: PLC0415
@@ -257,7 +261,7 @@ def for_worker(settings: Settings) -> Deps:
         trainer=trainer,
         registry=MlflowRegistry(settings.tracking_uri),
         targets={"local": LocalTarget(settings.endpoint_host, target_token)},
-        service=_service(settings),
+        service=_service(settings, at_once),
         effects=_OutsideClaim(),
         lease=_OutsideClaim(),
         storerooms=storerooms(home, reap=trainer.reap),
@@ -265,7 +269,7 @@ def for_worker(settings: Settings) -> Deps:
     )
 
 
-def _service(settings: Settings) -> Service:
+def _service(settings: Settings, at_once: int) -> Service:
     home = settings.home.absolute()
     return Service(
         base_url=settings.base_url,
@@ -277,7 +281,7 @@ def _service(settings: Settings) -> Service:
         workspace=home / "workspace",
         models=home / "models",
         bot=settings.forge_login,
-        memory=settings.training_memory_limit,
+        memory=settings.training_memory_limit(at_once),
         tasks=settings.training_tasks,
         poll=settings.poll,
         compare=settings.compare,

@@ -43,7 +43,7 @@ def for_rehearsal(
         workspace=home / "workspace",
         models=home / "models",
         bot="",
-        memory=settings.training_memory_limit,
+        memory=settings.training_memory_limit(),
         tasks=settings.training_tasks,
         poll=settings.poll,
         compare=settings.compare,

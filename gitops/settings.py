@@ -22,6 +22,9 @@ Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
 _PUBLIC_KEY = "audit.pub"
 _MEMORY_PERCENT = 80  # of the machine's, so that a training that eats memory ends before the machine does
 
+MOST_SLOTS = 64
+"""Jobs that a worker runs at a time at most."""
+
 
 class Settings(BaseSettings):
     """One installation's settings.
@@ -87,9 +90,11 @@ class Settings(BaseSettings):
         keep_configurations_age: how long the others are kept since they last served.
         least_free: bytes of the disk that must be free before a training, an environment or a download begins, 0 for
             none.
-        training_slots: how many trainings, or trials of searches, a training worker runs at a time.
+        training_slots: how many trainings, or trials of searches, a training worker runs at a time, where its
+            `--threads` does not say.
         training_memory: bytes over a training's tree of processes, 0 for no limit; 80% of the machine's memory, divided
-            by `LAUNCHPIN_TRAINING_SLOTS`, where not set.
+            by how many the worker runs at a time, where not set. Workers on one machine know nothing of each other: set
+            it where there are several.
         training_tasks: processes and threads of a training, 0 for no limit.
     """
 
@@ -145,7 +150,7 @@ class Settings(BaseSettings):
     keep_configurations: int = Field(default=3, ge=3)
     keep_configurations_age: Duration = Field(default=timedelta(days=7), ge=timedelta(days=7))
     least_free: int = Field(default=2 * 1024**3, ge=0)
-    training_slots: int = Field(default=1, ge=1, le=64)
+    training_slots: int = Field(default=1, ge=1, le=MOST_SLOTS)
     training_memory: int | None = Field(default=None, ge=0)
     training_tasks: int = 2048
 
@@ -160,14 +165,17 @@ class Settings(BaseSettings):
         beside = () if self.audit_key_file is None else (self.audit_key_file.with_suffix(".pub"),)
         return (*beside, self.home / "secrets" / _PUBLIC_KEY, self.home / _PUBLIC_KEY)
 
-    @property
-    def training_memory_limit(self) -> int:
-        """Bytes that a training may use on this machine, 0 for no limit: its slot's share where none was set."""
+    def training_memory_limit(self, at_once: int = 0) -> int:
+        """Return the bytes that a training may use on this machine, 0 for no limit: its share where none was set.
+
+        Args:
+            at_once: how many run at a time, where that is not `training_slots`.
+        """
         if self.training_memory is not None:
             return self.training_memory
         import psutil  # noqa: PLC0415 - for workers alone
 
-        return psutil.virtual_memory().total * _MEMORY_PERCENT // 100 // self.training_slots
+        return psutil.virtual_memory().total * _MEMORY_PERCENT // 100 // (at_once or self.training_slots)
 
     @property
     def web_hosts(self) -> frozenset[str]:

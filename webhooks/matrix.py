@@ -67,6 +67,7 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _PAGE,
     ("GET", "/models"): _PAGE,
     ("GET", "/models/{model}"): _PAGE,
+    ("GET", "/models/{model}/plan"): _PAGE,
     ("GET", "/trainings/{training_id}"): _PAGE,
     ("GET", "/trainings/{training_id}/trials/{number}/log"): _PAGE,
     ("GET", "/promotions/{promotion_id}"): _PAGE,

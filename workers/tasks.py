@@ -34,10 +34,10 @@ def keep_logs(**_: object) -> None:
 
 
 def build_loop(shift: Shift) -> Loop:
-    """Return the loop of a worker process, from its settings."""
+    """Return the loop of a worker process, from its settings and from how many jobs it was told to run at a time."""
     settings = Settings()
     return Loop(
-        deps=for_worker(settings),
+        deps=for_worker(settings, at_once=app.conf.worker_concurrency or 0),
         stories=stories(),
         owner=f"{socket.gethostname()}:{os.getpid()}",
         times=LeaseTimes.of(settings.lease),

@@ -47,12 +47,20 @@ def _lines(told: Plan) -> Iterator[str]:
     yield f"{told.endpoint or told.id}: {told.model} {told.serving or 'nothing'}{planned}"
     if told.min_tier and told.changes:
         yield f"  tier {told.tier or 'none'}, and {say_asked(told.min_tier, told.asked_by)}"
+    yield from (f"  warning: {one}" for one in told.warnings)
     yield from (f"  {at}. {step}" for at, step in enumerate(told.steps, 1))
     yield from (f"  waits: {one}" for one in told.waits)
     if told.metrics and told.changes:
         yield ""
-        rows = [(one.metric, number(one.planned) or "-", number(one.serving) or "-") for one in told.metrics]
-        head = ("METRIC", told.version, f"SERVING {told.serving or '-'}")
-        yield from (f"  {line}" for line in table(head, rows).splitlines())
+        yield from (f"  {line}" for line in table(*_metrics(told)).splitlines())
     if told.pull is not None and told.pull.plan_digest:
         yield f"  plan {told.pull.plan_digest}"
+
+
+def _metrics(told: Plan) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the head and the rows of the table; the champion has a column where it is another one than what serves."""
+    has_champion = told.champion not in {"", told.serving, told.version}
+    head = ("METRIC", told.version, f"SERVING {told.serving or '-'}")
+    rows = [(one.metric, one.planned, one.serving, *([one.champion] if has_champion else ())) for one in told.metrics]
+    champion = (f"CHAMPION {told.champion}",) if has_champion else ()
+    return (*head, *champion), [(name, *(number(value) or "-" for value in values)) for name, *values in rows]

@@ -124,7 +124,7 @@ def _rollback(command: Command, environment: Environment, version: str, *, left:
 
 def await_rollout(deps: Deps, command: Command) -> Outcome:
     """Wait for the end of the rollout that goes back."""
-    rollout = deps.store.rollout(str(command.facts.result.get("rollout")))
+    rollout = deps.store.rollout(str(command.facts.result.get("rollout"))) or _joined(deps, command)
     if rollout is None:
         return Done(message=command.message)
     if not rollout.phase.is_final:
@@ -132,3 +132,12 @@ def await_rollout(deps: Deps, command: Command) -> Outcome:
     if rollout.phase is Phase.SUCCEEDED:
         return Done(message=rollout.message)
     return Refused(rollout.reason or rollout.phase.value, rollout.message)
+
+
+def _joined(deps: Deps, command: Command) -> Rollout | None:
+    """Return the way back to that version which another worker began meanwhile: a second one was not written."""
+    environment = find_environment(deps, command.arguments["endpoint"])
+    newest = deps.store.newest_rollout(environment.repository_id, environment.path)
+    if newest is None or newest.direction is not Direction.ROLLBACK:
+        return None
+    return newest if newest.version == command.facts.result.get("version") else None

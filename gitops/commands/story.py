@@ -21,7 +21,7 @@ from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Verb
 from gitops.ports import Deps
 from gitops.records import Command
-from gitops.standing import named_endpoint
+from gitops.standing import NOT_AS_SEEN, named_endpoint, say_unseen
 from gitops.steps import Done, Outcome, Step, Story
 
 _SHOWN = 100
@@ -96,6 +96,9 @@ def check_arguments(verb: Verb, given: Mapping[str, str]) -> None:
 def check_seen(deps: Deps, command: Command) -> None:
     """Hold the endpoint to how it stood when this was asked: between asking and now, others may have had their way.
 
+    The store looks once more when it writes what is done, for others may have theirs meanwhile; this tells early, and
+    before whatever else would be refused.
+
     Raises:
         RefusedError: `NotAsSeen`, with how it stands now.
     """
@@ -103,10 +106,8 @@ def check_seen(deps: Deps, command: Command) -> None:
         return
     place = find_environment(deps, named_endpoint(command))
     now = deps.store.standing(place.repository_id, place.path)
-    if now is None or now.digest != command.facts.seen:
-        told = f": {now.sentence}" if now is not None else ""
-        message = f"nothing was done, for {place.endpoint} is not as it was when this was asked{told}"
-        raise RefusedError("NotAsSeen", f"{message}. Look again, and ask anew")
+    if now is None or now.digest_for(command.verb) != command.facts.seen:
+        raise RefusedError(NOT_AS_SEEN, say_unseen(command, place.endpoint, now))
 
 
 def await_end(deps: Deps, command: Command) -> Outcome:

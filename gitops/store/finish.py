@@ -10,6 +10,7 @@ from gitops.notices import stalled_job
 from gitops.ports import Claim, Exit
 from gitops.records import Cause, Record, Rollout
 from gitops.steps import Done, Ended, Phase, Refused, Stalled, Wait
+from gitops.store.deciding import refuse_unseen
 from gitops.store.jobs import check_held, read_reason, release_job, wake_jobs, was_released
 from gitops.store.opening import tell_family
 from gitops.store.outbox import TELLING
@@ -37,7 +38,7 @@ def finish_claim(tx: Transaction, claim: Claim, end: Exit) -> None:
     kind = KINDS.get(claim.kind) if end.record is not None else None
     record = read_one(tx.connection, kind.table, kind.model, kind.table.c.id == claim.subject) if kind else None
     if record is not None and kind is not None:
-        end = _wait_for_turn(tx, record, end)
+        end = refuse_unseen(tx, record, _wait_for_turn(tx, record, end))
         _save(tx, kind, record, end)
     cause = record.cause if record else Cause(kind=claim.kind, id=claim.subject)
     for write in end.outcome.writes if end.outcome else ():

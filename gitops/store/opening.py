@@ -8,8 +8,9 @@ from sqlalchemy import select
 from gitops.errors import ConflictError
 from gitops.ports import Received
 from gitops.records import Cause, Command, Delivery, Record, Training
-from gitops.standing import Expected
+from gitops.standing import NOT_AS_SEEN, Expected
 from gitops.steps import Phase, Queue
+from gitops.store.deciding import hold_place
 from gitops.store.entries import end_evidence, record_event
 from gitops.store.jobs import end_job, lock_job, new_job, wake_job
 from gitops.store.queries import read_standing
@@ -18,7 +19,6 @@ from gitops.store.rows import (
     TRAINING,
     TRIAL,
     Kind,
-    hold_name,
     insert_new,
     insert_new_rows,
     read_one,
@@ -146,7 +146,7 @@ def save_command(tx: Transaction, command: Command, *, expected: Expected | None
     """
     of_key = commands.c.idempotency_key == command.idempotency_key
     if expected is not None:
-        hold_name(tx.connection, f"asked:{expected.repository_id}:{expected.path}")
+        hold_place(tx.connection, expected.repository_id, path=expected.path)
         if read_one(tx.connection, commands, Command, of_key) is None:
             command = _note_seen(tx, command, expected)
     new = _fresh(tx, command)
@@ -166,11 +166,11 @@ def _note_seen(tx: Transaction, command: Command, expected: Expected) -> Command
     """
     now = read_standing(tx.connection, expected.repository_id, path=expected.path)
     if now is None:
-        raise ConflictError("NotAsSeen", f"{expected.path} is not there any more. Look again, and decide anew.")
+        raise ConflictError(NOT_AS_SEEN, f"{expected.path} is not there any more. Look again, and decide anew.")
     if now.tag not in expected.tags:
         message = f"{now.environment.endpoint} is not as you have seen it: {now.sentence}. Look again, and decide anew."
-        raise ConflictError("NotAsSeen", message)
-    return command.model_copy(update={"facts": command.facts.model_copy(update={"seen": now.digest})})
+        raise ConflictError(NOT_AS_SEEN, message)
+    return command.model_copy(update={"facts": command.facts.model_copy(update={"seen": now.digest_for(command.verb)})})
 
 
 def save_deliveries(tx: Transaction, batch: Sequence[Delivery]) -> list[Received]:

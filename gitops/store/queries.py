@@ -229,5 +229,6 @@ def read_standing(connection: Connection, repository_id: int, *, path: str) -> S
         environment=known,
         holds=tuple(read_holds(connection, repository_id=repository_id, path=path)),
         rollouts=tuple(read_active_rollouts(connection, target=known.target, host=known.host, endpoint=known.endpoint)),
+        promotions=tuple(read_open_promotions(connection, repository_id, environment=known.name)),
         commands=tuple(one for one in waiting if is_about(one, known)),
     )

@@ -11,6 +11,7 @@ from gitops.audit.entry import Actor, Event, Subject, format_time
 from gitops.holding import EVERYWHERE
 from gitops.records import Cause, Hold, Promotion, Record, Repository, Rollout, Training
 from gitops.steps import Phase, Queue
+from gitops.store.deciding import hold_endpoint, hold_place, hold_proposals
 from gitops.store.entries import actor_of, cause_of, named_actor, to_evidence
 from gitops.store.failures import GaveWayError
 from gitops.store.jobs import lock_job, wake_job, wake_jobs
@@ -123,7 +124,7 @@ def _open_promotion(tx: Transaction, write: OpenPromotion, _: Cause) -> None:
     new = write.promotion
     here = (promotions.c.repository_id == new.repository_id, promotions.c.environment == new.environment)
     model = (*here, promotions.c.model == new.model)
-    hold_name(tx.connection, f"promotion:{new.repository_id}:{new.environment}:{new.model}")
+    hold_proposals(tx.connection, new.repository_id, environment=new.environment, model=new.model)
     old = _hold_open(tx, PROMOTION, Promotion, *model, promotions.c.phase.in_(OPEN_PHASES))
     if old is not None and old.version == new.version:
         wake_job(tx, PROMOTION.name, old.id, queue=Queue.CONTROL, after=None)
@@ -143,7 +144,7 @@ def _refuse_promotion(tx: Transaction, write: RefusePromotion, _: Cause) -> None
 def _open_rollout(tx: Transaction, write: OpenRollout, _: Cause) -> None:
     new = write.rollout
     here = (rollouts.c.target == new.target, rollouts.c.host == new.host, rollouts.c.endpoint == new.endpoint)
-    hold_name(tx.connection, f"rollout:{new.target}:{new.host}:{new.endpoint}")
+    hold_endpoint(tx.connection, target=new.target, host=new.host, endpoint=new.endpoint)
     old = _hold_open(tx, ROLLOUT, Rollout, *here, rollouts.c.phase == Phase.PENDING.value)
     if old is not None and _asks_the_same(old, new):
         wake_job(tx, ROLLOUT.name, old.id, queue=Queue.CONTROL, after=None)
@@ -236,6 +237,7 @@ def _save_environment(tx: Transaction, write: SaveEnvironment, _: Cause) -> None
 
 def _set_hold(tx: Transaction, write: SetHold, _: Cause) -> None:
     new = write.hold
+    hold_place(tx.connection, new.repository_id, path=new.path)
     row = to_row(new, created_at=new.created_at or tx.now)
     if not insert_new(tx.connection, holds, row):
         return

@@ -334,11 +334,12 @@ class PlannedPull(Frozen):
 
 
 class Compared(Frozen):
-    """A metric of the planned version beside that of the one that serves; empty where it has none."""
+    """A metric of the planned version beside that of the one that serves there, and the champion's; empty for none."""
 
     metric: str
     planned: str
     serving: str
+    champion: str
 
 
 class Plan(Frozen):
@@ -347,12 +348,15 @@ class Plan(Frozen):
     Args:
         endpoint: its name; `id` is REPOSITORY:PATH.
         pinned: the version that Git pins now, as of `pin_commit`.
+        champion: the version to beat, which serves in the champion's environment; empty for none.
         version: the planned one; empty where there is none to plan with.
+        same_environment: whether it needs the Python environment of the version that serves; null where not known.
         tier: the best one that it reached, empty for none.
         min_tier: the one that is asked for there, null where any tier will do.
         asked_by: the files that ask for it, `launchpin.yaml` being that of the version's commit.
         changes: whether anything would change.
         refusal: why it may not be proposed; null where it may.
+        warnings: what hinders nothing and should be known before, a sentence each.
         steps: what would happen, in order, a sentence each.
         waits: what would keep it waiting, a sentence each.
     """
@@ -365,7 +369,9 @@ class Plan(Frozen):
     serving: str
     pinned: str
     pin_commit: str
+    champion: str
     version: str
+    same_environment: bool | None
     verdict: str
     gates: tuple[Gate, ...]
     tier: str
@@ -375,5 +381,6 @@ class Plan(Frozen):
     refusal: Refusal | None
     pull: PlannedPull | None
     metrics: tuple[Compared, ...]
+    warnings: tuple[str, ...]
     steps: tuple[str, ...]
     waits: tuple[str, ...]

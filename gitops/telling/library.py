@@ -93,6 +93,12 @@ class Library:
         found = self.store.crowned(self.model_names)
         return {name: one.champion for name, one in found.items() if one.champion and self.sees(one.repository_id)}
 
+    def champion(self, model: str) -> Version | None:
+        """Return the version to beat: it serves in the champion's place, and they may look at both."""
+        found = self.store.crowned([model]).get(model)
+        is_theirs = found is not None and found.champion is not None and self.sees(found.repository_id)
+        return self.version(model, found.serving) if found is not None and is_theirs else None
+
     def versions(self, model: str, *, limit: int, after: Mark | None = None) -> Sequence[Version]:
         """Return the versions of a model, newest first, from a place on."""
         return self.store.versions(model, limit=limit, repositories=self.seen, after=after)
@@ -265,6 +271,10 @@ class Entries(Collection[Entry]):
     def __contains__(self, entry: object) -> bool:
         """Look for one."""
         return any(one == entry for one in self)
+
+
+def _since(environment: Environment) -> float:
+    return environment.serving_since.timestamp() if environment.serving_since else 0.0
 
 
 def _by_place(found: Iterable[P]) -> ByPlace[P]:

@@ -29,6 +29,7 @@ class _Planned:
     """A version beside a place.
 
     Args:
+        serving: the version that has the traffic there, and the champion: None where nothing is known of it.
         demand: the tier that is asked for there, None where any will do.
         proposal: the open promotion of that very version.
         other: the open promotion of another one, which would give way.
@@ -38,6 +39,8 @@ class _Planned:
     place: Place
     number: str
     version: Version | None
+    serving: Version | None
+    champion: Version | None
     demand: "Demand | None"
     refusal: RefusedError | None
     proposal: Promotion | None
@@ -59,6 +62,12 @@ class _Planned:
         """Whether anything would change."""
         return bool(self.number) and not (self.is_pinned and self.serves) and self.refusal is None
 
+    @property
+    def same_environment(self) -> bool | None:
+        """Whether it needs the Python environment of what serves; None where that is not known of both."""
+        keys = [one.environment_key for one in (self.version, self.serving) if one is not None and one.environment_key]
+        return keys[0] == keys[1] if len(keys) == 2 else None  # noqa: PLR2004 - one of each
+
 
 def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
     """Return what a version would do to an endpoint.
@@ -71,8 +80,16 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
         InputError: `endpoint_unclear`.
         UnknownNameError: no endpoint is called so.
     """
-    environment = find_place(library, endpoint)
-    planned = _plan(library, library.place(environment), number)
+    return tell_plan_at(library, library.place(find_place(library, endpoint)), number)
+
+
+def tell_plan_at(library: Library, place: Place, number: str) -> answers.Plan:
+    """Return what a version would do to a place, of which everything was read.
+
+    Args:
+        number: as `tell_plan` takes it.
+    """
+    environment, planned = place.environment, _plan(library, place, number)
     return answers.Plan(
         id=showing.place_of(environment),
         endpoint=environment.endpoint,
@@ -82,7 +99,9 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
         serving=environment.serving,
         pinned=environment.pinned,
         pin_commit=environment.pin_commit,
+        champion=planned.champion.version if planned.champion else "",
         version=planned.number,
+        same_environment=planned.same_environment,
         verdict=planned.version.verdict if planned.version else "",
         gates=showing.show_gates(planned.version.gates) if planned.version else (),
         tier=planned.version.tier if planned.version else "",
@@ -91,7 +110,8 @@ def tell_plan(library: Library, endpoint: str, number: str) -> answers.Plan:
         changes=planned.changes,
         refusal=_refusal(planned.refusal),
         pull=_pull(planned.proposal),
-        metrics=_compare(planned.version, library.version(environment.model, environment.serving)),
+        metrics=_compare(planned),
+        warnings=tuple(_warnings(planned)),
         steps=tuple(_steps(planned)),
         waits=tuple(_waits(library, planned)),
     )
@@ -111,6 +131,8 @@ def _plan(library: Library, place: Place, asked: str) -> _Planned:
         place=place,
         number=number,
         version=version,
+        serving=library.version(environment.model, environment.serving) if environment.serving else None,
+        champion=library.champion(environment.model),
         demand=find_demand(version, showing.place_of(environment), _asked(environment)),
         refusal=_check(place, version, number),
         proposal=proposed if is_proposed else None,
@@ -166,15 +188,47 @@ def _pull(promotion: Promotion | None) -> answers.PlannedPull | None:
     )
 
 
-def _compare(planned: Version | None, serving: Version | None) -> tuple[answers.Compared, ...]:
-    ours, theirs = (planned.metrics if planned else {}), (serving.metrics if serving else {})
-    names = sorted(ours.keys() | theirs.keys()) if planned else []
+def _compare(planned: _Planned) -> tuple[answers.Compared, ...]:
+    if planned.version is None:
+        return ()
+    ours, theirs, best = (one.metrics if one else {} for one in (planned.version, planned.serving, planned.champion))
     return tuple(
-        answers.Compared(metric=name, planned=ours.get(name, ""), serving=theirs.get(name, "")) for name in names
+        answers.Compared(
+            metric=name, planned=ours.get(name, ""), serving=theirs.get(name, ""), champion=best.get(name, "")
+        )
+        for name in sorted(ours.keys() | theirs.keys() | best.keys())
     )
 
 
 # ---------------------------------------------------------------- in words
+
+
+def _warnings(planned: _Planned) -> Iterator[str]:
+    serving = planned.place.environment.serving
+    if not planned.changes:
+        return
+    if planned.version is None:
+        yield f"no verdict on version {planned.number} is known here: no gate may have judged it"
+    if _is_older(planned.number, serving):
+        yield f"version {planned.number} is older than version {serving}, which serves"
+    if _is_lower(planned.version, planned.serving):
+        has = f"has the tier {planned.version.tier}" if planned.version and planned.version.tier else "has no tier"
+        theirs = planned.serving.tier if planned.serving else ""
+        yield f"version {planned.number} {has}, and version {serving}, which serves, has the tier {theirs}"
+    if planned.same_environment is False:
+        yield f"version {planned.number} needs another Python environment than version {serving}, which serves"
+
+
+def _is_older(number: str, serving: str) -> bool:
+    return number.isdecimal() and serving.isdecimal() and int(number) < int(serving)
+
+
+def _is_lower(planned: Version | None, serving: Version | None) -> bool:
+    """Return whether a version's tier is below that of another one, in the order that the first was judged by."""
+    names = [tier.name for tier in planned.tiers] if planned else []
+    if planned is None or serving is None or serving.tier not in names:
+        return False
+    return planned.tier not in names or names.index(planned.tier) > names.index(serving.tier)
 
 
 def _steps(planned: _Planned) -> Iterator[str]:

@@ -5,17 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gitops.errors import ConflictError
+from gitops.ports import Claim
 from gitops.records import Command, Direction, Environment, Health
 from gitops.standing import Expected, Standing
-from gitops.steps import Done, Queue
+from gitops.steps import Done, Phase, Queue
 from gitops.store import SqlStore
-from gitops.writes import OpenRollout, SaveEnvironment, SetHold
+from gitops.writes import LiftHold, OpenPromotion, OpenRollout, SaveEnvironment, SetHold
 from tests.support.store import (
     answer,
     clock,
     make_command,
     make_environment,
     make_hold,
+    make_promotion,
     make_rollout,
     store,
     take,
@@ -41,9 +43,15 @@ def stand(store: SqlStore) -> Standing:
     return found
 
 
+def digests(standing: Standing) -> tuple[str, str]:
+    """Return what decisions of either kind rest on."""
+    return standing.digest_for("rollback"), standing.digest_for("promote")
+
+
 def ask(store: SqlStore, *tags: str, endpoint: str = "iris-staging", verb: str = "rollback", key: str = "") -> Command:
     more = {"idempotency_key": key} if key else {}
-    asked = make_command(verb=verb, arguments={"endpoint": endpoint}, **more)
+    given = {"model": "iris", "version": "4", "to": endpoint} if verb == "promote" else {"endpoint": endpoint}
+    asked = make_command(verb=verb, arguments=given, **more)
     return store.save_command(asked, expected=Expected(*STAGING, frozenset(tags)) if tags else None)
 
 
@@ -57,7 +65,8 @@ def test_an_endpoint_stands_the_same_until_something_about_it_changes(store: Sql
     before = stand(store)
     ask(store, endpoint="iris-production")
     write(store, SetHold(make_hold(path="production")))
-    assert (stand(store).tag, stand(store).digest) == (before.tag, before.digest)
+    write(store, OpenPromotion(make_promotion(environment="production", path="production")))
+    assert (stand(store).tag, digests(stand(store))) == (before.tag, digests(before))
 
 
 @pytest.mark.parametrize(
@@ -75,14 +84,26 @@ def test_what_decides_about_an_endpoint_changes_its_tag_and_its_digest(store: Sq
     before = stand(store)
     write(store, change)
     assert stand(store).tag != before.tag
-    assert stand(store).digest != before.digest
+    assert not set(digests(stand(store))) & set(digests(before))
 
 
 def test_health_changes_what_is_shown_and_not_what_decides(store: SqlStore) -> None:
     before = stand(store)
     write(store, SaveEnvironment(PLACE.model_copy(update={"health": Health.DEGRADED}), ("health",)))
     assert stand(store).tag != before.tag
-    assert stand(store).digest == before.digest
+    assert digests(stand(store)) == digests(before)
+
+
+def test_what_is_proposed_there_decides_for_whoever_proposes_another_version_and_for_nobody_else(
+    store: SqlStore,
+) -> None:
+    before = stand(store)
+    write(store, OpenPromotion(make_promotion(version="4")))
+    now = stand(store)
+    assert now.tag != before.tag
+    assert now.digest_for("promote") != before.digest_for("promote")
+    assert now.digest_for("rollback") == before.digest_for("rollback")
+    assert "version 4 is proposed" in now.sentence
 
 
 @pytest.mark.parametrize("name", ["iris-staging", "acme/iris-deploy:staging"])
@@ -91,7 +112,7 @@ def test_what_nobody_has_carried_out_changes_the_tag_until_it_is(store: SqlStore
     command = ask(store, endpoint=name)
     assert [one.id for one in stand(store).commands] == [command.id]
     assert stand(store).tag != before.tag
-    assert stand(store).digest == before.digest
+    assert digests(stand(store)) == digests(before)
     answer(store, take(store), Done(), step="carry_out", next_step="await_end", queue=Queue.CONTROL)
     assert stand(store).tag == before.tag
 
@@ -99,7 +120,7 @@ def test_what_nobody_has_carried_out_changes_the_tag_until_it_is(store: SqlStore
 def test_a_command_keeps_how_its_endpoint_stood_when_it_was_asked_for(store: SqlStore) -> None:
     seen = stand(store)
     kept = ask(store, '"another"', seen.tag)
-    assert kept.facts.seen == seen.digest
+    assert kept.facts.seen == seen.digest_for("rollback")
     assert ask(store).facts.seen == ""
 
 
@@ -132,3 +153,74 @@ def test_of_a_crowd_that_saw_the_same_one_is_kept(store: SqlStore) -> None:
         list(pool.map(try_to_ask, range(16)))
     assert refused == ["NotAsSeen"] * 15
     assert len(store.recent("command")) == 1
+
+
+# ---------------------------------------------------------------- two that are carried out at once
+
+
+def carry_out(store: SqlStore, claim: Claim, *writes: object) -> Command:
+    """End the first step of a command that a worker has claimed; returns what it is then."""
+    answer(store, claim, Done(writes=writes), step="carry_out", next_step="await_end", queue=Queue.CONTROL)
+    found = store.command(claim.subject)
+    assert found is not None
+    return found
+
+
+def go_back(version: str) -> OpenRollout:
+    return OpenRollout(make_rollout(direction=Direction.ROLLBACK, version=version))
+
+
+def propose(version: str) -> OpenPromotion:
+    return OpenPromotion(make_promotion(version=version))
+
+
+@pytest.mark.parametrize(
+    ("verb", "one", "other", "words"),
+    [
+        ("rollback", go_back("2"), go_back("1"), "of version 2 is under way"),
+        ("promote", propose("5"), propose("4"), "version 5 is proposed"),
+        ("resume", SetHold(make_hold()), LiftHold(2, "staging", by="ada"), "it is held"),
+        ("hold", go_back("2"), SetHold(make_hold()), "of version 2 is under way"),
+    ],
+    ids=["rollback", "promote", "resume", "hold"],
+)
+def test_what_another_worker_did_since_the_step_looked_is_not_undone_unseen(
+    store: SqlStore, verb: str, one: object, other: object, words: str
+) -> None:
+    late = ask(store, stand(store).tag, verb=verb)
+    early = ask(store, verb=verb)
+    claims = {claim.subject: claim for claim in (take(store), take(store))}
+
+    assert carry_out(store, claims[early.id], one).phase is Phase.RUNNING
+    before = stand(store)
+    ended = carry_out(store, claims[late.id], other)
+
+    assert (ended.phase, ended.reason) == (Phase.REFUSED, "NotAsSeen")
+    assert words in ended.message
+    assert "asked for by" not in ended.message
+    now = stand(store)
+    assert (now.holds, now.rollouts, now.promotions) == (before.holds, before.rollouts, before.promotions)
+
+
+def test_what_a_command_itself_changed_is_nothing_that_it_should_have_seen(store: SqlStore) -> None:
+    command = ask(store, stand(store).tag)
+    assert carry_out(store, take(store), go_back("2")).phase is Phase.RUNNING
+    claim = take(store)
+    while claim.subject != command.id:
+        claim = take(store)
+    answer(store, claim, Done(message="it went back"), step="await_end")
+    ended = store.command(command.id)
+    assert ended is not None
+    assert ended.phase is Phase.SUCCEEDED
+
+
+def test_of_a_crowd_that_saw_the_same_and_is_carried_out_at_once_one_has_its_way(store: SqlStore) -> None:
+    """All of them were let in before anybody looked: each saw what was asked for so far."""
+    asked = [ask(store, stand(store).tag, key=f"key-{number}") for number in range(8)]
+    claims = [take(store) for _ in asked]
+    with ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(lambda each: carry_out(store, each[1], go_back(str(each[0] + 1))), enumerate(claims)))
+    assert sorted(one.phase for one in ended) == [Phase.REFUSED] * 7 + [Phase.RUNNING]
+    assert {one.reason for one in ended} == {"", "NotAsSeen"}
+    (rollout,) = stand(store).rollouts
+    assert [one.phase for one in store.recent("rollout")] == [rollout.phase] == [Phase.PENDING]

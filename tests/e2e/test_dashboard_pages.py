@@ -7,14 +7,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from gitops.audit.entry import Actor, Event
 from gitops.records import Command, Environment
-from gitops.writes import SaveEnvironment
+from gitops.writes import SaveEnvironment, SaveVersion
 from tests.support.axe import find_barriers
 from tests.support.browser import running_chromium
 from tests.support.dashboard import HOST, ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED
 from tests.support.history import FAILED, MERGED, fill_with_history
 from tests.support.searches import BEST, SEARCHED, fill_with_search
-from tests.support.store import make_command, write
+from tests.support.store import make_command, make_version, write
 from tests.support.told import NO_MAILBOX, tell
 
 pytestmark = pytest.mark.chromium
@@ -25,6 +25,9 @@ FACTS = {
     "/models": "churn",
     "/models/fraud": "champion v6",
     "/models/iris": "champion v6",
+    "/models/fraud/plan": "Show the plan",
+    "/models/fraud/plan?endpoint=fraud-staging&version=5": "version 5 is older than version 6, which serves",
+    "/models/iris/plan?endpoint=iris-staging": "Plan for iris-staging",
     f"/trainings/{REFUSED}": "accuracy 0.893 is not above 0.9; champion v6 has 0.953",
     "/trainings/t-fraud-06": "auc 0.896 is above 0.85",
     f"/promotions/{MERGED}": "merged by ada",
@@ -70,6 +73,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         tell(running.home)
         fill_with_search(running.home)
         running.store.save_command(make_command(id=ASKED))
+        # What is proposed for production is better than what serves there.
+        proposed = {"version": "8", "metrics": {"accuracy": "0.961", "f1": "0.958"}}
+        write(running.store, SaveVersion(make_version(**proposed, training_id=REFUSED, environment_key="a" * 64)))
         yield running
 
 
@@ -194,6 +200,18 @@ def test_endpoint_is_held_without_scripts_after_the_page_said_what_will_happen(p
     expect(plain.get_by_role("heading", level=1)).to_contain_text("Hold")
     expect(plain.get_by_text("an audit")).to_be_visible()
     assert fleet.store.recent("command", limit=1)[0].id in plain.url
+
+
+def test_a_plan_is_foreseen_without_scripts_and_leads_to_its_promotion(plain: Page) -> None:
+    plain.goto("/models/fraud")
+    plain.get_by_label("Version", exact=True).select_option("5")
+    plain.get_by_label("Environment", exact=True).select_option("acme/fraud-deploy:staging")
+    plain.get_by_role("button", name="Show the plan").click()
+    expect(plain.get_by_role("heading", level=1)).to_have_text("Plan for fraud-staging")
+    expect(plain.get_by_text("version 5 is older than version 6, which serves")).to_be_visible()
+    plain.get_by_role("link", name="Promote").click()
+    expect(plain.get_by_role("heading", level=1)).to_have_text("Promote fraud v5 to fraud-staging")
+    expect(plain.get_by_text("Nothing that serves changes before that")).to_be_visible()
 
 
 def test_page_that_does_not_exist_has_the_sections_for_whoever_is_signed_in(

@@ -88,6 +88,7 @@ ABOUT: Mapping[Row, tuple[int, ...]] = {
     ("GET", "/api/v1/endpoints/{name:path}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/models/{model}/versions/{version}"): (IRIS,),
     ("GET", "/api/v1/plan"): (IRIS_DEPLOY,),
+    ("GET", "/models/{model}/plan"): (IRIS_DEPLOY,),
 }
 # Of what has a name in its path and is about no repository: what is of all, what nobody has, and what is open.
 _OF_NONE = {
@@ -181,6 +182,8 @@ def filled(path: str) -> str:
 
 def content_of(method: str, path: str) -> dict[str, Any]:
     """Return what is sent there: the arguments that must be given, as that place takes them."""
+    if path == "/models/{model}/plan":
+        return {"params": {"endpoint": "iris-staging", "version": "6"}}
     known = (*VERBS.values(), *AUTHORITY.values())
     verb = next((one for one in known if path in {one.route, f"/actions/{one.name}"}), None)
     if path == "/api/v1/tokens" and method == "POST":

@@ -14,8 +14,16 @@ from tests.support.history import FAILED, MERGED, fill_with_history
 IRIS, IRIS_DEPLOY, CHURN_DEPLOY = 1, 2, 4
 EVERYBODYS = ("/", "/models")
 OF_IRIS = (f"/trainings/{REFUSED}", "/models/iris")
-OF_IRIS_DEPLOY = (f"/rollouts/{BAKING}", "/promotions/p-000000007", "/models/iris")
-OF_OTHERS = ("/models/fraud", "/trainings/t-fraud-01", f"/promotions/{MERGED}", f"/rollouts/{FAILED}", "/models/churn")
+PLAN = "/models/iris/plan?endpoint=iris-staging&version=6"
+OF_IRIS_DEPLOY = (f"/rollouts/{BAKING}", "/promotions/p-000000007", "/models/iris", "/models/iris/plan", PLAN)
+OF_OTHERS = (
+    "/models/fraud",
+    "/models/fraud/plan",
+    "/trainings/t-fraud-01",
+    f"/promotions/{MERGED}",
+    f"/rollouts/{FAILED}",
+    "/models/churn",
+)
 OF_ALL = ("/audit", "/audit/at", "/audit/verify", "/deliveries", f"/deliveries/{BAD_BODY}", "/settings")
 
 
@@ -62,6 +70,7 @@ def test_whoever_sees_the_deploy_repository_alone_is_shown_no_training(fleet: Da
     assert REFUSED not in get(fleet, "deploy", "/").text
     assert get(fleet, "model", f"/rollouts/{BAKING}").status_code == 404
     assert "iris-production" not in get(fleet, "model", "/").text
+    assert get(fleet, "model", PLAN).status_code == 404
 
 
 @pytest.mark.parametrize("path", OF_ALL)

@@ -11,14 +11,15 @@ from gitops.access import EVERYWHERE
 from gitops.grammar import VERBS
 from gitops.records import Direction, Environment
 from gitops.roles import AccessRole
-from gitops.writes import OpenRollout, SaveEnvironment
+from gitops.writes import OpenPromotion, OpenRollout, SaveEnvironment
 from tests.support.dashboard import ORIGIN, Dashboard, running_dashboard
 from tests.support.fleet import REFUSED
 from tests.support.history import fill_with_history
-from tests.support.store import make_rollout, write
+from tests.support.store import make_promotion, make_rollout, write
 from webhooks.matrix import ACTIONS
 
 STAGING = "acme/iris-deploy:staging"
+FRAUD_STAGING = "acme/fraud-deploy:staging"
 HELD = "acme/churn-deploy:staging"
 
 
@@ -72,6 +73,7 @@ def asked(fleet: Dashboard, answer: httpx.Response) -> tuple[str, dict[str, str]
         ("rollback?endpoint=fraud-production", {}, {"endpoint": "acme/fraud-deploy:production"}),
         ("rollback?endpoint=fraud-staging", {"to": "4"}, {"endpoint": "acme/fraud-deploy:staging", "to": "4"}),
         ("promote?model=fraud&version=5", {}, {"model": "fraud", "version": "5", "to": "acme/fraud-deploy:production"}),
+        ("promote?model=fraud&version=4&to=fraud-staging", {}, {"model": "fraud", "version": "4", "to": FRAUD_STAGING}),
         (f"retry?name={REFUSED}", {}, {"name": REFUSED}),
         ("retry?name=iris-production", {}, {"name": "acme/iris-deploy:production"}),
         ("cancel?training=t-000000009", {"reason": "old"}, {"training": "t-000000009", "reason": "old"}),
@@ -122,6 +124,26 @@ def test_form_that_was_opened_before_somebody_else_asked_is_shown_again(client: 
     assert answer.status_code == 412
     assert "rollback was asked for by" in answer.text
     assert count(fleet) == before
+
+
+def test_form_that_names_the_place_says_so_and_is_shown_again_when_another_version_was_proposed_there(
+    client: httpx.Client, fleet: Dashboard
+) -> None:
+    page = client.get(f"/actions/promote?model=fraud&version=4&to={FRAUD_STAGING}").text
+    assert "Promote fraud v4 to fraud-staging" in page
+    assert "<select" not in page
+    here = {"repository_id": 6, "repository": "acme/fraud-deploy", "model": "fraud"}
+    write(fleet.store, OpenPromotion(make_promotion(version="3", **here)))
+    before = count(fleet)
+    answer = client.post("/actions/promote", data=fields_of(page), headers={"Origin": ORIGIN})
+    assert answer.status_code == 412
+    assert "version 3 is proposed" in answer.text
+    assert count(fleet) == before
+
+
+@pytest.mark.parametrize(("place", "status"), [("nothing", 404), ("%3Cscript%3E", 422)])
+def test_form_that_names_no_place_is_not_shown(client: httpx.Client, place: str, status: int) -> None:
+    assert client.get(f"/actions/promote?model=fraud&version=4&to={place}").status_code == status
 
 
 def test_double_click_asks_once(client: httpx.Client, fleet: Dashboard) -> None:

@@ -13,7 +13,10 @@ from tests.support.dashboard import Dashboard, running_dashboard
 from tests.support.many import fill_with_many
 from tests.support.searches import SEARCHED, fill_with_search
 
-PAGES = ("/", "/models", "/audit", "/deliveries", "/settings", "/models/m0001", "/?q=m00", "/models?after=m0003")
+PAGES = (
+    *("/", "/models", "/audit", "/deliveries", "/settings", "/models/m0001", "/?q=m00", "/models?after=m0003"),
+    *("/models/m0001/plan", "/models/m0001/plan?endpoint=m0001-staging"),
+)
 MOST = 45
 """Questions that any page may ask, those of its session among them."""
 

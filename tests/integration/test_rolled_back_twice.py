@@ -1,17 +1,21 @@
 """Two people see the same version go wrong: the second one's rollback goes no further back than the first one's."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gitops.bootstrap import stories
 from gitops.commands.rollbacks import rollback
 from gitops.errors import RetryError
 from gitops.forge.github import GitHubForge
 from gitops.ports import Commit
-from gitops.records import Cause, Command, CommandFacts, Health
-from gitops.steps import Done
+from gitops.reconcile import Loop, run_next
+from gitops.records import Cause, Command, CommandFacts, Health, Version
+from gitops.steps import Done, Phase, Queue
 from gitops.store import SqlStore
 from gitops.writes import SaveEnvironment, SetHold
 from tests.integration.rollout_rig import forge
@@ -139,7 +143,7 @@ def see(deployment: Deployment) -> str:
     place = deployment.environment()
     standing = deployment.store.standing(place.repository_id, place.path)
     assert standing is not None
-    return standing.digest
+    return standing.digest_for("rollback")
 
 
 def test_what_was_decided_on_an_endpoint_that_changed_before_a_worker_came_is_refused(deployment: Deployment) -> None:
@@ -157,3 +161,67 @@ def test_health_that_changed_before_a_worker_came_keeps_no_rollback_back(deploym
     worse = place.model_copy(update={"health": Health.DEGRADED, "message": "5 of 9 were 500"})
     ended = carry_out(deployment, see(deployment), SaveEnvironment(worse, ("health", "message")))
     assert (ended.phase, deployment.live()) == ("Succeeded", "2")
+
+
+@dataclass
+class Overtaken:
+    """A store whose reader is overtaken by somebody else, in the middle of a step that has looked already."""
+
+    real: SqlStore
+    meanwhile: Callable[[], object]
+
+    def version(self, model: str, version: str) -> Version | None:
+        """Let the other one have its way first."""
+        happen, self.meanwhile = self.meanwhile, lambda: None
+        happen()
+        return self.real.version(model, version)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+
+def overtake(deployment: Deployment, late: Command, first: Command) -> Command:
+    """Have two workers carry out two commands at once: both look before either writes; returns how the first asked is.
+
+    Args:
+        late: the one that is claimed first, and written last.
+    """
+    for command in (late, first):
+        deployment.store.save_command(command)
+    one = Loop(deps=deployment.deps, stories=stories(), owner="one")
+    overtaken: Any = Overtaken(deployment.store, lambda: carry_on(one, first))
+    return carry_on(replace(one, deps=replace(deployment.deps, store=overtaken), owner="two"), late)
+
+
+def carry_on(loop: Loop, command: Command) -> Command:
+    """Let a worker go on until it has carried a command out; returns how that is."""
+    while (found := loop.deps.store.command(command.id)) is not None and found.phase is Phase.PENDING:
+        assert run_next(loop, Queue.CONTROL)
+    assert found is not None
+    return found
+
+
+def test_a_rollback_that_was_overtaken_while_it_was_carried_out_goes_nowhere(deployment: Deployment) -> None:
+    """Both workers looked while nothing was on its way; the second to write would end what the first began."""
+    seen = CommandFacts(seen=see(deployment))
+    first = make_command(verb="rollback", arguments={**STAGING, "to": "2"})
+    refused = overtake(deployment, make_command(verb="rollback", arguments={**STAGING, "to": "1"}, facts=seen), first)
+    assert (refused.phase, refused.reason) == ("Refused", "NotAsSeen")
+    assert "of version 2 is under way" in refused.message
+    run_all(deployment.deps)
+    assert deployment.ended(first).phase == "Succeeded"
+    assert (deployment.live(), deployment.pinned(), len(deployment.rollouts())) == ("2", "2", 4)
+
+
+def test_a_rollback_that_was_overtaken_by_the_same_one_waits_for_its_end(deployment: Deployment) -> None:
+    real = deafen(deployment)
+    first = make_command(verb="rollback", arguments=STAGING)
+    late = overtake(deployment, make_command(verb="rollback", arguments=STAGING), first)
+    run_all(deployment.deps)
+    waiting = deployment.store.command(late.id)
+    assert waiting is not None
+    assert (deployment.live(), waiting.phase) == ("2", "Running")
+
+    deployment.with_parts(forge=real)
+    assert {deployment.ended(one).phase for one in (late, first)} == {"Succeeded"}
+    assert (deployment.live(), deployment.pinned(), len(deployment.rollouts())) == ("2", "2", 4)

@@ -132,7 +132,7 @@ def _open(request: Request, verb: Verb, unverified: Mapping[str, str], *, wrong:
         ),
         fixed=fixed,
         fields=tuple(_entry(sight, verb, one, given, place) for one in asked),
-        match=standing.tag if standing is not None and "endpoint" in fixed else "",
+        match=standing.tag if standing is not None and {"endpoint", "to"} & fixed.keys() else "",
         key=uuid.uuid4().hex,
         back=_back(given, place),
         wrong=wrong,
@@ -184,17 +184,18 @@ def _take(verb: Verb, unverified: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_target(argument: Argument) -> bool:
-    return argument.kind in _TARGETS and not argument.is_option
+    return argument.kind in _TARGETS and _is_fixed(argument)
 
 
 def _is_fixed(argument: Argument) -> bool:
     """Return whether a link chooses an argument for good: what it is about, but no reason, and no other version."""
-    return not argument.is_option or argument.kind in {Kind.FLAG, Kind.NUMBER}
+    return not argument.is_option or argument.kind in {Kind.FLAG, Kind.NUMBER, Kind.ENDPOINT}
 
 
 def _name(verb: Verb, given: Mapping[str, str], place: Environment | None) -> str:
     if verb.name == "promote":
-        return f"{given.get('model', '')} {label(given.get('version'))}"
+        to = f" to {place.endpoint or place.name}" if place is not None else ""
+        return f"{given.get('model', '')} {label(given.get('version'))}{to}"
     if verb.name == "register":
         return f"{'trial ' + given['trial'] if 'trial' in given else 'a trial'} of {given.get('training', 'a search')}"
     if place is not None:

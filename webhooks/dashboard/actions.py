@@ -8,6 +8,7 @@ from gitops.access import EVERYWHERE, Access, role_to_ask
 from gitops.eligibility import AGAIN
 from gitops.grammar import VERBS
 from gitops.records import Delivery, Environment, Hold, Promotion, Rollout, Training, Version
+from gitops.telling.answers import Plan
 from gitops.telling.showing import place_of
 from gitops.trials import TrialView
 from webhooks.dashboard.words import label, number
@@ -100,6 +101,15 @@ def of_version(access: Access, version: Version, environments: Sequence[Environm
     if not (is_good and places):
         return ()
     return (_action("Promote", "promote", label(version.version), model=version.model, version=version.version),)
+
+
+def of_plan(access: Access, plan: Plan, environment: Environment) -> tuple[Action, ...]:
+    """Return what may be done about a plan: what no pull request proposes yet, and what Git does not pin, may be."""
+    is_to_be_asked = plan.changes and plan.pull is None and plan.version != plan.pinned
+    if not (is_to_be_asked and _may(access, "promote", environment.repository_id)):
+        return ()
+    given = {"model": plan.model, "version": plan.version, "to": plan.id}
+    return (_action("Promote", "promote", f"{label(plan.version)} to {plan.endpoint or plan.id}", **given),)
 
 
 def of_delivery(access: Access, delivery: Delivery) -> tuple[Action, ...]:

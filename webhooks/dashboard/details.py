@@ -8,10 +8,12 @@ from pathlib import Path
 from gitops.explaining import Explanation
 from gitops.records import Command, Environment, Promotion, Rollout, Training, Version
 from gitops.roles import AccessRole
+from gitops.telling.answers import Plan
 from webhooks.dashboard import links
 from webhooks.dashboard.asked import EVERYTHING, Asked
-from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained
+from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained, read_place
 from webhooks.dashboard.logs import Log, read_log
+from webhooks.dashboard.planned import foresee
 from webhooks.dashboard.searched import Searched, read_search
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
@@ -67,6 +69,7 @@ class PromotionPage:
         version: the verdict on what it proposes, None where it is not known, or not theirs to see.
         training: what it came from, None likewise.
         environment: where it goes; None where nothing is known of it yet.
+        plan: what its merge would do, as the API tells it; None once it is over, or while its place is not known.
         rollout: what its merge led to, None while there is nothing.
         reason: what the person said who asked for it by hand.
     """
@@ -78,6 +81,7 @@ class PromotionPage:
     version: Version | None
     training: Training | None
     environment: Environment | None
+    plan: Plan | None
     metrics: tuple[Metric, ...]
     rollout: Rollout | None
     reason: str
@@ -169,15 +173,18 @@ def read_promotion_page(sight: Sight, trail: Trail, promotion_id: str, *, tracki
     rolled = sight.page(Rollout, 1, **same) if promotion.facts.merge_sha else []
     asked = sight.store.command(promotion.cause.id) if promotion.cause.kind == "command" else None
     known = training if sight.record(training) else None
+    environment = sight.store.environment(promotion.repository_id, promotion.path)
+    place = read_place(sight, environment) if environment is not None else None
     against = known.facts.champion_metrics if known else {}
     return PromotionPage(
         now=sight.reading.now,
         story=moving(promotion, sight.reading.job("promotion", promotion.id)),
-        explanation=explain_proposal(sight, promotion),
+        explanation=explain_proposal(sight, promotion, place),
         promotion=promotion,
         version=version,
         training=known,
-        environment=sight.store.environment(promotion.repository_id, promotion.path),
+        environment=environment,
+        plan=foresee(sight, place, promotion),
         metrics=_metrics(version.metrics if version else {}, against),
         rollout=rolled[0] if rolled else None,
         reason=asked.arguments.get("reason", "") if asked else "",

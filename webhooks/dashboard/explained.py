@@ -92,10 +92,12 @@ def explain_trained(sight: Sight, training: Training, promotions: Sequence[Promo
     return _fit(sight, explain_training(Trained(training, tuple(promotions), here), sight.reading))
 
 
-def explain_proposal(sight: Sight, promotion: Promotion) -> Explanation:
-    """Explain a promotion."""
-    environment = sight.store.environment(promotion.repository_id, promotion.path)
+def explain_proposal(sight: Sight, promotion: Promotion, place: Place | None) -> Explanation:
+    """Explain a promotion.
+
+    Args:
+        place: everything about where it goes; None where nothing is known of it yet.
+    """
     training = sight.store.training(promotion.training_id)
     commit = training.commit if training is not None and sight.sees(training.repository_id) else ""
-    place = read_place(sight, environment) if environment is not None else None
     return _fit(sight, explain_pull(Proposal(promotion, place, commit), sight.reading))

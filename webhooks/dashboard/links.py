@@ -11,6 +11,12 @@ def model_page(model: str) -> str:
     return f"/models/{quote(model, safe='')}" if model and "/" not in model else ""
 
 
+def plan_page(model: str) -> str:
+    """Return the path of the page that foresees what a version would do; empty where the model can have no page."""
+    page = model_page(model)
+    return f"{page}/plan" if page else ""
+
+
 def story_page(kind: str, record_id: str) -> str:
     """Return the path of a story's page, empty for a kind that has none."""
     return f"/{kind}s/{quote(record_id, safe='')}" if kind in _KINDS else ""

@@ -20,6 +20,7 @@ from webhooks.dashboard.dora import read_dora_page
 from webhooks.dashboard.installation import read_settings_page
 from webhooks.dashboard.models import read_model_page, read_models_page
 from webhooks.dashboard.overview import read_overview
+from webhooks.dashboard.planned import read_plan_page
 from webhooks.dashboard.render import show
 from webhooks.dashboard.searched import read_trial_page
 from webhooks.dashboard.sight import sight_of
@@ -64,12 +65,23 @@ def model(request: Request, model: str) -> Response:
     cursor, cursors, of = _asked(request, "cursor"), cursors_of(request), f"versions of {model}"
     page = None
     if 0 < len(model) <= _LONGEST and model.isprintable():
-        after, models = cursors.read(cursor, of=of), _home(request) / "models"
+        after, models = mark_at(cursors.read(cursor, of=of)), _home(request) / "models"
         page = read_model_page(sight_of(request), _trail(request), model, models=models, after=after)
     if page is None:
         _missing("model")
-    older = cursors.write(page.part.found, limit=_VERSIONS, of=of)
+    older = cursors.write(page.part.found, by_age, limit=_VERSIONS, of=of)
     return show(request, "model.html", still=bool(cursor), page=page, older=older, cursor=cursor)
+
+
+@router.get("/models/{model}/plan")
+def plan(request: Request, model: str) -> Response:
+    """Show what a version of a model would do to an endpoint."""
+    page, (endpoint, version) = None, (request.query_params.get(name, "").strip() for name in ("endpoint", "version"))
+    if 0 < len(model) <= _LONGEST and model.isprintable():
+        page = read_plan_page(sight_of(request), model, endpoint=endpoint, version=version)
+    if page is None:
+        _missing("endpoint of that model")
+    return show(request, "plan.html", still=page.plan is None, page=page)
 
 
 @router.get("/trainings/{training_id}")
