@@ -1,7 +1,9 @@
-"""Whether a version may be proposed, a trial be chosen and a training tried again: what the verbs refuse by.
+"""Whether a version may be proposed or gone back to, a trial chosen and a training tried again: what verbs refuse by.
 
 `plan`, and the pages that offer to do so, say it before. Pure.
 """
+
+from collections.abc import Sequence
 
 from gitops.errors import RefusedError
 from gitops.records import Environment, Training, Version
@@ -44,6 +46,32 @@ def check_place(place: Environment, version: Version) -> None:
         raise RefusedError("OtherModel", f"{other}: name another environment with --to")
     if place.pinned == version.version:
         raise RefusedError("AlreadyPinned", f"{name_of(place)} pins {version.model} {version.version} already")
+
+
+def ways_back(place: Environment, served: Sequence[str]) -> tuple[str, ...]:
+    """Return the versions that a rollback of a place may name, the last one first.
+
+    Args:
+        served: those of its model that served there and may be used, the last one first.
+    """
+    # While another version is on its way, the one that is recorded as serving is what to go back to.
+    known = dict.fromkeys((place.serving, *served))
+    return tuple(one for one in known if one and (one != place.serving or place.pinned != place.serving))
+
+
+def check_way_back(place: Environment, number: str, served: Sequence[str]) -> None:
+    """Refuse to go back to what never served at a place: nobody reviewed it for there, and no smoke test asked it.
+
+    Args:
+        served: as in `ways_back`.
+
+    Raises:
+        RefusedError: `NeverServed`.
+    """
+    if number != place.serving and number not in served:
+        never = f"{place.model} {number} never served on {name_of(place)}"
+        way_out = f"launchpin promote {place.model!r} {number} --to {name_of(place)} proposes it"
+        raise RefusedError("NeverServed", f"{never}: {way_out}")
 
 
 def name_of(place: Environment) -> str:

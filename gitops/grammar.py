@@ -300,7 +300,11 @@ _TABLE = (
         AccessRole.APPROVER,
         (
             _ENDPOINT,
-            Argument("to", Kind.VERSION, "The version; by default the last good one before this one."),
+            Argument(
+                "to",
+                Kind.VERSION,
+                "The version, one that served there before; by default the last good one before this one.",
+            ),
             Argument("reason", Kind.TEXT, "Why, for the record."),
         ),
         changes=True,

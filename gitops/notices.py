@@ -120,10 +120,10 @@ class LetterState(StrEnum):
 
 
 class Letter(Frozen):
-    """A notice on its way to one channel.
+    """A notice on its way to one channel, or to one receiver of it for whom it was not taken with the others.
 
     Args:
-        channel: as notify.yaml names it.
+        channel: as notify.yaml names it; `CHANNEL:RECEIVER` for one receiver.
         tries: in vain so far.
         reason: why the last try failed, or why it was given up.
         message: what the other side said.

@@ -8,7 +8,7 @@ waits, beside what is new, for a day; a channel that is away is asked once for a
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gitops.config.channels import Channel, NotifyFile, Slack, Smtp, Webhook
@@ -16,7 +16,7 @@ from gitops.errors import InputError, LaunchpinError, RefusedError, RetryError
 from gitops.messages import Message, choose_channels, to_cloudevent, to_mail, to_message, to_slack
 from gitops.messages.cdevents import CONTENT_TYPE
 from gitops.notices import PATIENCE, REPEATED, Notice, is_repeated, same_as
-from gitops.ports import Deps, DueLetter, Packet
+from gitops.ports import Deps, DueLetter, Packet, Taken
 from gitops.steps import Done, Outcome, Stalled, Step, Story, Wait
 from gitops.writes import RouteNotice, SettleLetter
 
@@ -30,7 +30,7 @@ _SHOWN = 300
 
 @dataclass(frozen=True)
 class Post:
-    """What a job is about: a channel, or every notice that nobody routed."""
+    """What a job is about: a channel or one receiver of it, or every notice that nobody routed."""
 
     channel: str = ""
 
@@ -97,24 +97,40 @@ def _send(deps: Deps, due: DueLetter) -> SettleLetter:
         return SettleLetter(letter.notice_id, letter.channel, is_sent=False, reason="NotifyExpired", message=message)
     try:
         file = deps.notifier.file()
-        channel = file.channels.get(letter.channel)
+        channel = _find(file, letter.channel)
         if channel is None:
             message = f"notify.yaml has no channel {letter.channel} any more"
             return SettleLetter(letter.notice_id, letter.channel, is_sent=False, reason="ChannelGone", message=message)
-        said = send(deps, channel, to_message(due.notice, base_url=deps.service.base_url), file=file)
+        taken = send(deps, channel, to_message(due.notice, base_url=deps.service.base_url), file=file)
     except LaunchpinError as error:
         return _later(due, error)
     except Exception as error:  # noqa: BLE001 - one letter that cannot be sent must not keep the others back
         _log.exception("letter %s to %s", letter.notice_id, letter.channel)
         return _later(due, RefusedError("NotifyUnavailable", f"{type(error).__name__}: {error}"))
-    return SettleLetter(letter.notice_id, letter.channel, is_sent=True, message=said[:_SHOWN])
+    settled = SettleLetter(letter.notice_id, letter.channel, is_sent=True, message=taken.said[:_SHOWN])
+    if not taken.left:
+        return settled
+    return replace(settled, after=_next_try(letter.tries), left=taken.left)
+
+
+def _find(file: NotifyFile, name: str) -> Channel | None:
+    """Return the channel that a letter goes to, with one receiver alone where it is for that one.
+
+    Args:
+        name: as `Letter.channel` has it.
+    """
+    name, _, receiver = name.partition(":")
+    channel = file.channels.get(name)
+    if not receiver:
+        return channel
+    if isinstance(channel, Smtp) and receiver in channel.to:
+        return replace(channel, to=(receiver,))
+    return None
 
 
 def _later(due: DueLetter, error: LaunchpinError) -> SettleLetter:
     """Return the settlement of a letter that is tried again: full jitter, longer each time, at least what was asked."""
-    letter = due.letter
-    longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(letter.tries + 1, 10))
-    wait = random.uniform(_FIRST_RETRY, longest)  # noqa: S311 - spreads the tries, guards nothing
+    letter, asked = due.letter, error.after if isinstance(error, RetryError) else 0.0
     return SettleLetter(
         letter.notice_id,
         letter.channel,
@@ -122,11 +138,16 @@ def _later(due: DueLetter, error: LaunchpinError) -> SettleLetter:
         is_away=isinstance(error, RetryError),
         reason=error.reason,
         message=str(error)[:_SHOWN],
-        after=timedelta(seconds=max(wait, error.after if isinstance(error, RetryError) else 0.0)),
+        after=max(_next_try(letter.tries), timedelta(seconds=asked)),
     )
 
 
-def send(deps: Deps, channel: Channel, message: Message, *, file: NotifyFile) -> str:
+def _next_try(tries: int) -> timedelta:
+    longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(tries + 1, 10))
+    return timedelta(seconds=random.uniform(_FIRST_RETRY, longest))  # noqa: S311 - spreads the tries, guards nothing
+
+
+def send(deps: Deps, channel: Channel, message: Message, *, file: NotifyFile) -> Taken:
     """Send a message to a channel in the form that it takes, and return what the other side answered.
 
     Raises:

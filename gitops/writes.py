@@ -218,7 +218,8 @@ class SettleLetter:
     Args:
         is_sent: the other side has it.
         is_away: the other side takes nothing now, whatever it is: what else was tried in vain waits, too.
-        after: when it is tried again; None when it is over.
+        after: when it is tried again; None when it is over. Of one that was sent: when those are who are left.
+        left: receivers that the other side may take it for later; each gets a letter of their own.
     """
 
     notice_id: str
@@ -228,6 +229,7 @@ class SettleLetter:
     reason: str = ""
     message: str = ""
     after: timedelta | None = None
+    left: tuple[str, ...] = ()
 
 
 Write = (

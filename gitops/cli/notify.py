@@ -68,11 +68,11 @@ def test_channel(channel: str, *, path: Path | None, stack_dir: Path, as_json: b
         base_url=settings.base_url,
     )
     content, content_type = pack(file.channels[channel], message, tracking_uri=settings.tracking_uri)
-    answer = notifier.send(file.channels[channel], Packet(message.id, content, content_type, now), file=file)
+    taken = notifier.send(file.channels[channel], Packet(message.id, content, content_type, now), file=file)
     if as_json:
-        print_json({"ok": True, "channel": channel, "id": message.id, "answer": answer})
+        print_json({"ok": True, "channel": channel, "id": message.id, "answer": taken.said})
     else:
-        click.echo(show_controls(f"{channel} took it: {answer}"))
+        click.echo(show_controls(f"{channel} took it: {taken.said}"))
     return ExitCode.OK
 
 

@@ -6,7 +6,7 @@ import click
 
 from gitops.cli.asking import have_done, known_endpoint, timeout_option
 from gitops.cli.main import json_option, stack_dir_option
-from gitops.cli.suggest import endpoints, offers, versions
+from gitops.cli.suggest import endpoints, offers, ways_back
 
 
 @click.command()
@@ -15,8 +15,8 @@ from gitops.cli.suggest import endpoints, offers, versions
     "--to",
     "version",
     default="",
-    shell_complete=offers(versions),
-    help="The version; by default the last good one before this one.",
+    shell_complete=offers(ways_back),
+    help="The version, one that served there before; by default the last good one before this one.",
 )
 @click.option("--reason", default="", help="Why, for the record.")
 @timeout_option

@@ -115,6 +115,18 @@ def versions(_: "Layout", library: "Library", ctx: "click.Context") -> Iterator[
             yield version.version, version.verdict
 
 
+def ways_back(_: "Layout", library: "Library", ctx: "click.Context") -> Iterator[Offer]:
+    """Give the versions that the endpoint before on the line may go back to."""
+    from gitops.eligibility import ways_back as may_be_named  # noqa: PLC0415 - loads what an endpoint is
+    from gitops.naming import called  # noqa: PLC0415
+
+    words = (ctx.params.get("endpoint"), *ctx.args)
+    for place in (one for name in words if name for one in called(library.environments, str(name))):
+        served = library.store.ways_back(place.repository_id, place.path, model=place.model)
+        for version in may_be_named(place, served):
+            yield version, f"{place.model} {version} served there"
+
+
 def repositories(_: "Layout", library: "Library", __: "click.Context") -> Iterator[Offer]:
     """Give every connected repository."""
     for one in library.store.repositories():

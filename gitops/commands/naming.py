@@ -32,15 +32,20 @@ def find_environment(deps: Deps, name: str) -> Environment:
 def find_model_repository(deps: Deps, name: str) -> Repository:
     """Return the model repository a person means, by OWNER/NAME.
 
+    Where a name has gone from one repository to another, whoever asks may have a role on one of them alone, whatever
+    the two are for: none is taken for the other.
+
     Raises:
-        RefusedError: `UnknownRepository`.
+        RefusedError: `UnknownRepository`, or `RepositoryUnclear` where several have the name.
     """
-    known = (one for one in deps.store.repositories() if one.role is Role.MODEL)
-    found = next((one for one in known if one.full_name == name), None)
-    if found is None:
+    known = [one for one in deps.store.repositories() if one.full_name == name]
+    if len(known) > 1:
+        message = f"{len(known)} repositories are called {name!r}: connect the one that was renamed under its new name"
+        raise RefusedError("RepositoryUnclear", message)
+    if not known or known[0].role is not Role.MODEL:
         message = f"no model repository is called {name!r}: launchpin status lists them, launchpin add connects one"
         raise RefusedError("UnknownRepository", message)
-    return found
+    return known[0]
 
 
 def find_training(deps: Deps, name: str) -> Training:

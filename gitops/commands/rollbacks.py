@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from gitops.commands.naming import cause_of, find_environment
+from gitops.eligibility import check_version, check_way_back
 from gitops.errors import RefusedError
 from gitops.identifiers import new_id
 from gitops.ports import Deps
@@ -24,14 +25,12 @@ def rollback(deps: Deps, command: Command) -> Outcome:
     if known is not None:
         return _join(environment, known)
     left, candidates = _way_back(deps, environment, under_way)
-    wanted = command.arguments.get("to", "") or _previous(deps, environment, _without(candidates, left))
+    served = deps.store.ways_back(environment.repository_id, environment.path, model=environment.model)
+    wanted = command.arguments.get("to", "") or _previous(environment, _without(candidates, left), served)
     if wanted == left:
         raise RefusedError("AlreadyServing", f"version {wanted} serves on {environment.endpoint} already")
-    version = deps.store.version(environment.model, wanted)
-    if version is None:
-        raise RefusedError("VersionUnknown", f"{environment.model} {wanted} has no verdict of Launchpin's")
-    if version.quarantined or version.verdict != "pass":
-        raise RefusedError("VersionUnusable", f"{environment.model} {wanted} is quarantined or did not pass")
+    check_version(deps.store.version(environment.model, wanted), environment.model, wanted)
+    check_way_back(environment, wanted, served)
     rollout = _rollback(command, environment, wanted, left=left)
     return Done(
         facts={"result": {"rollout": rollout.id, "endpoint": environment.endpoint, "version": wanted}},
@@ -94,11 +93,10 @@ def _without(versions: Sequence[str], left: str) -> tuple[str, ...]:
     return tuple(version for version in versions if version and version != left)
 
 
-def _previous(deps: Deps, environment: Environment, candidates: Sequence[str]) -> str:
-    """Return the first version that served here, with a verdict of ours, and may be used."""
+def _previous(environment: Environment, candidates: Sequence[str], served: Sequence[str]) -> str:
+    """Return the first version that served here and may be used."""
     for candidate in candidates:
-        version = deps.store.version(environment.model, candidate)
-        if version is not None and version.verdict == "pass" and not version.quarantined:
+        if candidate in served:
             return candidate
     raise RefusedError("NoPrevious", f"{environment.endpoint} has no earlier version to go back to")
 

@@ -216,11 +216,16 @@ _VERBS: tuple[Row, ...] = (
         Answer(Who.ASKER, "ask again with a name that the message gives"),
     ),
     (
-        "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login subject token_name filter OwnFolder",
+        (
+            "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login subject provider token_name filter "
+            "OwnFolder"
+        ),
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),
+    ("RepositoryUnclear", Answer(Who.OPERATOR, "connect the renamed repository again: `launchpin add`")),
     ("NotAsSeen", Answer(Who.ASKER, "look at the endpoint, and ask anew")),
+    ("NeverServed", Answer(Who.ASKER, "propose it instead: `launchpin promote`")),
     ("AlreadyServing NoPrevious", Answer(Who.ASKER, "name another version with --to")),
     (
         "UnknownVerb UnknownEndpoint UnknownDelivery EndpointUnclear RoleTaken",

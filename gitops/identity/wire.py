@@ -71,7 +71,12 @@ class Wire:
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "launchpin"}
         # No connection is kept: people sign in rarely, and a code must not be lost to one that the provider has closed.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(headers=headers, timeout=silence, follow_redirects=False, limits=limits)
+        # A proxy of the environment carries TLS and reads nothing of it. Without TLS there is only this machine, and no
+        # proxy's way leads there: it would read the client's secret.
+        direct = {"http://": None}
+        self._client = httpx.Client(
+            headers=headers, timeout=silence, follow_redirects=False, limits=limits, mounts=direct
+        )
 
     def get(self, url: str, what: str, *, headers: Mapping[str, str] | None = None) -> Reply:
         """Ask for something.

@@ -61,14 +61,16 @@ def connect(host: str, port: int, *, allowed: Allowed, resolve: Resolve = resolv
 
 
 @contextlib.contextmanager
-def ending(line: socket.socket, *, seconds: float = WHOLE_SECONDS) -> Iterator[None]:
+def ending(line: socket.socket, *, seconds: float = WHOLE_SECONDS) -> Iterator[Callable[[], None]]:
     """End a connection when its time is over, in the middle of whatever is read: a timeout alone counts silence.
+
+    Gives what is called when the other side has said what counts: whatever else it says, its end is no failure then.
 
     Raises:
         RetryError: `NotifyUnavailable`: it was ended, and what was read may be half of an answer.
     """
     same = line.dup()  # encryption takes the socket itself away
-    is_over = threading.Event()
+    is_over, is_answered = threading.Event(), threading.Event()
 
     def end() -> None:
         is_over.set()
@@ -79,11 +81,11 @@ def ending(line: socket.socket, *, seconds: float = WHOLE_SECONDS) -> Iterator[N
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield is_answered.set
     finally:
         timer.cancel()
         same.close()
-    if is_over.is_set():
+    if is_over.is_set() and not is_answered.is_set():
         raise RetryError("NotifyUnavailable", f"the whole answer took more than {seconds:g} s")
 
 

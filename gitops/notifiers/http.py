@@ -64,18 +64,30 @@ def _exchange(
     is_tls = parts.scheme == "https"
     client = (http.client.HTTPSConnection if is_tls else http.client.HTTPConnection)(host, port_of(parts))
     client.auto_open = 0  # it never connects by itself, to an address that nobody checked
-    with ending(line):
+    with ending(line) as answered:
         try:
             line.settimeout(WHOLE_SECONDS)
             client.sock = ssl.create_default_context().wrap_socket(line, server_hostname=host) if is_tls else line
             client.request("POST", path, body=content, headers={"user-agent": "launchpin", **headers})
             with contextlib.closing(client.getresponse()) as answer:
+                answered()
                 heard = {name.lower(): value for name, value in answer.getheaders()}
-                body = read_bounded(answer.read1, limit=_LARGEST, seconds=WHOLE_SECONDS)
+                body = _read_words(answer)
         finally:
             client.close()
             line.close()
     return answer.status, heard, body[:_SHOWN].decode("utf-8", "replace")
+
+
+def _read_words(answer: http.client.HTTPResponse) -> bytes:
+    """Return what was said beside the status; nothing where that is without end or comes too late.
+
+    The status alone says whether the post was taken. One that was is not sent again for the words that go with it.
+    """
+    try:
+        return read_bounded(answer.read1, limit=_LARGEST, seconds=WHOLE_SECONDS)
+    except (OSError, http.client.HTTPException, EndlessReplyError):
+        return b""
 
 
 def _judge(status: int, heard: Mapping[str, str], text: str) -> str:

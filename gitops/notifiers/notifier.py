@@ -12,7 +12,7 @@ from gitops.notifiers.guard import Resolve, resolve
 from gitops.notifiers.http import post
 from gitops.notifiers.signing import sign
 from gitops.notifiers.smtp import send_mail
-from gitops.ports import Packet
+from gitops.ports import Packet, Taken
 from gitops.private_files import read_secret
 
 _LARGEST = 256 * 1024 + 1  # one byte more than the reader accepts, so that it says so itself
@@ -51,7 +51,7 @@ class FileNotifier:
             raise InputError("file_unreadable", f"it cannot be read: {error.strerror}", file=self._path.name) from error
         return parse_notify(text, file=self._path.name, folder=self._path.absolute().parent)
 
-    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> str:
+    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> Taken:
         """Send a packet, and return what the other side answered."""
         match channel:
             case Slack():
@@ -67,7 +67,7 @@ class FileNotifier:
             case _:
                 assert_never(channel)
 
-    def _post(self, url: str, packet: Packet, file: NotifyFile, *, secret: str, field: str) -> str:
+    def _post(self, url: str, packet: Packet, file: NotifyFile, *, secret: str, field: str) -> Taken:
         try:
             parts = split_url(url, file.allowed)
         except BadNameError as error:
@@ -75,7 +75,7 @@ class FileNotifier:
         headers = {"content-type": packet.content_type}
         if secret:
             headers |= sign(secret, id=packet.id, moment=packet.moment, body=packet.content)
-        return post(parts, packet.content, headers=headers, allowed=file.allowed, resolve=self._resolve)
+        return Taken(post(parts, packet.content, headers=headers, allowed=file.allowed, resolve=self._resolve))
 
     def _secret(self, path: object, field: str) -> str:
         text = read_secret(Path(str(path)), name=field)

@@ -4,15 +4,20 @@ import contextlib
 import smtplib
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 
 from gitops.config.addresses import Allowed
 from gitops.config.channels import Smtp, Tls
 from gitops.errors import RefusedError, RetryError
 from gitops.notifiers.guard import WHOLE_SECONDS, Resolve, connect, ending, one_line, resolve
+from gitops.ports import Taken
 from gitops.telemetry.requests import sending
 
 _OURSELVES = "launchpin"  # in EHLO; the host's full name would be looked up
 _FIRST_FINAL = 500
+_GOODBYE_SECONDS = 2.0
+
+_Refusals = Mapping[str, tuple[int, bytes]]
 
 
 class _Connection(smtplib.SMTP):
@@ -30,8 +35,11 @@ class _Connection(smtplib.SMTP):
         return ssl.create_default_context().wrap_socket(self._line, server_hostname=host)
 
 
-def send_mail(channel: Smtp, content: bytes, *, password: str, allowed: Allowed, resolve: Resolve = resolve) -> str:
+def send_mail(channel: Smtp, content: bytes, *, password: str, allowed: Allowed, resolve: Resolve = resolve) -> Taken:
     """Hand a mail to the server and return what it answered.
+
+    It was taken once the server said so after its last line, whatever becomes of the connection then. Receivers that
+    the server refused for good are named in the answer; those that it may take later are left.
 
     Raises:
         RefusedError: `NotifyBlocked`, or `NotifyRefused` for what the server will not take later either.
@@ -40,10 +48,10 @@ def send_mail(channel: Smtp, content: bytes, *, password: str, allowed: Allowed,
     try:
         with sending("notify", "MAIL", "/"):
             line = connect(channel.host, channel.port, allowed=allowed, resolve=resolve)
-            with line, ending(line):
+            with line, ending(line) as answered:
                 line.settimeout(WHOLE_SECONDS)
                 with contextlib.closing(_Connection(line, channel)) as connection:
-                    return _hand_over(connection, channel, content, password=password)
+                    return _hand_over(connection, channel, content, password=password, answered=answered)
     except smtplib.SMTPRecipientsRefused as error:
         raise _judged(*next(iter(error.recipients.values()))) from error
     except smtplib.SMTPResponseException as error:
@@ -54,15 +62,33 @@ def send_mail(channel: Smtp, content: bytes, *, password: str, allowed: Allowed,
         raise RetryError("NotifyUnavailable", f"{channel.host}: {type(error).__name__}: {error}") from error
 
 
-def _hand_over(connection: _Connection, channel: Smtp, content: bytes, *, password: str) -> str:
+def _hand_over(
+    connection: _Connection, channel: Smtp, content: bytes, *, password: str, answered: Callable[[], None]
+) -> Taken:
     if channel.tls is Tls.STARTTLS:
         connection.starttls(context=ssl.create_default_context())
     if channel.user:
         connection.login(channel.user, password)
-    refused = connection.sendmail(channel.sender, channel.to, content)
-    code, said = connection.docmd("QUIT")
-    left = f", but not {', '.join(refused)}" if refused else ""
-    return f"taken{left}; {code} {_text(said)}"
+    refused: _Refusals = connection.sendmail(channel.sender, channel.to, content)
+    answered()
+    left = tuple(one for one in channel.to if one in refused and refused[one][0] < _FIRST_FINAL)
+    return Taken(f"taken{_say_refused(refused)}{_say_goodbye(connection)}", left)
+
+
+def _say_refused(refused: _Refusals) -> str:
+    told = ", ".join(f"{receiver} ({code} {_text(said)})" for receiver, (code, said) in refused.items())
+    return f", but not for {told}" if told else ""
+
+
+def _say_goodbye(connection: _Connection) -> str:
+    """Return what the server says to the end; nothing where it is gone, or takes its time: it has the mail."""
+    try:
+        if connection.sock is not None:
+            connection.sock.settimeout(_GOODBYE_SECONDS)
+        code, said = connection.docmd("QUIT")
+    except (OSError, smtplib.SMTPException):
+        return ""
+    return f"; {code} {_text(said)}"
 
 
 def _judged(code: int, said: bytes | str) -> RefusedError | RetryError:

@@ -11,7 +11,7 @@ from gitops.ports.deps import Deps, Service
 from gitops.ports.forge import READABLE, Ahead, Check, CheckState, Commit, Forge, ForgeRepository, Mirror, Pull
 from gitops.ports.identity import Identity, IdentityProvider
 from gitops.ports.locks import Locks
-from gitops.ports.notifier import Notifier, Packet
+from gitops.ports.notifier import Notifier, Packet, Taken
 from gitops.ports.outbox import DueLetter, Outbox
 from gitops.ports.pages import Catalogue, Crowned, Mark, Pages, Wanted
 from gitops.ports.registry import LoggedModel, RegisteredVersion, Registry, Run, RunEnd, RunRef
@@ -84,6 +84,7 @@ __all__ = [
     "Service",
     "Store",
     "Storeroom",
+    "Taken",
     "Target",
     "Trainer",
     "TrainingEnd",

@@ -23,6 +23,19 @@ class Packet:
     moment: datetime
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What the other side answered to a packet that it took.
+
+    Args:
+        said: in a few words.
+        left: those of a mail's receivers for whom the server may take it later.
+    """
+
+    said: str
+    left: tuple[str, ...] = ()
+
+
 class Notifier(Protocol):
     """The way out. Thread-safe."""
 
@@ -34,7 +47,7 @@ class Notifier(Protocol):
         """
         ...
 
-    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> str:
+    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> Taken:
         """Send a packet, and return what the other side answered.
 
         Raises:
@@ -52,7 +65,7 @@ class Silence:
         """Return no channel."""
         return NotifyFile({}, ())
 
-    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> str:
+    def send(self, channel: Channel, packet: Packet, *, file: NotifyFile) -> Taken:
         """Refuse: there is no channel to send to."""
         del channel, packet, file
         raise RuntimeError("a message was sent where there is no channel")

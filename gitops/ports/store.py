@@ -393,6 +393,10 @@ class Store(Asked, Outbox, Locks, Searches, Protocol):
         """Return the last rollout begun for an environment, over or not."""
         ...
 
+    def ways_back(self, repository_id: int, path: str, *, model: str) -> Sequence[str]:
+        """Return the versions of a model that served at an environment and may be used, the last one first."""
+        ...
+
     def ancestry(self, kind: str, record_id: str) -> tuple[tuple[str, str], ...]:
         """Return a record, what caused it, and so on to the first cause, each by kind and id."""
         ...

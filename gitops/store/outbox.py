@@ -57,6 +57,7 @@ def settle_letter(tx: Transaction, write: SettleLetter) -> None:
     told = {"reason": write.reason, "message": write.message}
     if write.is_sent:
         changes = {**told, "state": LetterState.SENT.value, "settled_at": tx.now}
+        _keep_left(tx, write)
     elif write.after is None:
         changes = {**told, "state": LetterState.GIVEN_UP.value, "settled_at": tx.now, "tries": letters.c.tries + 1}
     else:
@@ -69,6 +70,23 @@ def settle_letter(tx: Transaction, write: SettleLetter) -> None:
     elif write.is_away and write.after is not None:
         later = tx.now + write.after
         tx.connection.execute(update(letters).where(*others, letters.c.due < later).values(due=later))
+
+
+def _keep_left(tx: Transaction, write: SettleLetter) -> None:
+    """Give each receiver who is left a letter, so that nobody who has the message gets it again."""
+    for receiver in write.left:
+        letter = Letter(
+            notice_id=write.notice_id,
+            channel=f"{write.channel}:{receiver}",
+            state=LetterState.WAITING,
+            tries=1,
+            reason="NotifyUnavailable",
+            message=write.message,
+            due=tx.now + (write.after or timedelta()),
+            created_at=tx.now,
+        )
+        if insert_new(tx.connection, letters, to_row(letter)):
+            wake_job(tx, "notify", letter.channel, queue=Queue.CONTROL, after=None)
 
 
 def read_unrouted(connection: Connection, *, limit: int) -> list[Notice]:

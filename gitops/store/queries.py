@@ -215,6 +215,19 @@ def read_newest_rollout(connection: Connection, repository_id: int, *, path: str
     return read_one(connection, rollouts, Rollout, *where, order=(rollouts.c.created_at.desc(), rollouts.c.id.desc()))
 
 
+def read_ways_back(connection: Connection, repository_id: int, *, path: str, model: str) -> list[str]:
+    """Return the versions of a model that served at an environment and may be used, the last one first.
+
+    Of what came before the few that an environment's own record names, its rollouts know.
+    """
+    here = (rollouts.c.repository_id == repository_id, rollouts.c.path == path, rollouts.c.model == model)
+    well = (rollouts.c.phase == Phase.SUCCEEDED.value, rollouts.c.version == versions.c.version)
+    good = (versions.c.model == model, versions.c.verdict == "pass", versions.c.quarantined.is_(False))
+    last = (func.max(rollouts.c.created_at).desc(), func.max(rollouts.c.id).desc())
+    query = select(rollouts.c.version).where(*here, *well, *good).group_by(rollouts.c.version).order_by(*last)
+    return list(connection.execute(query).scalars())
+
+
 def read_standing(connection: Connection, repository_id: int, *, path: str) -> Standing | None:
     """Return how an environment's endpoint stands; None for an environment that nobody knows."""
     here = (environments.c.repository_id == repository_id, environments.c.path == path)

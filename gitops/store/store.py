@@ -351,6 +351,10 @@ class SqlStore(OutboxStore):
         """Return the last rollout begun for an environment, over or not."""
         return self._read(lambda connection: queries.read_newest_rollout(connection, repository_id, path=path))
 
+    def ways_back(self, repository_id: int, path: str, *, model: str) -> Sequence[str]:
+        """Return the versions of a model that served at an environment and may be used, the last one first."""
+        return self._read(lambda connection: queries.read_ways_back(connection, repository_id, path=path, model=model))
+
     # ---- what may go
 
     def needed(self) -> Needed:

@@ -143,7 +143,7 @@ def send(folder: Path, url: str, resolve: Callable[[str, int], list[IpAddress]],
     file = write_notify(folder, f"a: {{webhook: {{url: '{url}', secret_file: s}}}}", allow=allow)
     notifier = FileNotifier(file, resolve=resolve)
     read = notifier.file()
-    return notifier.send(read.channels["a"], PACKET, file=read)
+    return notifier.send(read.channels["a"], PACKET, file=read).said
 
 
 @pytest.mark.parametrize(

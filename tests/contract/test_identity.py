@@ -1,5 +1,6 @@
 """Identity providers that answer without end, and settings that cannot be. The provider is a real server."""
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from gitops.identity.wire import Wire
 from gitops.settings import Settings
 from gitops.signins import begin_attempt
 from tests.support.identity import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
+from tests.support.mlflow_wire import Reply, odd_server
 from tests.support.web import wait_until
 
 BACK = "http://127.0.0.1:9/_signin/oidc/callback"
@@ -47,6 +49,42 @@ def test_an_answer_is_bounded_in_size_and_time_and_taken_from_where_it_was_asked
         ours.address(ATTEMPT)
     assert error.value.reason == "provider_unavailable"
     assert "/keys" not in provider.asked
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_no_proxy_of_the_environment_hears_the_clients_secret(
+    provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def proxy(method: str, path: str) -> Reply:
+        asked.append((method, path))
+        return Reply(200, b"{}")
+
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    with odd_server(proxy) as url:
+        monkeypatch.setenv(name, url)
+        Wire().post(f"{provider.url}/token", "asking", body="client_secret=x")
+    assert asked == []
+
+
+def test_a_provider_with_tls_is_asked_through_the_proxy_of_the_environment_which_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        def hear() -> bytes:
+            line, _ = listening.accept()
+            with line:
+                return line.recv(65536)
+
+        heard = pool.submit(hear)
+        with pytest.raises(RetryError):
+            Wire().post("https://id.example/token", "asking", body="client_secret=x")
+        assert heard.result(10).startswith(b"CONNECT id.example:443 ")
+        assert b"secret" not in heard.result()
 
 
 def test_what_a_provider_says_of_itself_is_asked_for_once_in_a_while(provider: Provider) -> None:

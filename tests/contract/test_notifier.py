@@ -2,8 +2,10 @@
 
 import hashlib
 import hmac
+import threading
 import time
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -12,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import InputError, RefusedError, RetryError
-from gitops.notifiers import FileNotifier, guard, http
+from gitops.notifiers import FileNotifier, guard, http, smtp
 from gitops.notifiers.signing import sign
-from gitops.ports import Packet
+from gitops.ports import Packet, Taken
 from tests.support.receivers import (
     SECRET,
+    Answer,
     MailReceiver,
     WebReceiver,
     hang_up,
@@ -48,6 +51,13 @@ def channels(tmp_path: Path, web: WebReceiver, mail: MailReceiver) -> FileNotifi
 
 
 def send(notifier: FileNotifier, name: str, packet: Packet = PACKET) -> str:
+    """Send a packet, and return what was said; nobody is left."""
+    taken = hand_over(notifier, name, packet)
+    assert taken.left == ()
+    return taken.said
+
+
+def hand_over(notifier: FileNotifier, name: str, packet: Packet = PACKET) -> Taken:
     file = notifier.file()
     return notifier.send(file.channels[name], packet, file=file)
 
@@ -118,29 +128,69 @@ def test_lost_answer_is_tried_again(channels: FileNotifier, web: WebReceiver) ->
     assert len(web.posts) == 1
 
 
-def test_answer_without_end_is_left(channels: FileNotifier, web: WebReceiver) -> None:
+def endless(status: int, **headers: str) -> Answer:
+    """Return an answer with a status, and words without end."""
+
     def flood(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         while True:
             handler.wfile.write(b"x" * 65536)
 
-    web.answers = [flood]
-    with pytest.raises(RetryError, match="more than 1048576 bytes"):
-        send(channels, "chat")
+    return flood
 
 
-def test_answer_that_trickles_is_left_when_its_time_is_over(
-    channels: FileNotifier, web: WebReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Each byte of the head comes soon enough for a timeout that counts silence alone.
+def trickling(begin: bytes) -> Answer:
+    """Return an answer that goes on for ever, each byte soon enough for a timeout that counts silence alone."""
+
     def trickle(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-")
+        handler.wfile.write(begin)
         while True:
             handler.wfile.write(b"x")
             time.sleep(0.05)
 
-    web.answers = [trickle]
+    return trickle
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    """Say yes, and close the connection in the middle of the words that go with it."""
+    handler.send_response(200)
+    handler.send_header("content-length", "100")
+    handler.end_headers()
+    handler.wfile.write(b"o")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [endless(200), trickling(b"HTTP/1.1 200 OK\r\n\r\n"), trickling(b"HTTP/1.1 200 OK\r\nx-"), cut],
+    ids=["endless words", "slow words", "slow head", "cut words"],
+)
+def test_post_that_was_taken_is_taken_whatever_else_is_said(
+    channels: FileNotifier, web: WebReceiver, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.answers = [answer]
+    monkeypatch.setattr(http, "ending", partial(guard.ending, seconds=0.5))
+    begun = time.monotonic()
+    assert send(channels, "chat").startswith("200")
+    assert time.monotonic() - begun < 5
+    assert len(web.posts) == 1
+
+
+def test_answer_without_end_is_judged_by_its_status(channels: FileNotifier, web: WebReceiver) -> None:
+    web.answers = [endless(503, retry_after="17"), endless(410)]
+    with pytest.raises(RetryError) as busy:
+        send(channels, "chat")
+    assert (busy.value.reason, busy.value.after) == ("NotifyUnavailable", 17.0)
+    with pytest.raises(RefusedError, match="it answered 410"):
+        send(channels, "chat")
+
+
+def test_answer_whose_status_does_not_come_is_left_when_its_time_is_over(
+    channels: FileNotifier, web: WebReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.answers = [trickling(b"HTTP/1.1 2")]
     monkeypatch.setattr(http, "ending", partial(guard.ending, seconds=0.5))
     begun = time.monotonic()
     with pytest.raises(RetryError):
@@ -217,6 +267,66 @@ def test_mail_server_says_whether_to_try_again(
     mail.says[at] = says
     with pytest.raises(error, match=says.partition(" ")[2]):
         send(channels, "team", MAIL)
+
+
+def hang_up_at_goodbye(_: Callable[[bytes], object]) -> None:
+    """Close the connection instead of an answer."""
+
+
+def mumble_at_goodbye(say: Callable[[bytes], object]) -> None:
+    say(b"\xff nonsense\r\n")
+
+
+def drag_on_at_goodbye(say: Callable[[bytes], object]) -> None:
+    """Answer a byte at a time, for ever."""
+    while True:
+        say(b"2")
+        time.sleep(0.05)
+
+
+def say_nothing_at_goodbye(_: Callable[[bytes], object]) -> None:
+    threading.Event().wait(5)
+
+
+@pytest.mark.parametrize(
+    "goodbye",
+    [hang_up_at_goodbye, mumble_at_goodbye, drag_on_at_goodbye, say_nothing_at_goodbye],
+    ids=["gone", "nonsense", "slow", "silent"],
+)
+def test_mail_that_was_taken_is_taken_however_the_server_says_goodbye(
+    channels: FileNotifier,
+    mail: MailReceiver,
+    goodbye: Callable[[Callable[[bytes], object]], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mail.on_quit = goodbye
+    monkeypatch.setattr(smtp, "ending", partial(guard.ending, seconds=1.0))
+    begun = time.monotonic()
+    assert send(channels, "team", MAIL).startswith("taken")
+    assert time.monotonic() - begun < 4
+    assert len(mail.mails) == 1
+
+
+def test_mail_whose_end_was_not_answered_is_tried_again(
+    channels: FileNotifier, mail: MailReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail.says["END"] = "250-half of a"  # and no more: whether it was taken is not known
+    monkeypatch.setattr(smtp, "ending", partial(guard.ending, seconds=0.5))
+    with pytest.raises(RetryError):
+        send(channels, "team", MAIL)
+
+
+@pytest.mark.parametrize(
+    ("says", "left"), [("450 greylisted", ("c@example.com",)), ("550 nobody", ())], ids=["for now", "for good"]
+)
+def test_receivers_whom_the_server_refuses_are_named_and_those_for_now_are_left(
+    channels: FileNotifier, mail: MailReceiver, says: str, left: tuple[str, ...]
+) -> None:
+    mail.says["RCPT c@example.com"] = says
+    taken = hand_over(channels, "team", MAIL)
+    assert taken == Taken(f"taken, but not for c@example.com ({says}); 221 bye", left)
+    (got,) = mail.mails
+    assert got.to == ("b@example.com",)
 
 
 def test_mail_is_not_sent_in_the_clear_where_the_server_cannot_encrypt(mail: MailReceiver, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How an endpoint stands, and what is asked for only while it stands so."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -8,10 +9,11 @@ from gitops.errors import ConflictError
 from gitops.ports import Claim
 from gitops.records import Command, Direction, Environment, Health
 from gitops.standing import Expected, Standing
-from gitops.steps import Done, Phase, Queue
+from gitops.steps import Done, Ended, Phase, Queue
 from gitops.store import SqlStore
-from gitops.writes import LiftHold, OpenPromotion, OpenRollout, SaveEnvironment, SetHold
+from gitops.writes import LiftHold, OpenPromotion, OpenRollout, SaveEnvironment, SaveVersion, SetHold
 from tests.support.store import (
+    Clock,
     answer,
     clock,
     make_command,
@@ -19,6 +21,8 @@ from tests.support.store import (
     make_hold,
     make_promotion,
     make_rollout,
+    make_version,
+    serve_once,
     store,
     take,
     write,
@@ -224,3 +228,41 @@ def test_of_a_crowd_that_saw_the_same_and_is_carried_out_at_once_one_has_its_way
     assert {one.reason for one in ended} == {"", "NotAsSeen"}
     (rollout,) = stand(store).rollouts
     assert [one.phase for one in store.recent("rollout")] == [rollout.phase] == [Phase.PENDING]
+
+
+# ---------------------------------------------------------------- what may be gone back to
+
+
+def back(store: SqlStore, *, path: str = "staging", model: str = "iris") -> list[str]:
+    return list(store.ways_back(PLACE.repository_id, path, model=model))
+
+
+def test_every_version_that_served_may_be_gone_back_to_the_last_one_first(store: SqlStore, clock: Clock) -> None:
+    """Also those that an environment's own record, which holds ten, has forgotten."""
+    numbers = [str(number) for number in range(1, 14)]
+    for number in (*numbers, "2"):
+        write(store, SaveVersion(make_version(version=number)))
+        serve_once(store, number)
+        clock.advance(timedelta(minutes=1))
+    assert back(store) == ["2", *(number for number in reversed(numbers) if number != "2")]
+
+
+def test_what_failed_goes_on_served_elsewhere_or_may_not_be_used_is_no_way_back(store: SqlStore) -> None:
+    bad: dict[str, dict[str, object]] = {"2": {"quarantined": True}, "3": {"verdict": "fail"}}
+    for number in "123456":
+        write(store, SaveVersion(make_version(version=number, **bad.get(number, {}))))
+    write(store, SaveVersion(make_version(model="wine", version="6")))
+    for number in "1234":
+        serve_once(store, number)
+    serve_once(store, "5", path="production", endpoint="iris-production")
+    serve_once(store, "6", model="wine")
+    serve_once(store, "7")  # nobody judged it
+    failed = make_rollout(version="5")
+    write(store, OpenRollout(failed))
+    claim = take(store)
+    while claim.subject != failed.id:
+        claim = take(store)
+    answer(store, claim, Ended(Phase.ROLLED_BACK, "SmokeFailed", "it answered 500"), step="finish")
+    write(store, OpenRollout(make_rollout(version="6")))
+    assert set(back(store)) == {"1", "4"}
+    assert (back(store, path="production"), back(store, model="wine")) == (["5"], ["6"])

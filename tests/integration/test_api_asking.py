@@ -1,17 +1,21 @@
 """What the API is asked for: one command row for each, or a refusal that says why."""
 
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gitops.access import EVERYWHERE
+from gitops.commands.trainings import train
+from gitops.errors import RefusedError
 from gitops.records import Command, Environment, Role, TrainingFacts
 from gitops.store.entries import actor_of
 from gitops.writes import SaveEnvironment, SaveRepository, SetHold, StartTraining
 from tests.integration.api_rig import ADMIN, APPROVER, HOLD, RUNNER, VIEWER, fleet, get, own, read_events
 from tests.support.api import ROOT, give_token, program, program_as
 from tests.support.dashboard import ORIGIN, Dashboard
+from tests.support.deps import make_deps
 from tests.support.fleet import REFUSED
 from tests.support.store import make_environment, make_hold, make_repository, make_training, write
 
@@ -146,6 +150,19 @@ def test_an_endpoint_whose_name_two_have_must_be_named_by_its_place(own: Dashboa
         assert (answer.status_code, answer.json()["code"]) == (409, "endpoint_unclear")
         assert everybody.post("/api/v1/hold", json=HOLD | {"endpoint": "acme/churn-deploy:twin"}).status_code == 202
         assert one.post("/api/v1/hold", json=HOLD).status_code == 202
+
+
+def test_a_role_on_one_of_two_repositories_of_a_name_trains_neither(own: Dashboard, tmp_path: Path) -> None:
+    """The role is checked on the one that its holder sees; a worker, who sees both, takes no other for it."""
+    write(own.store, SaveRepository(make_repository(id=9, full_name="acme/iris", role=Role.MODEL)))
+    with program_as(own, RUNNER, on=9) as client:
+        answer = client.post("/api/v1/train", json={"repository": "acme/iris"})
+    assert answer.status_code == 202
+    asked = own.store.command(answer.json()["id"])
+    assert asked is not None
+    with pytest.raises(RefusedError) as no:
+        train(make_deps(own.store, tmp_path), asked)
+    assert no.value.reason == "RepositoryUnclear"
 
 
 def test_a_role_follows_a_repository_to_its_new_name(own: Dashboard) -> None:

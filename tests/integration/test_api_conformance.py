@@ -22,13 +22,14 @@ from schemathesis.specs.openapi.checks import (
 from gitops.access import EVERYWHERE
 from gitops.grammar import VERBS, Kind
 from gitops.roles import AccessRole
+from tests.faults.tally import scale
 from tests.support.api import give_token
 from tests.support.dashboard import HOST, Dashboard, running_dashboard
 from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
 from webhooks.matrix import MATRIX
 
 PREFIX = "/api/v1"
-EXAMPLES = 3
+EXAMPLES = scale(30, slice_=3)
 OPERATIONS = sorted(
     f"{method} {path.replace(':path', '')}"
     for method, path in MATRIX

@@ -14,18 +14,20 @@ from gitops.records import Command, Rollout
 from gitops.steps import Done, Ended, Outcome, Phase, Step, Story, Wait
 from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.cli import Stack, make_stack, working
-from tests.support.store import make_environment, make_repository, make_training, make_version, write
+from tests.support.store import make_environment, make_repository, make_training, make_version, serve_once, write
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """Give a stack with one endpoint that serves version 2 after version 1; no worker runs yet."""
+    """Give a stack with one endpoint that serves version 2 after version 1, and a version 3; no worker runs yet."""
     with make_stack(tmp_path) as stack:
         environment = make_environment(
             repository="acme/iris-deploy", target="local", host="here", pinned="2", serving="2", earlier=("2", "1")
         )
-        versions = [SaveVersion(make_version(version=version)) for version in ("1", "2")]
+        versions = [SaveVersion(make_version(version=version)) for version in ("1", "2", "3")]
         write(stack.store, SaveEnvironment(environment, ()), *versions)
+        for version in ("1", "2"):
+            serve_once(stack.store, version)
         yield stack
 
 
@@ -86,7 +88,9 @@ def test_rollback_is_refused_when_its_rollout_failed(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"), [("2", "AlreadyServing"), ("9", "VersionUnknown")], ids=["serving", "unknown"]
+    ("version", "reason"),
+    [("2", "AlreadyServing"), ("9", "VersionUnknown"), ("3", "NeverServed")],
+    ids=["serving", "unknown", "never served"],
 )
 def test_rollback_is_refused_by_name_when_a_rule_says_no(stack: Stack, version: str, reason: str) -> None:
     with working(stack):

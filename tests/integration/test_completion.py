@@ -26,7 +26,15 @@ from gitops.records import Role, TrainingFacts
 from gitops.writes import SaveEnvironment, SaveRepository, SaveVersion, StartTraining
 from tests.support.api import ROOT
 from tests.support.cli import Stack, make_stack
-from tests.support.store import make_delivery, make_environment, make_repository, make_training, make_version, write
+from tests.support.store import (
+    make_delivery,
+    make_environment,
+    make_repository,
+    make_training,
+    make_version,
+    serve_once,
+    write,
+)
 
 HOSTILE = ("$(touch x)", "a b", "a;b", "`x`", "a\nb", "-x", "ü", "a'b", 'a"b', "a|b", "*", "~x", "a\x1b[31m", "")
 NAMED = {Kind.REPOSITORY, Kind.TRAINING, Kind.STORY, Kind.SUBJECT, Kind.MODEL, Kind.VERSION, Kind.ENDPOINT, Kind.PLACE}
@@ -54,6 +62,7 @@ def fill(stack: Stack) -> None:
         SaveEnvironment(place, ()),
         *(SaveVersion(make_version(version=number, model="iris", training_id=training.id)) for number in ("3", "4")),
     )
+    serve_once(stack.store, "3", id="r-0001", repository_id=8)
     for at, name in enumerate(HOSTILE):
         odd = make_environment(repository_id=100 + at, path=f"p{at}", endpoint=name, model=name or "iris")
         write(stack.store, SaveEnvironment(odd, ()))
@@ -97,10 +106,10 @@ def offered(stack: Stack, line: str, monkeypatch: pytest.MonkeyPatch) -> set[str
         ("versions ", {"iris"}),
         ("promote iris ", {"3", "4"}),
         ("promote iris 3 --to ", {"iris-staging"}),
-        ("rollback iris-staging --to ", {"3", "4"}),
+        ("rollback iris-staging --to ", {"3"}),
         ("hold ", {"iris-staging"}),
         ("resume ", {"iris-staging"}),
-        ("logs ", {"t-0001", "web", "iris-staging"}),
+        ("logs ", {"t-0001", "r-0001", "web", "iris-staging"}),
         ("plan ", {"iris-staging"}),
         ("plan iris-staging --version ", {"3", "4"}),
         ("endpoints ", {"iris"}),

@@ -193,6 +193,16 @@ def test_attack_72_no_page_can_be_framed_or_load_from_elsewhere(dashboard: Dashb
             assert (headers["x-content-type-options"], headers["x-frame-options"]) == ("nosniff", "DENY")
 
 
+@pytest.mark.parametrize(("scheme", "header"), [("http", None), ("https", "max-age=31536000")])
+def test_a_browser_that_came_by_tls_never_comes_without(tmp_path: Path, scheme: str, header: str | None) -> None:
+    with (
+        running_dashboard(tmp_path / "home", base_url=f"{scheme}://{HOST}") as dashboard,
+        dashboard.client(signed_in=False) as client,
+    ):
+        for path in ("/", "/_static/style.css", "/healthz", "/api/v1/me"):
+            assert client.get(path).headers.get("strict-transport-security") == header
+
+
 def test_every_path_is_refused_when_the_host_is_not_ours(dashboard: Dashboard) -> None:
     with dashboard.client() as client:
         for path in ("/", "/_static/style.css", "/_login/x", "/healthz"):

@@ -128,6 +128,53 @@ def test_every_kind_of_channel_is_told(office: Office, web: WebReceiver, mail: M
     assert office.states() == {"sent": 2}
 
 
+def test_mail_goes_to_those_alone_who_are_left(office: Office, mail: MailReceiver) -> None:
+    """Of three receivers one is refused for now, and one for good: nobody gets it twice, and the second one late."""
+    receivers = ("a@example.com", "b@example.com", "c@example.com")
+    smtp = f"host: 127.0.0.1, port: {mail.port}, from: x@example.com, to: [{', '.join(receivers)}], tls: none"
+    write_notify(office.folder, f"team: {{smtp: {{{smtp}}}}}")
+    mail.says |= {"RCPT b@example.com": "450 greylisted", "RCPT c@example.com": "550 nobody"}
+    office.fail()
+    office.work()
+    assert office.states() == {"sent": 1, "waiting": 1}
+    office.work(after=timedelta(minutes=1))
+    assert [got.to for got in mail.mails] == [("a@example.com",)]
+    mail.says.clear()
+    office.work(after=timedelta(minutes=20))
+    office.work(after=timedelta(hours=2))
+    assert [got.to for got in mail.mails] == [("a@example.com",), ("b@example.com",)]
+    assert office.states() == {"sent": 2}
+    (left,) = (letter for letter, _ in office.store.letters() if letter.channel != "team")
+    assert (left.channel, left.tries) == ("team:b@example.com", 2)
+    both = [line for got in mail.mails for line in got.content.split(b"\r\n") if line.startswith(b"Message-ID")]
+    assert len(both) == 2
+    assert len(set(both)) == 1
+
+
+def test_mail_that_was_taken_is_not_sent_again_where_the_server_hangs_up(office: Office, mail: MailReceiver) -> None:
+    smtp = f"host: 127.0.0.1, port: {mail.port}, from: x@example.com, to: [a@example.com], tls: none"
+    write_notify(office.folder, f"team: {{smtp: {{{smtp}}}}}")
+    mail.on_quit = lambda _: None
+    office.fail()
+    office.work()
+    office.work(after=timedelta(hours=2))
+    assert (len(mail.mails), office.states()) == (1, {"sent": 1})
+
+
+def test_receiver_who_is_gone_from_the_file_gets_nothing(office: Office, mail: MailReceiver) -> None:
+    smtp = f"host: 127.0.0.1, port: {mail.port}, from: x@example.com, to: [a@example.com, b@example.com], tls: none"
+    write_notify(office.folder, f"team: {{smtp: {{{smtp}}}}}")
+    mail.says["RCPT b@example.com"] = "450 greylisted"
+    office.fail()
+    office.work()
+    file = office.folder / "notify.yaml"
+    file.write_text(file.read_text().replace(", b@example.com", ""))
+    mail.says.clear()
+    office.work(after=timedelta(minutes=20))
+    assert len(mail.mails) == 1
+    assert {letter.reason for letter, _ in office.store.letters() if letter.channel != "team"} == {"ChannelGone"}
+
+
 def test_message_whose_answer_was_lost_comes_again_with_the_same_id(office: Office, web: WebReceiver) -> None:
     web.answers = [hang_up, reply(200)]
     office.fail()
@@ -288,7 +335,7 @@ def blocked() -> Iterator[Answer]:
 
 
 def flood(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
+    handler.send_response(500)
     handler.end_headers()
     with contextlib.suppress(OSError):
         while True:

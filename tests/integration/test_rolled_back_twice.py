@@ -116,6 +116,14 @@ def test_a_rollback_that_was_asked_for_before_the_first_was_over_goes_no_further
     assert result["version"] == version
 
 
+def test_a_version_that_was_left_may_be_named_again(deployment: Deployment) -> None:
+    """What serves is no earlier version, and what was rolled back is none to go back to unasked; a person may."""
+    deployment.ended(deployment.ask("rollback", to="1"))
+    assert deployment.environment().earlier == ("2",)
+    again = deployment.ended(deployment.ask("rollback", to="3", reason="it was right"))
+    assert (again.phase, deployment.live(), deployment.pinned()) == ("Succeeded", "3", "3")
+
+
 def test_a_way_back_that_failed_is_not_the_one_that_is_waited_for(deployment: Deployment) -> None:
     deployment.target.unstartable.add("2")
     first = deployment.ended(deployment.ask("rollback"))

@@ -7,11 +7,12 @@ import pytest
 from gitops.audit.entry import parse
 from gitops.commands.trainings import await_training, train
 from gitops.ports import Exit
-from gitops.records import Command, CommandFacts, Training
+from gitops.records import Command, CommandFacts, Role, Training
 from gitops.steps import Done, Ended, Outcome, Phase, Queue, Refused, Stalled, Wait
 from gitops.store import SqlStore, check_audit_joins
+from gitops.writes import SaveRepository
 from tests.integration.intake_rig import Model, forge, model
-from tests.support.store import LEASE, Clock, make_command, write
+from tests.support.store import LEASE, Clock, make_command, make_repository, write
 
 __all__ = ["forge", "model"]
 
@@ -228,3 +229,15 @@ def test_nobody_is_found_by_a_name_that_is_nobodys(model: Model) -> None:
     assert (asked.phase, asked.reason) == (Phase.REFUSED, "UnknownTraining")
     assert "no training is called 't-nothing'" in asked.message
     assert "no endpoint is called 't-nothing'" in asked.message
+
+
+@pytest.mark.parametrize("role", [Role.MODEL, Role.DEPLOY])
+def test_a_name_that_two_repositories_have_is_that_of_neither(model: Model, role: Role) -> None:
+    """One was renamed at the forge, and another took its name: a role on the one is none on the other."""
+    model.commit("train.py", "# one\n")
+    name = model.repository.full_name
+    write(model.store, SaveRepository(make_repository(id=model.repository.id + 1, full_name=name, role=role)))
+    asked = ask_to_train(model)
+    assert (asked.phase, asked.reason) == (Phase.REFUSED, "RepositoryUnclear")
+    assert "connect the one that was renamed under its new name" in asked.message
+    assert model.trainings() == []

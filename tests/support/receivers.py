@@ -115,11 +115,16 @@ class Mail:
 
 @dataclass
 class MailReceiver:
-    """What a mail server got, and what it says to some commands instead of yes."""
+    """What a mail server got, and what it says to some commands instead of yes; to `RCPT ADDRESS` for one alone.
+
+    Args:
+        on_quit: what it does when a client says goodbye, instead of answering so.
+    """
 
     port: int = 0
     mails: list[Mail] = field(default_factory=list)
     says: dict[str, str] = field(default_factory=dict)
+    on_quit: Callable[[Callable[[bytes], object]], object] | None = None
 
 
 class _MailServer(socketserver.ThreadingTCPServer):
@@ -147,6 +152,9 @@ class _Conversation(socketserver.StreamRequestHandler):
                 case word if word in receiver.says:
                     self._say(receiver.says[word])
                     continue
+                case word if f"{word} {address}" in receiver.says:
+                    self._say(receiver.says[f"{word} {address}"])
+                    continue
                 case "MAIL":
                     sender = address
                 case "RCPT":
@@ -157,6 +165,9 @@ class _Conversation(socketserver.StreamRequestHandler):
                     self._say(receiver.says.get("END", "250 taken"))
                     continue
                 case "QUIT":
+                    if receiver.on_quit is not None:
+                        receiver.on_quit(self.wfile.write)
+                        return
                     self._say("221 bye")
                     return
             self._say("250 ok")

@@ -33,7 +33,7 @@ from gitops.steps import Done, Outcome, Queue
 from gitops.store import SqlStore
 from gitops.store.migrate import migrate
 from gitops.trials import Trial
-from gitops.writes import StartTraining
+from gitops.writes import OpenRollout, StartTraining
 from tests.support.postgres import HOST, Postgres
 
 LEASE = timedelta(seconds=60)
@@ -292,6 +292,16 @@ def write(store: SqlStore, *writes: object) -> None:
     while claim.kind != "poll":
         claim = take(store)
     store.finish(claim, Exit(None, Done(writes=writes), recurring=True))
+
+
+def serve_once(store: SqlStore, version: str, **place: Any) -> None:  # noqa: ANN401 - any field of the rollout
+    """Let a version come through its bake at a place, as far as its rollout tells."""
+    rollout = make_rollout(version=version, **place)
+    write(store, OpenRollout(rollout))
+    claim = take(store)
+    while claim.subject != rollout.id:
+        claim = take(store)
+    answer(store, claim, Done(message=f"version {version} serves"), step="finish")
 
 
 def answer(store: SqlStore, claim: Claim, outcome: Outcome, **changes: Any) -> None:  # noqa: ANN401 - any field of the record

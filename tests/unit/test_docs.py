@@ -108,6 +108,17 @@ def test_every_code_of_an_http_answer_is_in_the_reference() -> None:
     assert codes - listed("http") == set()
 
 
+def test_http_page_says_what_a_code_with_a_status_means_in_one_place_of_a_table() -> None:
+    """Two rows for one answer are told apart by nobody, and only one of them is kept up."""
+    tables = [block for block in re.split(r"\n(?!\|)", reference("http")) if "| status | code |" in block]
+    assert tables
+    for text in tables:
+        rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("|")]
+        named = Counter((status, code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes))
+        assert len(named) > 3
+        assert [one for one, count in named.items() if count > 1] == []
+
+
 def test_http_page_lists_every_page_and_every_form() -> None:
     page = reference("http")
     paths = [path.partition("{")[0] for method, path in MATRIX if method == "GET" and not path.startswith("/api/")]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from gitops.eligibility import check_search, check_trial, check_unregistered
+from gitops.eligibility import check_search, check_trial, check_unregistered, ways_back
 from gitops.errors import RefusedError
 from gitops.grammar import VERBS, Argument, Kind, Verb
 from gitops.records import Direction, Environment, Hold, Rollout
@@ -207,13 +207,9 @@ def _entry(sight: Sight, verb: Verb, argument: Argument, given: Mapping[str, str
     title = argument.name.replace("_", " ").capitalize()
     choices: tuple[Choice, ...] = ()
     if verb.name == "rollback" and argument.name == "to" and place is not None:
-        # While another version is on its way, the one that is recorded as serving is what to go back to.
-        leaves_other = place.pinned != place.serving
-        earlier = dict.fromkeys(
-            [one for one in (place.serving, *place.earlier) if one != place.serving or leaves_other]
-        )
-        title = "Version"
-        choices = (Choice("", "the last good one before this one"), *(Choice(one, label(one)) for one in earlier))
+        served = sight.store.ways_back(place.repository_id, place.path, model=place.model)
+        title, last = "Version", Choice("", "the last good one before this one")
+        choices = (last, *(Choice(one, label(one)) for one in ways_back(place, served)))
     if verb.name == "promote" and argument.name == "to":
         version = given.get("version", "")
         here = [one for one in sight.environments if one.model == given.get("model") and one.serving != version]

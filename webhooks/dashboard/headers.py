@@ -31,19 +31,27 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
+# For a year. Of this host alone: what else there is below its name is not ours to decide.
+_BY_TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
+
 
 class SecureHeaders:
-    """An ASGI middleware."""
+    """An ASGI middleware.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        is_tls: whether people reach us by TLS: their browsers never come without it again then.
+    """
+
+    def __init__(self, app: App, *, is_tls: bool) -> None:
         self._app = app
+        self._headers = (*_HEADERS, _BY_TLS_ALONE) if is_tls else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and add to its answer's headers."""
 
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
         await self._app(scope, receive, send_more)

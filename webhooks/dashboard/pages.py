@@ -3,6 +3,7 @@
 import contextlib
 from http import HTTPStatus
 from typing import Annotated, NoReturn
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -40,7 +41,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_plain)
     app.add_exception_handler(LaunchpinError, _refuse_broken)
-    app.add_middleware(SecureHeaders)
+    app.add_middleware(SecureHeaders, is_tls=urlsplit(app.state.settings.base_url).scheme == "https")
 
 
 @router.get("/_login/{token}")
