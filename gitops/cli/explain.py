@@ -6,7 +6,6 @@ Reads only; what is said comes from `gitops.explaining`, so that pages can say t
 import shutil
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +17,19 @@ from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, pulls, trainings
 from gitops.embedded.stack.layout import Layout
-from gitops.embedded.stack.record import State
-from gitops.explaining import Concern, Explanation, PartTrouble, Reading, show, to_markdown
+from gitops.embedded.stack.record import PartState, State
+from gitops.explaining import Concern, PartTrouble, show, to_markdown
+from gitops.telling import explained
 from gitops.telling.explained import (
-    explain_subject,
+    Outlook,
     find_incident,
     look_at_all,
+    look_from,
     tell_attention,
     tell_explanation,
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.service import find_troubles, fit_concern, fit_explanation
-from gitops.telling.subjects import find_subject
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:
@@ -38,21 +37,6 @@ if TYPE_CHECKING:
 
 _WIDTHS = (60, 100)
 _WELL = frozenset({State.READY, State.DONE})
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """From where everything is looked at.
-
-    Args:
-        wrong: parts that are not as they should be, as far as somebody here can tell.
-        is_service: whether its parts were started elsewhere, so that what only a stack has cannot be typed.
-    """
-
-    library: Library
-    reading: Reading
-    wrong: Sequence[PartTrouble]
-    is_service: bool
 
 
 @click.command()
@@ -87,21 +71,20 @@ def _look_from(layout: Layout, store: "SqlStore") -> Outlook:
     library = Library(store)
     reading = library.reading(is_up=is_up(layout))
     if isinstance(layout, Installed):
-        return Outlook(library, reading, find_troubles(store.tallies()), is_service=True)
+        return look_from(library, reading, is_service=True)
+    # Where nothing runs, that is what is told, and not of each part once more.
     parts = states_of(layout) if reading.is_up else ()
-    wrong = [PartTrouble(part.name, part.state) for part in parts if part.state not in _WELL]
-    return Outlook(library, reading, wrong, is_service=False)
+    return look_from(library, reading, {part.name: _trouble(part) for part in parts})
 
 
-def _explain(outlook: Outlook, name: str) -> Explanation:
-    explanation = explain_subject(find_subject(outlook.library, name), outlook.reading)
-    return fit_explanation(explanation, outlook.wrong) if outlook.is_service else explanation
+def _trouble(part: PartState) -> PartTrouble | None:
+    return None if part.state in _WELL else PartTrouble(part.name, part.state)
 
 
 def _show_one(outlook: Outlook, name: str, *, as_json: bool) -> None:
-    explanation = _explain(outlook, name)
+    explanation = explained.explain(outlook, name)
     if as_json:
-        print_json({"ok": True, **tell_explanation(explanation, outlook.reading).model_dump(mode="json")})
+        print_json({"ok": True, **tell_explanation(explanation, outlook).model_dump(mode="json")})
         return
     click.echo(show(explanation, width=_width(), spell=show_controls))
 
@@ -121,15 +104,12 @@ def _show_incident(outlook: Outlook, name: str, *, as_json: bool) -> None:
 
 
 def _show_fleet(outlook: Outlook, *, as_json: bool) -> None:
-    reading = outlook.reading
-    look = look_at_all(outlook.library, reading, outlook.wrong)
-    if outlook.is_service:
-        look = replace(look, concerns=[fit_concern(one) for one in look.concerns])
+    look = look_at_all(outlook)
     if as_json:
-        print_json({"ok": True, **tell_attention(look, reading).model_dump(mode="json")})
+        print_json({"ok": True, **tell_attention(look, outlook).model_dump(mode="json")})
         return
     click.echo("\n".join([look.headline, *_concern_lines(look.concerns)]))
-    if not reading.is_up:
+    if not outlook.reading.is_up:
         click.echo("\nType  launchpin up")
 
 

@@ -20,9 +20,10 @@ from gitops.settings import Settings
 from gitops.telling import answers, shapes, showing
 from gitops.telling.dora import Dora
 from gitops.telling.explained import (
-    explain_subject,
+    explain,
     find_incident,
     look_at_all,
+    look_from,
     tell_attention,
     tell_explanation,
     tell_incident,
@@ -32,13 +33,11 @@ from gitops.telling.lists import moving, read_history, tell_history, tell_status
 from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
-from gitops.telling.subjects import find_subject
 from gitops.telling.trials import find_search, read_trials, tell_trials
 from webhooks.api.arguments import MODELS, Arguments
 from webhooks.api.following import stream_log
 from webhooks.api.reading import library_of, store_of, trail_of
 from webhooks.problems import ProblemError
-from webhooks.trail import each_entry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -56,7 +55,7 @@ def _status(_: Request, library: Library, __: _Given) -> answers.Status:
 
 
 def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
-    reading = library.reading(is_up=True)
+    reading = library.reading()
     subject, is_incident = given.get("subject", ""), "incident" in given
     if is_incident and not subject:
         detail = "incident wants an endpoint, a training or a pull request: name one as subject"
@@ -64,9 +63,10 @@ def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
     if is_incident:
         with trail_of(request).turn():
             return tell_incident(find_incident(library, subject, reading))
+    outlook = look_from(library, reading)
     if subject:
-        return tell_explanation(explain_subject(find_subject(library, subject), reading), reading)
-    return tell_attention(look_at_all(library, reading), reading)
+        return tell_explanation(explain(outlook, subject), outlook)
+    return tell_attention(look_at_all(outlook), outlook)
 
 
 def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
@@ -104,13 +104,13 @@ def _dora(request: Request, library: Library, given: _Given) -> Dora:
 
 
 def _audit_at(request: Request, library: Library, given: _Given) -> shapes.Serving:
-    store = store_of(request)
     try:
-        moment = store.now() if given["time"] == "now" else read_time(given["time"])
+        moment = library.store.now() if given["time"] == "now" else read_time(given["time"])
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", error.message, field="time") from error
     with trail_of(request).turn():
-        return showing.serving(serving_at(filter(library.may_read, each_entry(store)), given["endpoint"], time=moment))
+        told = filter(library.may_read, library.entries())
+        return showing.serving(serving_at(told, given["endpoint"], time=moment))
 
 
 def _history(request: Request, library: Library, given: _Given) -> answers.History:

@@ -10,7 +10,6 @@ from gitops.audit.history import Tenure
 from gitops.explaining import Explanation
 from gitops.records import Environment, Promotion, Rollout, Training, Version
 from webhooks.dashboard.charts import Bands, Line, draw_bands, draw_lines
-from webhooks.dashboard.explained import explain_place
 from webhooks.dashboard.overview import Place, read_places
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
@@ -133,7 +132,9 @@ def read_model_page(sight: Sight, trail: Trail, name: str, models: Path) -> Mode
         name=name,
         champion=champion,
         places=places,
-        explained={p.environment.path: explain_place(sight, p.environment) for p in places[:_MOST_EXPLAINED]},
+        explained={
+            p.environment.path: sight.explain(sight.library.place(p.environment)) for p in places[:_MOST_EXPLAINED]
+        },
         versions=tuple(_version_row(one, environments) for one in versions),
         metrics=_columns(versions),
         bands=draw_bands(tenures, sight.reading.now),
