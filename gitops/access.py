@@ -15,7 +15,7 @@ from datetime import datetime
 from gitops.audit.entry import Entry
 from gitops.errors import InputError
 from gitops.grammar import VERBS, Verb
-from gitops.records import Frozen, Training
+from gitops.records import Command, Frozen, Training
 from gitops.roles import AccessRole
 
 EVERYWHERE = 0
@@ -172,6 +172,19 @@ def may_read(entry: Entry, sees: Callable[[int], bool]) -> bool:
     """
     is_of_pause = entry.kind.startswith("hold.") and not entry.subject.repo_id
     return is_of_pause or sees(entry.subject.repo_id)
+
+
+def may_see_command(access: Access, command: Command) -> bool:
+    """Return whether somebody may look at what became of a command: whoever sees everything, or asked for it.
+
+    Whoever asked sees it while they may look at what it is about, for it says what came of that. A token that is kept
+    to repositories sees what it asked for itself, for its person may have asked for more.
+    """
+    if access.may(AccessRole.VIEWER):
+        return True
+    is_own = bool(access.person.id) and command.cause.person == access.person.id
+    is_its = not access.kept_to or command.cause.token == access.token_id
+    return is_own and is_its and access.may(AccessRole.VIEWER, command.facts.repository_id)
 
 
 def roles_of(grants: Iterable[Grant]) -> dict[int, AccessRole]:

@@ -288,13 +288,13 @@ class Rollout(Record):
 
 
 class CommandFacts(Frozen):
-    """What came of a command.
+    """What came of a command, which is about a repository, or all of them (0).
 
-    Args:
-        seen: how its endpoint must stand when it is carried out; empty where whoever asked said nothing of that.
+    `seen` is how its endpoint must stand when it is carried out; empty where whoever asked said nothing of that.
     """
 
     seen: str = ""
+    repository_id: int = 0
     result: dict[str, JsonValue] = Field(default_factory=dict)
 
 

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import NoReturn
 
 from gitops.audit.deployments import Ledger
-from gitops.audit.entry import Entry, parse
 from gitops.audit.figures import Report, Selection, Window, measure
 from gitops.ports import AuditLog
 from webhooks.problems import ProblemError
@@ -96,13 +95,6 @@ def is_continued(log: AuditLog, size: int, last: bytes) -> bool:
         last: the last of them.
     """
     return not size or list(log.audit_entries(size - 1, 1)) == [last]
-
-
-def each_entry(log: AuditLog) -> Iterator[Entry]:
-    """Give the entries of a log as it is now."""
-    size = log.audit_size()
-    for start in range(0, size, _PAGE):
-        yield from map(parse, log.audit_entries(start, min(_PAGE, size - start)))
 
 
 def _be_busy(detail: str) -> NoReturn:

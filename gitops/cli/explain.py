@@ -17,19 +17,19 @@ from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json
 from gitops.cli.suggest import endpoints, offers, pulls, trainings
 from gitops.embedded.stack.layout import Layout
-from gitops.embedded.stack.record import State
+from gitops.embedded.stack.record import PartState, State
 from gitops.explaining import Concern, PartTrouble, show, to_markdown
 from gitops.telling import explained
 from gitops.telling.explained import (
     Outlook,
     find_incident,
     look_at_all,
+    look_from,
     tell_attention,
     tell_explanation,
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.service import find_troubles
 from gitops.trainers.redaction import show_controls
 
 if TYPE_CHECKING:
@@ -71,16 +71,20 @@ def _look_from(layout: Layout, store: "SqlStore") -> Outlook:
     library = Library(store)
     reading = library.reading(is_up=is_up(layout))
     if isinstance(layout, Installed):
-        return Outlook(library, reading, find_troubles(store.tallies()), is_service=True)
+        return look_from(library, reading, is_service=True)
+    # Where nothing runs, that is what is told, and not of each part once more.
     parts = states_of(layout) if reading.is_up else ()
-    wrong = [PartTrouble(part.name, part.state) for part in parts if part.state not in _WELL]
-    return Outlook(library, reading, wrong)
+    return look_from(library, reading, {part.name: _trouble(part) for part in parts})
+
+
+def _trouble(part: PartState) -> PartTrouble | None:
+    return None if part.state in _WELL else PartTrouble(part.name, part.state)
 
 
 def _show_one(outlook: Outlook, name: str, *, as_json: bool) -> None:
     explanation = explained.explain(outlook, name)
     if as_json:
-        print_json({"ok": True, **tell_explanation(explanation, outlook.reading).model_dump(mode="json")})
+        print_json({"ok": True, **tell_explanation(explanation, outlook).model_dump(mode="json")})
         return
     click.echo(show(explanation, width=_width(), spell=show_controls))
 
@@ -100,13 +104,12 @@ def _show_incident(outlook: Outlook, name: str, *, as_json: bool) -> None:
 
 
 def _show_fleet(outlook: Outlook, *, as_json: bool) -> None:
-    reading = outlook.reading
     look = look_at_all(outlook)
     if as_json:
-        print_json({"ok": True, **tell_attention(look, reading).model_dump(mode="json")})
+        print_json({"ok": True, **tell_attention(look, outlook).model_dump(mode="json")})
         return
     click.echo("\n".join([look.headline, *_concern_lines(look.concerns)]))
-    if not reading.is_up:
+    if not outlook.reading.is_up:
         click.echo("\nType  launchpin up")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from gitops.ports.tallies import Tallies
+from gitops.ports.tallies import Pulse, Tallies
 from gitops.words import lasting
 
 GIB = 1024**3
@@ -89,16 +89,16 @@ def grade_relay(lead: float | None) -> Finding:
     return Finding("Relay", Grade.FAIL, text, "start the relay; where it ended, its log says why")
 
 
-def count_due(tallies: Tallies, queue: str) -> Due:
+def count_due(pulse: Pulse, queue: str) -> Due:
     """Return what a worker of a queue could take now: also what it looks at again, and what a lost one left."""
-    due = [job for job in tallies.jobs if job.queue == queue and job.is_due]
+    due = [job for job in pulse.jobs if job.queue == queue and job.is_due]
     return Due(sum(job.count for job in due), max((job.age for job in due), default=0.0))
 
 
-def grade_workers(tallies: Tallies) -> Iterator[Finding]:
+def grade_workers(pulse: Pulse) -> Iterator[Finding]:
     """Grade the workers by what waits for them."""
     for queue in WORKERS:
-        due, name = count_due(tallies, queue), f"Workers for {queue}"
+        due, name = count_due(pulse, queue), f"Workers for {queue}"
         if due.age > SLOW:
             text = f"{due.count} {'job is' if due.count == 1 else 'jobs are'} ready, the oldest for {_lasting(due.age)}"
             yield Finding(name, Grade.WARN, text, "start more of them; the log of those that run says what they do")
@@ -106,10 +106,10 @@ def grade_workers(tallies: Tallies) -> Iterator[Finding]:
             yield Finding(name, Grade.OK, f"{due.count} ready" if due.count else "nothing waits for them")
 
 
-def grade_queues(tallies: Tallies) -> Iterator[Finding]:
+def grade_queues(pulse: Pulse) -> Iterator[Finding]:
     """Grade the workers by what waits for them, and the jobs that wait for a person."""
-    yield from grade_workers(tallies)
-    stalled = sum(job.count for job in tallies.jobs if job.state == "stalled")
+    yield from grade_workers(pulse)
+    stalled = sum(job.count for job in pulse.jobs if job.state == "stalled")
     if stalled:
         text = f"{stalled} {'waits' if stalled == 1 else 'wait'} for a person"
         yield Finding("Stalled jobs", Grade.WARN, text, "`launchpin explain` and the front page say on whom each waits")

@@ -47,6 +47,16 @@ class PartTrouble:
     text: str = ""
     look: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, whoever saw it."""
+        return self.text or f"part {self.name} is {self.state.lower()}"
+
+    @property
+    def hint(self) -> Hint:
+        """What shows more."""
+        return Hint(self.look or f"launchpin logs {self.name}", "why")
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -140,9 +150,7 @@ def _name(promotion: Promotion, place: Place) -> str:
 
 def _of_parts(parts: Iterable[PartTrouble]) -> Iterator[Concern]:
     for part in parts:
-        hint = Hint(part.look or f"launchpin logs {part.name}", "why")
-        text = part.text or f"part {part.name} is {part.state.lower()}"
-        yield Concern(Rank.BROKEN, "", text, part.state, hint=hint)
+        yield Concern(Rank.BROKEN, "", part.sentence, part.state, hint=part.hint)
 
 
 def _of_places(fleet: Fleet, reading: Reading) -> Iterator[Concern]:

@@ -60,6 +60,18 @@ class Pages(Protocol):
         """
         ...
 
+    def unfinished(self, kind: str, *, limit: int, repositories: frozenset[int] | None = None) -> Sequence[Record]:
+        """Return the trainings, promotions or rollouts that are not over, the oldest first.
+
+        Args:
+            limit: at most so many; what is newer than all of these is on the first page of its kind.
+            repositories: numeric ids; None for all.
+
+        Raises:
+            InputError: `record_kind` when there is no such kind.
+        """
+        ...
+
     def past_holds(self, wanted: Wanted) -> Sequence[Hold]:
         """Return a page of holds, lifted ones too."""
         ...

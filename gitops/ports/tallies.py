@@ -1,4 +1,4 @@
-"""What the database holds, counted: everything that a scrape shows of it, read on one snapshot. And in whose hands."""
+"""What the database holds, counted, as a scrape shows it on one snapshot; and whether its parts are at work."""
 
 import re
 from collections.abc import Mapping
@@ -66,7 +66,20 @@ class JobTally:
 
 
 @dataclass(frozen=True)
-class Tallies:
+class Pulse:
+    """What tells whether the parts are at work.
+
+    Args:
+        jobs: those that are not over.
+        lead: seconds that the relay's lead still lasts, negative when it ran out; None when there never was one.
+    """
+
+    jobs: tuple[JobTally, ...]
+    lead: float | None
+
+
+@dataclass(frozen=True)
+class Tallies(Pulse):
     """All counts.
 
     Args:
@@ -84,10 +97,8 @@ class Tallies:
         letters_waiting: messages that a channel has not taken yet.
         letter_age: seconds since the oldest of them was written, 0 when there is none.
         letters_settled: by state, messages that were sent or given up within 24 hours.
-        lead: seconds that the relay's lead still lasts, negative when none does; None when there never was one.
     """
 
-    jobs: tuple[JobTally, ...]
     open_stories: Mapping[tuple[str, str], int]
     ended_stories: Mapping[tuple[str, str], int]
     just_ended: Mapping[tuple[str, str], int]
@@ -102,7 +113,6 @@ class Tallies:
     letters_waiting: int
     letter_age: float
     letters_settled: Mapping[str, int]
-    lead: float | None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from sqlalchemy.sql import ColumnElement
 from gitops.errors import InputError
 from gitops.ports import Mark, Wanted
 from gitops.records import Environment, Hold, Record, Repository
-from gitops.store.rows import KINDS, read_all
-from gitops.store.tables import environments, holds, repositories
+from gitops.store.rows import KINDS, Kind, read_all
+from gitops.store.tables import OPEN_PHASES, environments, holds, repositories
 
 
 def read_page(connection: Connection, kind: str, wanted: Wanted) -> Sequence[Record]:
@@ -19,12 +19,34 @@ def read_page(connection: Connection, kind: str, wanted: Wanted) -> Sequence[Rec
     Raises:
         InputError: `record_kind`, `filter`.
     """
-    known = KINDS.get(kind)
-    if known is None:
-        raise InputError("record_kind", f"{kind} is none of {', '.join(KINDS)}")
+    known = _known(kind)
     table = known.table
     newest = (table.c.created_at.desc(), table.c.id.desc())
     return read_all(connection, table, known.model, *_where(table, wanted), order=newest, limit=wanted.limit)
+
+
+def _known(kind: str) -> Kind:
+    known = KINDS.get(kind)
+    if known is None:
+        raise InputError("record_kind", f"{kind} is none of {', '.join(KINDS)}")
+    return known
+
+
+def read_unfinished(
+    connection: Connection, kind: str, *, limit: int, repositories: frozenset[int] | None
+) -> Sequence[Record]:
+    """Return the records of a kind that are not over, the oldest first: of very many, those that wait longest.
+
+    Raises:
+        InputError: `record_kind`.
+    """
+    known = _known(kind)
+    table = known.table
+    where = [table.c.phase.in_(OPEN_PHASES)]
+    if repositories is not None:
+        # What is not over is looked through for theirs, and not what is theirs for what is not over.
+        where.append((table.c.repository_id + 0).in_(sorted(repositories)))
+    return read_all(connection, table, known.model, *where, order=(table.c.created_at, table.c.id), limit=limit)
 
 
 def read_past_holds(connection: Connection, wanted: Wanted) -> Sequence[Hold]:

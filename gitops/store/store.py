@@ -7,7 +7,7 @@ from datetime import timedelta
 from gitops.errors import ConflictError
 from gitops.lockfile import Lock
 from gitops.ports import Claim, Crowned, Exit, JobView, Mark, QueueDepth, Received, Resting, Wanted
-from gitops.ports.tallies import Hands, Tallies
+from gitops.ports.tallies import Hands, Pulse, Tallies
 from gitops.records import (
     Command,
     Delivery,
@@ -32,7 +32,7 @@ from gitops.store.ingest import insert_deliveries
 from gitops.store.locks import read_lock
 from gitops.store.outbox_store import OutboxStore
 from gitops.store.rows import read_one
-from gitops.store.tallies import read_hands, read_tallies
+from gitops.store.tallies import read_hands, read_pulse, read_tallies
 from gitops.trials import SeenTrial, Trial
 
 _CLAIM_PATIENCE = 10.0  # seconds; nobody waits for a worker's claim, and one that is forgotten costs a lease
@@ -189,6 +189,12 @@ class SqlStore(OutboxStore):
         """Return a page of the records of a kind; deliveries without their bodies."""
         return self._read(lambda connection: pages.read_page(connection, kind, wanted))
 
+    def unfinished(self, kind: str, *, limit: int, repositories: frozenset[int] | None = None) -> Sequence[Record]:
+        """Return the trainings, promotions or rollouts that are not over, the oldest first."""
+        return self._read(
+            lambda connection: pages.read_unfinished(connection, kind, limit=limit, repositories=repositories)
+        )
+
     def past_holds(self, wanted: Wanted) -> Sequence[Hold]:
         """Return a page of holds, lifted ones too."""
         return self._read(lambda connection: pages.read_past_holds(connection, wanted))
@@ -200,6 +206,10 @@ class SqlStore(OutboxStore):
     def tallies(self) -> Tallies:
         """Return what a scrape of the metrics shows of the database, read on one snapshot."""
         return self._read(lambda connection: read_tallies(connection, now=self._database.time(connection)))
+
+    def pulse(self) -> Pulse:
+        """Return what tells whether the parts are at work, read on one snapshot."""
+        return self._read(lambda connection: read_pulse(connection, now=self._database.time(connection)))
 
     def hands(self) -> Hands:
         """Return who leads, and who holds which job."""

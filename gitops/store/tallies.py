@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, case, func, select
 from sqlalchemy.sql import ColumnElement
 
 from gitops.audit.entry import parse
-from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, Hands, JobTally, Tallies, read_anchored
+from gitops.ports.tallies import ANCHOR_REF, HOOK_LOST, HOOK_REF, Hands, JobTally, Pulse, Tallies, read_anchored
 from gitops.records import DeliveryFacts, Role
 from gitops.store.audit_log import read_entries, read_size
 from gitops.store.jobs import State, read_held
@@ -42,9 +42,10 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
     signed, head_age = _read_head(connection, now)
     unanchored, unanchored_age = _read_unanchored(connection, now)
     waiting, letter_age, settled = _read_letters(connection, now)
+    pulse = read_pulse(connection, now=now)
     is_open = holds.c.lifted_at.is_(None)
     return Tallies(
-        jobs=_read_jobs(connection, now),
+        jobs=pulse.jobs,
         open_stories=_read_stories(connection, lambda phase, _: phase.in_(OPEN_PHASES)),
         ended_stories=_read_ended(connection, now - _DAY),
         just_ended=_read_ended(connection, now - _RECENTLY),
@@ -59,8 +60,13 @@ def read_tallies(connection: Connection, *, now: datetime) -> Tallies:
         letters_waiting=waiting,
         letter_age=letter_age,
         letters_settled=settled,
-        lead=read_lead(connection, RELAY, now=now),
+        lead=pulse.lead,
     )
+
+
+def read_pulse(connection: Connection, *, now: datetime) -> Pulse:
+    """Return what tells whether the parts are at work: two questions, which a page may ask every few seconds."""
+    return Pulse(_read_jobs(connection, now), read_lead(connection, RELAY, now=now))
 
 
 def read_hands(connection: Connection, *, now: datetime) -> Hands:

@@ -1,6 +1,6 @@
 """`explain`: one thing on one screen, or what needs somebody; and an incident's timeline from the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from gitops.audit.history import tenures
@@ -27,7 +27,7 @@ from gitops.explaining import (
 from gitops.explaining.explanation import Part
 from gitops.telling import answers
 from gitops.telling.library import Library
-from gitops.telling.service import fit_concern, fit_explanation
+from gitops.telling.service import add_troubles, find_troubles, fit_concern, fit_explanation, is_at_work
 from gitops.telling.subjects import Subject, find_subject
 
 
@@ -37,13 +37,37 @@ class Outlook:
 
     Args:
         wrong: parts that are not as they should be, as far as somebody here can tell.
+        is_up: whether anything carries work out.
         is_service: whether its parts were started elsewhere, so that what only a stack has cannot be typed.
     """
 
     library: Library
     reading: Reading
-    wrong: Sequence[PartTrouble] = ()
+    wrong: Sequence[PartTrouble]
+    is_up: bool
     is_service: bool = False
+
+
+def look_from(
+    library: Library,
+    reading: Reading,
+    seen: Mapping[str, PartTrouble | None] | None = None,
+    *,
+    is_service: bool = False,
+) -> Outlook:
+    """Return what is known of everything; how the parts are, the database tells.
+
+    Args:
+        seen: the parts that somebody here sees the processes of, by name, with what is wrong with each. Then what the
+            database tells is of these alone, and of those whose process is well.
+        is_service: as in `Outlook`.
+    """
+    pulse = library.store.pulse()
+    told: Mapping[str, PartTrouble | None] = {one.name: one for one in find_troubles(pulse)}
+    if seen is not None:
+        told = {name: trouble or told.get(name) for name, trouble in seen.items()}
+    wrong = tuple(one for one in told.values() if one is not None)
+    return Outlook(library, reading, wrong, reading.is_up and is_at_work(pulse), is_service)
 
 
 def explain(outlook: Outlook, name: str) -> Explanation:
@@ -53,8 +77,14 @@ def explain(outlook: Outlook, name: str) -> Explanation:
         InputError: several could be meant.
         NotFoundError: nobody knows the name.
     """
-    explanation = explain_subject(find_subject(outlook.library, name), outlook.reading)
-    return fit_explanation(explanation, outlook.wrong) if outlook.is_service else explanation
+    return explain_from(outlook, find_subject(outlook.library, name))
+
+
+def explain_from(outlook: Outlook, subject: Subject) -> Explanation:
+    """Explain a subject, with what is wrong with the parts that it waits for."""
+    explanation = explain_subject(subject, outlook.reading)
+    fit = fit_explanation if outlook.is_service else add_troubles
+    return fit(explanation, outlook.wrong)
 
 
 def explain_subject(subject: Subject, reading: Reading) -> Explanation:
@@ -68,12 +98,12 @@ def explain_subject(subject: Subject, reading: Reading) -> Explanation:
             return explain_pull(subject, reading)
 
 
-def tell_explanation(explanation: Explanation, reading: Reading) -> answers.Explained:
+def tell_explanation(explanation: Explanation, outlook: Outlook) -> answers.Explained:
     """Return an explanation as programs read it."""
     parts = {part.name.lower(): tuple(map(_said, explanation.parts.get(part, ()))) for part in Part}
     return answers.Explained(
-        time=reading.now,
-        up=reading.is_up,
+        time=outlook.reading.now,
+        up=outlook.is_up,
         kind=explanation.kind,
         name=explanation.name,
         headline=explanation.headline,
@@ -141,19 +171,9 @@ def look_at_all(outlook: Outlook) -> Look:
     return Look(fit, summarize(concerns, fleet, reading), fleet)
 
 
-def tell_attention(look: Look, reading: Reading) -> answers.Attention:
+def tell_attention(look: Look, outlook: Outlook) -> answers.Attention:
     """Return what needs somebody as programs read it."""
-    concerns = tuple(map(_told, look.concerns))
-    return answers.Attention(time=reading.now, up=reading.is_up, headline=look.headline, attention=concerns)
-
-
-def _told(concern: Concern) -> answers.Concern:
-    hint = concern.hint
-    return answers.Concern(
-        rank=concern.rank.name.lower(),
-        name=concern.name,
-        text=concern.text,
-        reason=concern.reason,
-        who=concern.who,
-        hint=answers.Hint(command=hint.command, purpose=hint.purpose) if hint is not None else None,
+    concerns = tuple(
+        answers.Concern.model_validate({**asdict(one), "rank": one.rank.name.lower()}) for one in look.concerns
     )
+    return answers.Attention(time=outlook.reading.now, up=outlook.is_up, headline=look.headline, attention=concerns)

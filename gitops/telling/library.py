@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from itertools import chain
 from typing import Protocol, TypeVar, cast
 
 from gitops.access import EVERYWHERE, may_read
@@ -14,23 +13,32 @@ from gitops.audit.entry import Entry, parse
 from gitops.explaining import Fleet, Place, Reading
 from gitops.holding import is_pause
 from gitops.ports import AuditLog, Catalogue, JobView, Mark, Pages, Store, Wanted
-from gitops.records import Delivery, Environment, Hold, Promotion, Repository, Role, Rollout, Training, Version
+from gitops.ports.tallies import Pulse
+from gitops.records import Delivery, Environment, Hold, Promotion, Record, Repository, Rollout, Training, Version
 from gitops.steps import Phase
 
 FAR = 500
 """How many of the newest records of a kind are looked at."""
 
+_MOST_UNDER_WAY = 5_000  # of a kind, those that wait longest
 _MOST_JOBS = 10_000
+_LATELY = 20  # of one place, the newest
 _PAGE = 1_000
 _OF_REPOSITORY = ("poll", "compare", "anchor")
 
 R = TypeVar("R", Training, Promotion, Rollout)
+S = TypeVar("S", Promotion, Rollout)
+T = TypeVar("T", bound=Record)
 P = TypeVar("P", Hold, Promotion, Rollout)
 ByPlace = defaultdict[tuple[int, str], list[P]]
 
 
 class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
     """What is read; nothing is called here that writes."""
+
+    def pulse(self) -> Pulse:
+        """Return what tells whether the parts are at work."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -136,21 +144,42 @@ class Library:
 
     @cached_property
     def trainings(self) -> Sequence[Training]:
-        """The newest trainings, newest first."""
-        return self.page(Training, FAR)
+        """The newest trainings and all that are not over, newest first."""
+        return _joined(self.page(Training, FAR), self._trainings_under_way)
 
     @cached_property
     def promotions(self) -> Sequence[Promotion]:
         """The newest promotions and all that are not over, newest first."""
-        recent = self.page(Promotion, FAR)
-        deploys = [one for one in self.repositories if one.role is Role.DEPLOY]
-        still = chain.from_iterable(self.store.open_promotions(one.id) for one in deploys)
-        return [*recent, *(one for one in still if one.id not in {known.id for known in recent})]
+        return _joined(self.page(Promotion, FAR), self._promotions_under_way)
 
     @cached_property
     def rollouts(self) -> Sequence[Rollout]:
-        """The newest rollouts, newest first."""
-        return self.page(Rollout, FAR)
+        """The newest rollouts and all that are not over, newest first."""
+        return _joined(self.page(Rollout, FAR), self._rollouts_under_way)
+
+    @cached_property
+    def stories(self) -> Sequence[Training | Promotion | Rollout]:
+        """The trainings, promotions and rollouts that are not over, newest first."""
+        found: list[Training | Promotion | Rollout]
+        found = [*self._trainings_under_way, *self._promotions_under_way, *self._rollouts_under_way]
+        return sorted(found, key=lambda one: one.id.partition("-")[2], reverse=True)
+
+    @cached_property
+    def _trainings_under_way(self) -> Sequence[Training]:
+        return self._under_way(Training)
+
+    @cached_property
+    def _promotions_under_way(self) -> Sequence[Promotion]:
+        return self._under_way(Promotion)
+
+    @cached_property
+    def _rollouts_under_way(self) -> Sequence[Rollout]:
+        return self._under_way(Rollout)
+
+    def _under_way(self, kind: type[R]) -> Sequence[R]:
+        """Return the records of a kind that are not over, newest first, however many have come since and ended."""
+        found = self.store.unfinished(kind.__name__.lower(), limit=_MOST_UNDER_WAY, repositories=self.seen)
+        return cast("Sequence[R]", found[::-1])
 
     def page(self, kind: type[R], limit: int, **filters: str) -> Sequence[R]:
         """Return the newest records of a kind whose columns have these values."""
@@ -172,15 +201,18 @@ class Library:
         found = self.store.jobs(limit=_MOST_JOBS)
         if self.seen is None:
             return found
-        known = {("training", one.id) for one in self.trainings} | {("promotion", one.id) for one in self.promotions}
-        known |= {("rollout", one.id) for one in self.rollouts}
+        known = {(type(one).__name__.lower(), one.id) for one in self.stories}
         return [job for job in found if (job.kind, job.subject) in known or self._is_of_theirs(job)]
 
     def _is_of_theirs(self, job: JobView) -> bool:
         return job.kind in _OF_REPOSITORY and job.subject.isdecimal() and self.sees(int(job.subject))
 
-    def reading(self, *, is_up: bool) -> Reading:
-        """Return what explanations need beside the records."""
+    def reading(self, *, is_up: bool = True) -> Reading:
+        """Return what explanations need beside the records.
+
+        Args:
+            is_up: as far as somebody here can tell.
+        """
         jobs = {(job.kind, job.subject): job for job in self.jobs}
         return Reading(now=self.store.now(), is_up=is_up, jobs=jobs, pause=self.pause)
 
@@ -192,22 +224,21 @@ class Library:
 
     def place(self, environment: Environment) -> Place:
         """Return everything about an environment."""
-        here = (environment.repository_id, environment.path)
-        trained = (one for one in self.trainings if one.model == environment.model)
-        place = Place(
-            environment=environment,
-            holds=tuple(one for one in self.holds if (one.repository_id, one.path) == here),
-            rollouts=_with_last_ended(self._rollouts_of(environment)),
-            promotions=_with_newest([one for one in self.promotions if (one.repository_id, one.path) == here]),
-            training=next(trained, None),
+        still = self.resting(environment)
+        trained = self.page(Training, 1, model=environment.model) if environment.model else ()
+        place = replace(
+            still,
+            rollouts=_with_last_ended(_joined(self.newest_of(Rollout, environment), still.rollouts)),
+            promotions=_with_newest(_joined(self.newest_of(Promotion, environment), still.promotions)),
+            training=next(iter(trained), None),
         )
-        return with_moment(place, self.store)
+        return _with_moment(place, self.store)
 
-    def _rollouts_of(self, environment: Environment) -> list[Rollout]:
-        here = (environment.repository_id, environment.path)
-        found = [one for one in self.rollouts if (one.repository_id, one.path) == here]
-        newest = self.store.newest_rollout(*here)
-        return found if newest is None or newest in found else [newest, *found]
+    def newest_of(self, kind: type[S], environment: Environment, **filters: str) -> Sequence[S]:
+        """Return the newest records about an environment whose columns have these values."""
+        here = frozenset({environment.repository_id})
+        wanted = Wanted(_LATELY, repositories=here, filters={"path": environment.path, **filters})
+        return cast("Sequence[S]", self.store.page(kind.__name__.lower(), wanted))
 
     def resting(self, environment: Environment) -> Place:
         """Return an environment with what is not over there, which many of them have nothing of."""
@@ -218,9 +249,7 @@ class Library:
     @cached_property
     def _still(self) -> tuple[ByPlace[Hold], ByPlace[Promotion], ByPlace[Rollout]]:
         """What is not over, by place."""
-        promotions = [one for one in self.promotions if not one.phase.is_final]
-        rollouts = [one for one in self.rollouts if not one.phase.is_final]
-        return _by_place(self.holds), _by_place(promotions), _by_place(rollouts)
+        return _by_place(self.holds), _by_place(self._promotions_under_way), _by_place(self._rollouts_under_way)
 
     def fleet(self) -> Fleet:
         """Return everything, in as few questions as its number allows."""
@@ -232,7 +261,7 @@ class Library:
         return Fleet(places, list(newest.values()), names)
 
 
-def with_moment(place: Place, log: AuditLog) -> Place:
+def _with_moment(place: Place, log: AuditLog) -> Place:
     """Return a place with when its traffic moved, where a rollout that is not over moved it; the log alone says so."""
     moved = place.moved
     return replace(place, moved_at=_moved_at(moved, log)) if moved is not None else place
@@ -282,6 +311,12 @@ def _by_place(found: Iterable[P]) -> ByPlace[P]:
     for one in found:
         known[one.repository_id, one.path].append(one)
     return known
+
+
+def _joined(newest: Sequence[T], still: Sequence[T]) -> Sequence[T]:
+    """Return the newest of a list and what is not over of it, newest first: what began before all of them is last."""
+    known = {one.id for one in newest}
+    return [*newest, *(one for one in still if one.id not in known)]
 
 
 def _with_last_ended(rollouts: Sequence[Rollout]) -> tuple[Rollout, ...]:

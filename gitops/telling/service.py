@@ -17,10 +17,12 @@ from pydantic import TypeAdapter
 from gitops.explaining import Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
 from gitops.explaining.explanation import choose_hints
 from gitops.explaining.findings import SLOW, WORKERS, Grade, count_due, grade_relay, grade_workers
-from gitops.ports.tallies import Hands, Tallies
+from gitops.ports.tallies import Hands, Pulse
 
 RELAY = "relay"
 _STACK = "stack.json"  # what `launchpin up` writes into the folder of state that its parts share
+_NEEDED = frozenset({RELAY, *WORKERS})
+_LEASED = "leased"
 _WAITING = frozenset({"waiting", "stalled", "retrying"})
 _DOCTOR = "launchpin doctor"
 _LOG_OF_PART = re.compile(r"launchpin logs (?:valkey|relay|control|training|web|forge|mlflow|endpoints)")
@@ -80,8 +82,8 @@ _SERVICE = TypeAdapter(Service)
 class Counted(Protocol):
     """What is asked of the store."""
 
-    def tallies(self) -> Tallies:
-        """Return what the database holds, counted."""
+    def pulse(self) -> Pulse:
+        """Return what tells whether the parts are at work."""
         ...
 
     def hands(self) -> Hands:
@@ -91,9 +93,9 @@ class Counted(Protocol):
 
 def read_service(store: Counted) -> Service:
     """Return what is known of all parts."""
-    tallies, hands = store.tallies(), store.hands()
-    workers = (_workers(queue, tallies, hands) for queue in WORKERS)
-    return Service((PartView(RELAY, _relay(tallies)), *workers), hands, tuple(_waits(tallies)))
+    pulse, hands = store.pulse(), store.hands()
+    workers = (_workers(queue, pulse, hands) for queue in WORKERS)
+    return Service((PartView(RELAY, _relay(pulse)), *workers), hands, tuple(_waits(pulse)))
 
 
 def tell_service(service: Service) -> dict[str, object]:
@@ -102,36 +104,59 @@ def tell_service(service: Service) -> dict[str, object]:
     return told
 
 
-def _relay(tallies: Tallies) -> PartWord:
-    if tallies.lead is None:
+def _relay(pulse: Pulse) -> PartWord:
+    if pulse.lead is None:
         return PartWord.MISSING
-    return PartWord.LEADS if tallies.lead > 0 else PartWord.GONE
+    return PartWord.LEADS if pulse.lead > 0 else PartWord.GONE
 
 
-def _workers(queue: str, tallies: Tallies, hands: Hands) -> PartView:
-    due = count_due(tallies, queue)
+def _workers(queue: str, pulse: Pulse, hands: Hands) -> PartView:
+    due = count_due(pulse, queue)
     held = sum(1 for one in hands.held if one.queue == queue and one.until > hands.now)
     state = PartWord.LATE if due.age > SLOW else PartWord.WORKING if held else PartWord.FREE
     return PartView(queue, state, due.count, due.age, held)
 
 
-def _waits(tallies: Tallies) -> list[Waiting]:
+def _waits(pulse: Pulse) -> list[Waiting]:
     counts: Counter[tuple[str, str, str]] = Counter()
-    for job in tallies.jobs:
+    for job in pulse.jobs:
         if job.state in _WAITING and job.reason:
             counts[job.state, job.kind, job.reason] += job.count
     return [Waiting(*words, count) for words, count in sorted(counts.items())]
 
 
-def find_troubles(tallies: Tallies) -> Sequence[PartTrouble]:
+def find_troubles(pulse: Pulse) -> Sequence[PartTrouble]:
     """Return what is wrong with the parts, as far as the database knows."""
-    words = (_relay(tallies), *(PartWord.LATE for _ in WORKERS))
-    findings = (grade_relay(tallies.lead), *grade_workers(tallies))
+    words = (_relay(pulse), *(PartWord.LATE for _ in WORKERS))
+    findings = (grade_relay(pulse.lead), *grade_workers(pulse))
     return [
         PartTrouble(name, word, f"{finding.what.lower()}: {finding.text}", _DOCTOR)
         for name, word, finding in zip((RELAY, *WORKERS), words, findings, strict=True)
         if finding.grade is not Grade.OK
     ]
+
+
+def is_at_work(pulse: Pulse) -> bool:
+    """Return whether anything carries work out: a relay that leads, or a worker whose lease lasts."""
+    leads = pulse.lead is not None and pulse.lead > 0
+    return leads or any(job.state == _LEASED and not job.is_due for job in pulse.jobs)
+
+
+def add_troubles(explanation: Explanation, wrong: Sequence[PartTrouble]) -> Explanation:
+    """Return an explanation with what is wrong with the parts without which nothing of it goes on.
+
+    Args:
+        wrong: what is wrong with any part.
+    """
+    found = [one for one in wrong if one.name in _NEEDED]
+    if not found:
+        return explanation
+    troubles = (Statement(one.sentence, reason=one.state, who=Who.OPERATOR) for one in found)
+    waits = (*explanation.parts.get(Part.WAITS, ()), *troubles)
+    # Also where nothing was waited for so far, the parts stand in the screen's order.
+    parts = {part: waits if part is Part.WAITS else explanation.parts.get(part, ()) for part in Part}
+    shown = {part: said for part, said in parts.items() if said}
+    return replace(explanation, parts=shown, hints=choose_hints(found[0].hint, *explanation.hints))
 
 
 # ---------------------------------------------------------------- what may be typed
@@ -148,16 +173,9 @@ def fit_explanation(explanation: Explanation, wrong: Sequence[PartTrouble]) -> E
     Args:
         wrong: what is wrong with the parts, without which nothing of it goes on.
     """
-    look = Hint(_DOCTOR, "what is wrong with the service") if wrong else None
-    troubles = tuple(Statement(one.text, reason=one.state, who=Who.OPERATOR) for one in wrong)
-    waits = (*explanation.parts.get(Part.WAITS, ()), *troubles)
-    # Also where nothing was waited for so far, the parts stand in the screen's order.
-    parts = {part: waits if part is Part.WAITS else explanation.parts.get(part, ()) for part in Part}
     itself = f"launchpin explain {explanation.name}"
     hints = (fit for hint in explanation.hints if (fit := fit_hint(hint)) is not None and fit.command != itself)
-    return replace(
-        explanation, parts={part: said for part, said in parts.items() if said}, hints=choose_hints(look, *hints)
-    )
+    return add_troubles(replace(explanation, hints=choose_hints(*hints)), wrong)
 
 
 def fit_concern(concern: Concern) -> Concern:

@@ -79,7 +79,7 @@ def _find_pull(library: Library, typed: str) -> Subject | None:
     if len(meant) > 1:
         listed = ", ".join(_pull_name(one) for one in meant)
         raise InputError("repository_unclear", f"pull request {wanted} could be {listed}: name one of these")
-    return _proposal(library, meant[0]) if meant else _find_way_back(library, wanted, repository)
+    return read_proposal(library, meant[0]) if meant else _find_way_back(library, wanted, repository)
 
 
 def _find_way_back(library: Library, number: int, repository: str) -> Place | None:
@@ -96,20 +96,17 @@ def _place_at(library: Library, record: Promotion | Rollout) -> Place | None:
     return library.place(known) if known is not None else None
 
 
-def _proposal(library: Library, promotion: Promotion) -> Proposal:
+def read_proposal(library: Library, promotion: Promotion) -> Proposal:
+    """Return a promotion with what is known of where it goes and where it came from."""
     training = library.training(promotion.training_id)
     commit = training.commit if training is not None else ""
     place = _place_at(library, promotion)
     if place is not None:
         # An older rollout of the place is no part of its story; its own may have been followed by another.
-        own = [one for one in library.rollouts if _is_for(one, promotion)]
-        place = replace(place, rollouts=tuple(dict.fromkeys([*place.rollouts, *own[:1]])))
+        own = library.newest_of(Rollout, place.environment, version=promotion.version)
+        known = {one.id: one for one in [*place.rollouts, *own[:1]]}
+        place = replace(place, rollouts=tuple(known.values()))
     return Proposal(promotion, place, commit)
-
-
-def _is_for(rollout: Rollout, promotion: Promotion) -> bool:
-    here = (promotion.repository_id, promotion.path, promotion.version)
-    return (rollout.repository_id, rollout.path, rollout.version) == here
 
 
 def find_training(library: Library, typed: str) -> Training:
@@ -159,14 +156,14 @@ def find_place(library: Library, typed: str) -> Environment:
 def _find_training(library: Library, typed: str) -> Trained | None:
     exact = library.training(typed)
     if exact is not None:
-        return _trained(library, exact)
+        return read_trained(library, exact)
     found = [one for one in library.trainings if one.id.startswith((typed, f"t-{typed}"))]
     if not found and _COMMIT.fullmatch(typed):
         found = _of_commit([one for one in library.trainings if one.commit.startswith(typed)])
     if len(found) > 1:
         listed = ", ".join(f"{one.id} ({short(one.commit)}, {one.config_path})" for one in found[:5])
         raise InputError("training_unclear", f"{typed!r} could be {len(found)} trainings: {listed}")
-    return _trained(library, found[0]) if found else None
+    return read_trained(library, found[0]) if found else None
 
 
 def _of_commit(found: Sequence[Training]) -> list[Training]:
@@ -177,13 +174,17 @@ def _of_commit(found: Sequence[Training]) -> list[Training]:
     return list(newest.values())
 
 
-def _trained(library: Library, training: Training) -> Trained:
-    promotions = [one for one in library.promotions if one.training_id == training.id]
-    environments = [one for one in library.environments if one.model == training.model]
+def read_trained(library: Library, training: Training) -> Trained:
+    """Return a training with what came of it."""
+    promotions = {one.id: one for one in library.promotions if one.training_id == training.id}
+    # Those that it brought itself it names, however long ago that was.
+    named = (library.promotion(one) for one in training.facts.promotions if one not in promotions)
+    promotions |= {one.id: one for one in named if one is not None}
+    environments = library.environments_of(training.model)
     progress = read_progress(library, training)
     if progress is not None:
         training = training.model_copy(update={"message": progress.sentence})
-    return Trained(training, tuple(promotions), tuple(environments), progress)
+    return Trained(training, tuple(promotions.values()), tuple(environments), progress)
 
 
 def read_progress(library: Library, training: Training) -> Progress | None:
@@ -195,6 +196,6 @@ def _find_other(library: Library, typed: str) -> Subject | None:
     """Return what a promotion or rollout is about, by the id that other verbs show."""
     promotion, rollout = library.promotion(typed), library.rollout(typed)
     if promotion is not None and promotion.facts.number:
-        return _proposal(library, promotion)
+        return read_proposal(library, promotion)
     record = promotion or rollout
     return _place_at(library, record) if record is not None else None

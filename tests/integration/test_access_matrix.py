@@ -24,10 +24,11 @@ from tests.support.fleet import BAD_BODY, BAKING, REFUSED, fill_fleet
 from tests.support.store import make_trial, write
 from webhooks.asgi import make_application
 from webhooks.askers import COOKIE, CSRF_HEADER
-from webhooks.matrix import MATRIX, Rule
+from webhooks.matrix import ACTIONS, MATRIX, Rule
 
 VIEWER, RUNNER, APPROVER, ADMIN = AccessRole
 IRIS, IRIS_DEPLOY, CHURN_DEPLOY = 1, 2, 4
+SPARE, LEAVES = "spare", "leaves"
 CSRF = "what every form of a page sends back"
 
 _GIVEN = {
@@ -61,6 +62,18 @@ _NAMES = {
 
 Row = tuple[str, str]
 
+# What is named though it may be left out: without it a request would be about something else, or nothing.
+_TARGETS: Mapping[str, dict[str, str]] = {
+    "resume": {"endpoint": "iris-staging"},
+    "explain": {"subject": "iris-staging"},
+    "trials": {"training": REFUSED},
+    "logs": {"name": REFUSED},
+    "history": {"name": "churn-staging"},
+    "people grant": {"login": SPARE},
+    "people revoke": {"login": SPARE},
+    "people disable": {"login": LEAVES},
+}
+
 # What a request for these is about, by repository: all must be seen, and the last one is where the role is needed. What
 # is not here is about nothing in particular: a list, or what holds as much as one may see.
 _OF_VERBS: Mapping[str, tuple[int, ...]] = {
@@ -71,13 +84,25 @@ _OF_VERBS: Mapping[str, tuple[int, ...]] = {
     "promote": (IRIS, IRIS_DEPLOY),
     "rollback": (IRIS_DEPLOY,),
     "hold": (IRIS_DEPLOY,),
-    **dict.fromkeys(("connect", "pause", "resume", "redeliver", "gc"), (EVERYWHERE,)),
+    "resume": (IRIS_DEPLOY,),
+    **dict.fromkeys(("connect", "pause", "redeliver", "gc"), (EVERYWHERE,)),
+}
+_OF_READING: Mapping[str, tuple[int, ...]] = {
+    "explain": (IRIS_DEPLOY,),
+    "history": (CHURN_DEPLOY,),
+    "logs": (IRIS,),
+    "plan": (IRIS_DEPLOY,),
+    "trials": (IRIS,),
+    # Its name is known to whoever sees where it serves, too.
+    "versions": (IRIS_DEPLOY,),
 }
 ABOUT: Mapping[Row, tuple[int, ...]] = {
     **{("POST", VERBS[name].route): about for name, about in _OF_VERBS.items()},
-    **{("POST", f"/actions/{name}"): about for name, about in _OF_VERBS.items()},
-    # The other forms name what they are about in the query, and are opened without it here.
-    ("GET", "/actions/pause"): (EVERYWHERE,),
+    **{("POST", f"/actions/{name}"): _OF_VERBS[name] for name in ACTIONS},
+    # Where a version goes is chosen in the form, of the places where one may.
+    **{("GET", f"/actions/{name}"): _OF_VERBS[name] for name in ACTIONS if name != "promote"},
+    **{("GET", VERBS[name].route): about for name, about in _OF_READING.items()},
+    ("GET", "/models/{model}"): (IRIS_DEPLOY,),
     ("GET", "/trainings/{training_id}"): (IRIS,),
     ("GET", "/trainings/{training_id}/trials/{number}/log"): (IRIS,),
     ("GET", "/promotions/{promotion_id}"): (IRIS_DEPLOY,),
@@ -87,15 +112,22 @@ ABOUT: Mapping[Row, tuple[int, ...]] = {
     ("GET", "/api/v1/rollouts/{rollout_id}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/endpoints/{name:path}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/models/{model}/versions/{version}"): (IRIS,),
-    ("GET", "/api/v1/plan"): (IRIS_DEPLOY,),
     ("GET", "/models/{model}/plan"): (IRIS_DEPLOY,),
 }
 # Of what has a name in its path and is about no repository: what is of all, what nobody has, and what is open.
 _OF_NONE = {
-    *("/models/{model}", "/api/v1/models/{model}/versions", "/deliveries/{guid}", "/api/v1/deliveries/{guid}"),
+    *("/api/v1/models/{model}/versions", "/deliveries/{guid}", "/api/v1/deliveries/{guid}"),
     *("/commands/{command_id}", "/api/v1/commands/{command_id}", "/api/v1/tokens/{token_id}"),
     *("/_static/{name}", "/_login/{token}", "/_signin/{provider}", "/_signin/{provider}/callback"),
 }
+# Nobody finds what these name, whoever may ask for it.
+_NOWHERE: frozenset[Row] = frozenset(
+    {
+        ("GET", "/commands/{command_id}"),
+        ("GET", "/api/v1/commands/{command_id}"),
+        ("DELETE", "/api/v1/tokens/{token_id}"),
+    }
+)
 PEOPLE: Mapping[str, Mapping[int, AccessRole]] = {
     "no role": {},
     **{f"{role} of everything": {EVERYWHERE: role} for role in AccessRole},
@@ -111,7 +143,7 @@ class Answer(StrEnum):
     STRANGER = "401"
     REFUSED = "403"
     HIDDEN = "404"
-    LET_IN = "anything else, or a 404 that everybody gets"
+    LET_IN = "anything else, and a 404 where nobody finds it"
 
 
 @dataclass(frozen=True)
@@ -139,6 +171,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 @pytest.fixture(scope="module")
 def askers(fleet: Dashboard) -> Iterator[list[Asker]]:
     """Give everybody, each by a session and by a token."""
+    for login in (SPARE, LEAVES):
+        fleet.add_person(login, {EVERYWHERE: VIEWER})
     found = []
     for number, (who, roles) in enumerate(PEOPLE.items()):
         token = give_token(fleet.store, f"p{number}", roles)
@@ -181,23 +215,22 @@ def filled(path: str) -> str:
 
 
 def content_of(method: str, path: str) -> dict[str, Any]:
-    """Return what is sent there: the arguments that must be given, as that place takes them."""
+    """Return what is sent there: the arguments that must be given, and what it is about, as that place takes them."""
     if path == "/models/{model}/plan":
         return {"params": {"endpoint": "iris-staging", "version": "6"}}
     known = (*VERBS.values(), *AUTHORITY.values())
     verb = next((one for one in known if path in {one.route, f"/actions/{one.name}"}), None)
     if path == "/api/v1/tokens" and method == "POST":
         return {"json": {"name": "made", "role": "viewer"}}
-    given = (
-        {one.name: one.words[0] if one.words else _GIVEN.get(one.kind, "because") for one in verb.required}
-        if verb
-        else {}
-    )
+    given: dict[str, str] = {}
+    if verb:
+        given = {one.name: one.words[0] if one.words else _GIVEN.get(one.kind, "because") for one in verb.required}
+        given |= _TARGETS.get(verb.name, {})
     if method == "POST" and not path.startswith("/api/"):
         return {"data": {**given, "_csrf": CSRF, "_key": secrets.token_hex(16)}}
     if method == "POST":
         return {"json": given}
-    return {"params": given} if verb and verb.route == path else {}
+    return {"params": given}
 
 
 def ask(client: httpx.Client, method: str, path: str) -> int:
@@ -253,6 +286,7 @@ def test_attack_66_a_route_lets_in_whom_its_row_names_and_nobody_else(
         if wanted is Answer.LET_IN:
             assert status < HTTPStatus.INTERNAL_SERVER_ERROR, who
             assert status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}, who
+            assert (status == HTTPStatus.NOT_FOUND) is ((method, path) in _NOWHERE), who
         else:
             assert str(status) == wanted.value, who
         if path == "/_logout" and asker.is_session:

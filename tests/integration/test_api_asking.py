@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gitops.access import EVERYWHERE
+from gitops.access import EVERYWHERE, LOCAL
 from gitops.commands.trainings import train
 from gitops.errors import RefusedError
 from gitops.records import Command, Environment, Role, TrainingFacts
@@ -182,6 +182,27 @@ def test_what_was_asked_for_elsewhere_is_not_shown_to_a_token_that_is_kept_to_on
         assert narrow.get(f"/api/v1/commands/{asked}").status_code == 404
         own_one = narrow.post("/api/v1/hold", json=HOLD | {"endpoint": "churn-staging"}).json()["id"]
         assert narrow.get(f"/api/v1/commands/{own_one}").status_code == 200
+
+
+def test_what_one_asked_for_is_not_shown_any_more_to_whoever_lost_every_role_there(own: Dashboard) -> None:
+    text = give_token(own.store, "ada", {2: APPROVER, 4: VIEWER})
+    with program(own, text) as client, own.client(login="ada") as browser:
+        asked = client.post("/api/v1/hold", json=HOLD).json()["id"]
+        places = ((client, f"/api/v1/commands/{asked}"), (browser, f"/commands/{asked}"))
+        assert [one.get(path).status_code for one, path in places] == [200, 200]
+        own.store.ungrant(own.store.ensure_person(LOCAL, "ada").id, repository_id=2, actor=ROOT)
+        assert [one.get(path).status_code for one, path in places] == [404, 404]
+        own.store.grant(own.store.ensure_person(LOCAL, "ada").id, VIEWER, repository_id=2, actor=ROOT)
+        assert [one.get(path).status_code for one, path in places] == [200, 200]
+
+
+def test_what_is_about_everything_is_not_shown_any_more_to_whoever_sees_one_repository(own: Dashboard) -> None:
+    text = give_token(own.store, "ada", {EVERYWHERE: APPROVER, 4: VIEWER})
+    with program(own, text) as client, program_as(own, VIEWER) as looker, program_as(own, ADMIN, on=4) as other:
+        asked = client.post("/api/v1/pause", json={}).json()["id"]
+        assert [one.get(f"/api/v1/commands/{asked}").status_code for one in (client, looker, other)] == [200, 200, 404]
+        own.store.ungrant(own.store.ensure_person(LOCAL, "ada").id, repository_id=EVERYWHERE, actor=ROOT)
+        assert client.get(f"/api/v1/commands/{asked}").status_code == 404
 
 
 def test_somebody_who_is_called_as_we_are_is_recorded_as_a_person(own: Dashboard) -> None:

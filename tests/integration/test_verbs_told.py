@@ -74,6 +74,7 @@ def fill(stack: Stack) -> None:
     write(store, SaveVersion(make_version(version="8", training_id=REFUSED, metrics={"accuracy": "0.97"})))
     fill_fleet(store, clock)
     store.close()
+    stack.store.lead("relay", "relay:/var/lib/launchpin 4f1c", seconds=3600)
     folder = stack.layout.dir / "trainings" / "logs"
     folder.mkdir(parents=True)
     (folder / f"{REFUSED}-1.log").write_bytes(b"fitting 120 rows\nbad \x1b[2J\naccuracy=0.893\n")

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def running_dashboard(
     is_stopping: Callable[[], bool] = lambda: False,
     around: Callable[[App], App] = lambda app: app,
 ) -> Iterator[Dashboard]:
-    """Serve a dashboard over a store that `fill` has written to.
+    """Serve a dashboard over a store that `fill` has written to, while a relay leads.
 
     Args:
         settings: more of them, by name.
@@ -79,6 +80,7 @@ def running_dashboard(
     store, clock = open_fleet(home)
     if fill is not None:
         fill(store, clock)
+    store.lead("relay", "relay:/var/lib/launchpin 4f1c", seconds=timedelta(days=3650).total_seconds())
     secret = home / "hook.secret"
     secret.write_text("a secret for tests")
     secret.chmod(0o600)

@@ -240,7 +240,9 @@ def _train_now(store: SqlStore) -> None:
     write(store, StartTraining(training))
     claim = take(store)
     answer(store, claim, Done(message="environment 9c2f is ready"), step="environment", next_step="train")
-    failed = Exit(store.training(training.id), None, step="train", error="MLflow answered 503", retry_after=20.0)
+    # Not before this afternoon is over: workers that leave it would be late.
+    later = _LONG.total_seconds()
+    failed = Exit(store.training(training.id), None, step="train", error="MLflow answered 503", retry_after=later)
     store.finish(take(store), failed)
 
 

@@ -17,11 +17,13 @@ from gitops.access import (
     check_token_name,
     digest_secret,
     is_secret_of,
+    may_see_command,
     mint_token_text,
     read_token_id,
 )
 from gitops.errors import InputError
 from gitops.identifiers import new_id
+from gitops.records import Cause, Command, CommandFacts
 from gitops.roles import AccessRole
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -113,6 +115,24 @@ def test_a_token_never_may_more_than_its_person(
     assert token.seen is None or person.seen is None or token.seen <= person.seen
     if token.seen is not None:
         assert all(token.may(VIEWER, place) for place in token.seen)
+
+
+@given(held=st.dictionaries(places, roles), kept_to=st.frozensets(st.integers(1, 4)), about=places)
+def test_what_came_of_a_command_is_for_who_asked_and_may_look_there_and_for_who_sees_everything(
+    held: dict[int, AccessRole], kept_to: frozenset[int], about: int
+) -> None:
+    def asked_by(person: str, token: str = "") -> Command:
+        cause = Cause(kind="command", id="c-1", person=person, token=token)
+        facts = CommandFacts(repository_id=about)
+        return Command(id="c-1", cause=cause, verb="hold", idempotency_key="1", facts=facts)
+
+    own, same, another = asked_by(ADA.id, "k-1"), asked_by(ADA.id, "k-2"), asked_by("u-2", "k-1")
+    nobody = asked_by("")
+    token = Access(ADA, "token", held, token_id="k-1", kept_to=kept_to)
+    assert may_see_command(token, own) is token.may(VIEWER, about)
+    assert may_see_command(token, same) is (token.may(VIEWER, about) and not kept_to)
+    assert may_see_command(token, another) is token.may(VIEWER)
+    assert may_see_command(token, nobody) is token.may(VIEWER)
 
 
 @pytest.mark.parametrize(

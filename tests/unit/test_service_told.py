@@ -10,17 +10,18 @@ from gitops.cli.installed import PARTS
 from gitops.embedded.stack.layout import Layout
 from gitops.explaining import ANSWERS, Concern, Explanation, Hint, Part, PartTrouble, Statement, Who
 from gitops.explaining.fleet import Rank
-from gitops.ports.tallies import Hands, HeldJob, JobTally, Leader, Tallies
+from gitops.ports.tallies import Hands, HeldJob, JobTally, Leader, Pulse
 from gitops.telling.service import (
     PartWord,
+    add_troubles,
     find_troubles,
     fit_concern,
     fit_explanation,
     fit_hint,
+    is_at_work,
     is_service,
     read_service,
 )
-from tests.unit.test_dashboard_rules import tallies
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 PAGE = "https://github.com/acme/wine-deploy/pull/12"
@@ -35,10 +36,10 @@ def explained(*hints: Hint) -> Explanation:
 class Database:
     """What a store answers."""
 
-    def __init__(self, counted: Tallies, *held: HeldJob, leader: Leader | None = None) -> None:
+    def __init__(self, counted: Pulse, *held: HeldJob, leader: Leader | None = None) -> None:
         self._counted, self._hands = counted, Hands(NOW, leader, held)
 
-    def tallies(self) -> Tallies:
+    def pulse(self) -> Pulse:
         return self._counted
 
     def hands(self) -> Hands:
@@ -92,6 +93,14 @@ def test_what_is_wrong_with_the_parts_is_told_with_everything_that_waits_for_the
     assert fit_explanation(explained(RESUME), []) == explained(RESUME)
 
 
+def test_a_part_whose_process_ends_again_and_again_is_told_with_the_log_that_says_why() -> None:
+    ends, other = PartTrouble("relay", "Restarting"), PartTrouble("mlflow", "Restarting")
+    told = add_troubles(explained(RESUME), [other, ends])
+    assert [one.text for one in told.parts[Part.WAITS]] == ["it waits", "part relay is restarting"]
+    assert [one.command for one in told.hints] == ["launchpin logs relay", RESUME.command]
+    assert add_troubles(explained(RESUME), [other]) == explained(RESUME)
+
+
 def test_a_concern_keeps_everything_but_a_command_that_only_a_stack_has() -> None:
     one = Concern(Rank.BROKEN, "", "part mlflow is away", hint=Hint("launchpin logs mlflow", "why"))
     assert fit_concern(one).hint == Hint("launchpin doctor", "why")
@@ -104,7 +113,7 @@ def test_a_part_is_as_the_database_knows_it() -> None:
     waits = JobTally("promotion", "control", "waiting", "AwaitingMerge", is_due=False, count=3, age=0.0, tries=0)
     held = HeldJob("rollout", "r-1", "control", "control-7:17", NOW.replace(year=2027))
     ran_out = HeldJob("training", "t-1", "training", "training-7:17", NOW.replace(year=2025))
-    service = read_service(Database(tallies(jobs=(late, lost, waits)), held, ran_out))
+    service = read_service(Database(Pulse((late, lost, waits), 3.0), held, ran_out))
     parts = {one.name: (one.state, one.ready, one.oldest, one.held) for one in service.parts}
     assert parts["control"] == (PartWord.WORKING, 0, 0.0, 1)
     assert parts["training"] == (PartWord.LATE, 3, 900.0, 0)
@@ -117,7 +126,7 @@ def test_a_part_is_as_the_database_knows_it() -> None:
     ids=str,
 )
 def test_a_relay_that_does_not_lead_is_trouble(lead: float | None, word: PartWord, wrong: list[str]) -> None:
-    counted = tallies(lead=lead)
+    counted = Pulse((), lead)
     assert read_service(Database(counted)).parts[0].state is word
     assert [one.name for one in find_troubles(counted)] == wrong
     assert {one.state for one in find_troubles(counted)} <= {word}
@@ -125,6 +134,24 @@ def test_a_relay_that_does_not_lead_is_trouble(lead: float | None, word: PartWor
 
 def test_workers_that_take_nothing_are_trouble() -> None:
     late = JobTally("training", "training", "ready", "", is_due=True, count=2, age=900.0, tries=0)
-    (found,) = find_troubles(tallies(jobs=(late,)))
+    (found,) = find_troubles(Pulse((late,), 3.0))
     assert (found.name, found.state) == ("training", "Late")
     assert found.text == "workers for training: 2 jobs are ready, the oldest for 15 min"
+
+
+@pytest.mark.parametrize(
+    ("lead", "state", "is_due", "works"),
+    [
+        (3.0, "ready", True, True),
+        (-1.0, "leased", False, True),
+        (-1.0, "leased", True, False),
+        (-1.0, "ready", True, False),
+        (None, "waiting", False, False),
+    ],
+    ids=str,
+)
+def test_something_is_at_work_while_a_relay_leads_or_a_lease_lasts(
+    lead: float | None, state: str, *, is_due: bool, works: bool
+) -> None:
+    job = JobTally("training", "training", state, "", is_due=is_due, count=1, age=900.0, tries=0)
+    assert is_at_work(Pulse((job,), lead)) is works

@@ -13,7 +13,7 @@ from gitops.access import EVERYWHERE, role_to_ask
 from gitops.errors import ConflictError
 from gitops.grammar import VERBS, Kind, Verb
 from gitops.identifiers import new_id
-from gitops.records import Cause, Command, Environment
+from gitops.records import Cause, Command, CommandFacts, Environment
 from gitops.roles import AccessRole
 from gitops.standing import OF_ENDPOINTS, Expected
 from gitops.telling import shapes, showing
@@ -63,7 +63,8 @@ def ask_for(
     """
     asker = asker_of(request)
     given, place = find_target(request, verb, arguments)
-    command = _command(asker, verb, given, key=own_key(asker, key))
+    about = _repository_of(request, verb, given, place)
+    command = _command(asker, verb, given, about=about, key=own_key(asker, key))
     try:
         return store_of(request).save_command(command, expected=_expected(verb, place, if_match))
     except ConflictError as error:
@@ -90,7 +91,7 @@ def find_target(request: Request, verb: Verb, arguments: dict[str, str]) -> tupl
     return given, place
 
 
-def _command(asker: Asker, verb: Verb, given: dict[str, str], *, key: str) -> Command:
+def _command(asker: Asker, verb: Verb, given: dict[str, str], *, about: int, key: str) -> Command:
     command_id = new_id("c")
     access = asker.access
     cause = Cause(
@@ -101,7 +102,8 @@ def _command(asker: Asker, verb: Verb, given: dict[str, str], *, key: str) -> Co
         token=access.token_id,
         person=access.person.id,
     )
-    return Command(id=command_id, cause=cause, verb=verb.name, arguments=given, idempotency_key=key)
+    facts = CommandFacts(repository_id=about)
+    return Command(id=command_id, cause=cause, verb=verb.name, arguments=given, facts=facts, idempotency_key=key)
 
 
 def _resolve(request: Request, verb: Verb, given: dict[str, str]) -> tuple[dict[str, str], Environment | None]:

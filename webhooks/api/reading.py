@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from gitops import records
-from gitops.access import EVERYWHERE, Access
+from gitops.access import EVERYWHERE, Access, may_see_command
 from gitops.errors import InputError, UnknownNameError
 from gitops.ports import Wanted
 from gitops.roles import AccessRole
@@ -181,14 +181,9 @@ def rollout(request: Request, rollout_id: Id) -> shapes.Rollout:
 
 @router.get("/commands/{command_id}")
 def command(request: Request, command_id: Id) -> shapes.Command:
-    """Show what became of something that was asked for: whoever asked sees it, and whoever sees everything."""
+    """Show what became of something that was asked for, to whoever asked and still sees it, and whoever sees all."""
     found = store_of(request).command(command_id)
-    access = _access(request)
-    is_own = found is not None and found.cause.person == access.person.id
-    if is_own and access.kept_to:
-        # Its person may have asked for something elsewhere.
-        is_own = found is not None and found.cause.token == access.token_id
-    if found is None or not (is_own or access.may(AccessRole.VIEWER)):
+    if found is None or not may_see_command(_access(request), found):
         missing("command")
     return showing.command(found)
 

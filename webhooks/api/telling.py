@@ -21,10 +21,10 @@ from gitops.settings import Settings
 from gitops.telling import answers, shapes, showing
 from gitops.telling.dora import Dora
 from gitops.telling.explained import (
-    Outlook,
     explain,
     find_incident,
     look_at_all,
+    look_from,
     tell_attention,
     tell_explanation,
     tell_incident,
@@ -39,7 +39,6 @@ from webhooks.api.arguments import MODELS, Arguments, part_of
 from webhooks.api.following import stream_log
 from webhooks.api.reading import endpoints_of, library_of, store_of, trail_of, versions_of
 from webhooks.problems import ProblemError
-from webhooks.trail import each_entry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,17 +56,18 @@ def _status(_: Request, library: Library, __: _Given) -> answers.Status:
 
 
 def _explain(request: Request, library: Library, given: _Given) -> "BaseModel":
-    outlook = Outlook(library, library.reading(is_up=True), is_service=request.app.state.is_service)
-    reading, subject, is_incident = outlook.reading, given.get("subject", ""), "incident" in given
+    reading = library.reading()
+    subject, is_incident = given.get("subject", ""), "incident" in given
     if is_incident and not subject:
         detail = "incident wants an endpoint, a training or a pull request: name one as subject"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "subject_missing", detail, field="subject")
     if is_incident:
         with trail_of(request).turn():
             return tell_incident(find_incident(library, subject, reading))
+    outlook = look_from(library, reading, is_service=request.app.state.is_service)
     if subject:
-        return tell_explanation(explain(outlook, subject), reading)
-    return tell_attention(look_at_all(outlook), reading)
+        return tell_explanation(explain(outlook, subject), outlook)
+    return tell_attention(look_at_all(outlook), outlook)
 
 
 def _runs(request: Request, library: Library, given: _Given) -> answers.Runs:
@@ -103,13 +103,13 @@ def _dora(request: Request, library: Library, given: _Given) -> Dora:
 
 
 def _audit_at(request: Request, library: Library, given: _Given) -> shapes.Serving:
-    store = store_of(request)
     try:
-        moment = store.now() if given["time"] == "now" else read_time(given["time"])
+        moment = library.store.now() if given["time"] == "now" else read_time(given["time"])
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", error.message, field="time") from error
     with trail_of(request).turn():
-        return showing.serving(serving_at(filter(library.may_read, each_entry(store)), given["endpoint"], time=moment))
+        told = filter(library.may_read, library.entries())
+        return showing.serving(serving_at(told, given["endpoint"], time=moment))
 
 
 def _history(request: Request, library: Library, given: _Given) -> answers.History:

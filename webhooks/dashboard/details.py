@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from gitops.access import may_see_command
 from gitops.explaining import Explanation
 from gitops.records import Command, Environment, Promotion, Rollout, Training, Version
-from gitops.roles import AccessRole
 from gitops.telling.answers import Plan
+from gitops.telling.subjects import read_proposal, read_trained
 from webhooks.dashboard import links
 from webhooks.dashboard.asked import EVERYTHING, Asked
-from webhooks.dashboard.explained import explain_place, explain_proposal, explain_trained, read_place
 from webhooks.dashboard.logs import Log, read_log
 from webhooks.dashboard.planned import foresee
 from webhooks.dashboard.searched import Searched, read_search
@@ -147,7 +147,7 @@ def read_training_page(
     return TrainingPage(
         now=sight.reading.now,
         story=moving(training, sight.reading.job("training", training.id)),
-        explanation=explain_trained(sight, training, promotions),
+        explanation=sight.explain(read_trained(sight.library, training)),
         training=training,
         metrics=_metrics(facts.metrics, facts.champion_metrics),
         facts=_plain_facts(facts.model_dump()),
@@ -173,18 +173,17 @@ def read_promotion_page(sight: Sight, trail: Trail, promotion_id: str, *, tracki
     rolled = sight.page(Rollout, 1, **same) if promotion.facts.merge_sha else []
     asked = sight.store.command(promotion.cause.id) if promotion.cause.kind == "command" else None
     known = training if sight.record(training) else None
-    environment = sight.store.environment(promotion.repository_id, promotion.path)
-    place = read_place(sight, environment) if environment is not None else None
+    proposal = read_proposal(sight.library, promotion)
     against = known.facts.champion_metrics if known else {}
     return PromotionPage(
         now=sight.reading.now,
         story=moving(promotion, sight.reading.job("promotion", promotion.id)),
-        explanation=explain_proposal(sight, promotion, place),
+        explanation=sight.explain(proposal),
         promotion=promotion,
         version=version,
         training=known,
-        environment=environment,
-        plan=foresee(sight, place, promotion),
+        environment=proposal.place.environment if proposal.place else None,
+        plan=foresee(sight, proposal.place, promotion),
         metrics=_metrics(version.metrics if version else {}, against),
         rollout=rolled[0] if rolled else None,
         reason=asked.arguments.get("reason", "") if asked else "",
@@ -203,7 +202,7 @@ def read_rollout_page(sight: Sight, trail: Trail, rollout_id: str) -> RolloutPag
     return RolloutPage(
         now=sight.reading.now,
         story=moving(rollout, sight.reading.job("rollout", rollout.id)),
-        explanation=explain_place(sight, environment) if environment is not None else None,
+        explanation=sight.explain(sight.library.place(environment)) if environment is not None else None,
         rollout=rollout,
         environment=environment,
         traffic=share_traffic(rollout),
@@ -230,10 +229,9 @@ def share_traffic(rollout: Rollout) -> tuple[Share, ...]:
 
 
 def read_command_page(sight: Sight, command_id: str) -> CommandPage | None:
-    """Read the page of a command: whoever asked for it sees it, and whoever sees everything."""
+    """Read the page of a command; None when there is none of that id that they may see."""
     command = sight.store.command(command_id)
-    is_own = command is not None and command.cause.person == sight.access.person.id
-    if command is None or not (is_own or sight.access.may(AccessRole.VIEWER)):
+    if command is None or not may_see_command(sight.access, command):
         return None
     results = []
     for name, value in sorted(command.facts.result.items()):

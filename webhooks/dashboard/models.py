@@ -12,7 +12,6 @@ from gitops.ports import Mark
 from gitops.records import Environment, Promotion, Rollout, Training, Version
 from webhooks.dashboard.charts import Bands, draw_bands, keep_newest
 from webhooks.dashboard.crowns import champion_among
-from webhooks.dashboard.explained import explain_place
 from webhooks.dashboard.overview import Place, champion_of, read_places
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
@@ -135,7 +134,9 @@ def read_model_page(
         name=name,
         champion=champion,
         places=places,
-        explained={_where(p.environment): explain_place(sight, p.environment) for p in places[:_MOST_EXPLAINED]},
+        explained={
+            _where(p.environment): sight.explain(sight.library.place(p.environment)) for p in places[:_MOST_EXPLAINED]
+        },
         part=part,
         bands=draw_bands(shown, sight.reading.now, since=since),
         tenures=tuple(reversed(shown)),

@@ -4,19 +4,19 @@ However many models there are, it asks the same few questions; only those that t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from gitops.explaining import Concern, find_concerns, summarize
+from gitops.explaining import Concern
 from gitops.explaining.fleet import Rank
 from gitops.ports import AuditNote, AuditRow, JobView
 from gitops.records import Environment, Health, Hold, Promotion, Rollout, Sync, Training
+from gitops.telling.explained import look_at_all
 from webhooks.dashboard import links
 from webhooks.dashboard.crowns import Crown, crown
-from webhooks.dashboard.explained import read_fleet
 from webhooks.dashboard.sight import Sight
 from webhooks.dashboard.stories import Moving, moving
 from webhooks.dashboard.words import curl_line, read_example
@@ -138,11 +138,10 @@ def read_overview(sight: Sight, models: Path, *, wanted: str = "", after: str = 
     """
     store = sight.store
     stories = sight.stories
-    fleet = read_fleet(sight)
-    found = find_concerns(fleet, (), sight.reading)
+    look = look_at_all(sight.outlook)
     # The pause is told by itself, above everything.
-    concerns = [one for one in found if one.rank is not Rank.PAUSED]
-    headline, tone = ("Everything is paused.", "warn") if sight.pause else _headline(sight, stories)
+    concerns = [one for one in look.concerns if one.rank is not Rank.PAUSED]
+    headline, tone = next(_headlines(sight, stories))
     shown = [moving(one, sight.reading.job(_kind(one), one.id)) for one in stories[:_MOST_MOVING]]
     return Overview(
         now=sight.reading.now,
@@ -150,8 +149,8 @@ def read_overview(sight: Sight, models: Path, *, wanted: str = "", after: str = 
         headline=headline,
         summary=_summary(sight, stories),
         tone=tone,
-        needs=summarize(found, fleet, sight.reading) if sight.environments else "",
-        attention=tuple(Attention(one, links.page_of(one.name, fleet)) for one in concerns[:_MOST_CONCERNS]),
+        needs=look.headline if sight.environments or concerns else "",
+        attention=tuple(Attention(one, links.page_of(one.name, look.fleet)) for one in concerns[:_MOST_CONCERNS]),
         more_attention=max(0, len(concerns) - _MOST_CONCERNS),
         listing=_list(sight, models, wanted=wanted, after=after),
         moving=tuple(shown),
@@ -264,24 +263,32 @@ def champion_of(places: Sequence[Place]) -> str:
     return next((one.environment.serving for one in places if one.crown is not None and one.crown.is_champion), "")
 
 
-def _headline(sight: Sight, stories: Sequence[Training | Promotion | Rollout]) -> tuple[str, str]:
-    """Return the page in one sentence, and its tone."""
+def _headlines(sight: Sight, stories: Sequence[Training | Promotion | Rollout]) -> Iterator[tuple[str, str]]:
+    """Give what the page may be in one sentence, each with its tone, the worst first."""
+    if not sight.outlook.is_up:
+        yield "Nothing goes on: no relay leads, and no worker has a job.", "bad"
+    if sight.pause:
+        yield "Everything is paused.", "warn"
     places, held_at = sight.environments, {(one.repository_id, one.path) for one in sight.holds}
     busy = {(one.repository_id, one.path) for one in stories if isinstance(one, Rollout)}
     held = [p for p in places if (p.repository_id, p.path) in held_at]
     sick = [p for p in places if p.health is Health.DEGRADED]
     drifting = [p for p in places if p.sync is Sync.OUT_OF_SYNC and (p.repository_id, p.path) not in busy]
     if sick:
-        return f"{_some(sick, places)} degraded.", "bad"
+        yield f"{_some(sick, places)} degraded.", "bad"
+    if sight.outlook.wrong:
+        count = len(sight.outlook.wrong)
+        told = "1 part of Launchpin is" if count == 1 else f"{count} parts of Launchpin are"
+        yield f"{told} not well: what follows may be old.", "bad"
     if held:
-        return f"{_some(held, places)} held until somebody resumes.", "warn"
+        yield f"{_some(held, places)} held until somebody resumes.", "warn"
     if drifting:
-        return f"{_some(drifting, places)} out of sync with Git.", "warn"
+        yield f"{_some(drifting, places)} out of sync with Git.", "warn"
     if stories:
-        return f"{len(stories)} {'change is' if len(stories) == 1 else 'changes are'} on the way.", "busy"
+        yield f"{len(stories)} {'change is' if len(stories) == 1 else 'changes are'} on the way.", "busy"
     if not any(p.serving for p in places):
-        return "Nothing serves yet.", "calm"
-    return "What Git pins is what runs.", "good"
+        yield "Nothing serves yet.", "calm"
+    yield "What Git pins is what runs.", "good"
 
 
 def _summary(sight: Sight, stories: Sequence[object]) -> str:

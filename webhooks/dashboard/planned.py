@@ -7,11 +7,9 @@ from gitops.explaining import Place
 from gitops.grammar import VERBS
 from gitops.records import Environment, Promotion, Version
 from gitops.telling.answers import Plan
-from gitops.telling.library import Library
 from gitops.telling.planning import tell_plan_at
 from gitops.telling.subjects import find_place
 from webhooks.api.arguments import read_arguments
-from webhooks.dashboard.explained import read_place
 from webhooks.dashboard.sight import Sight
 
 MOST_VERSIONS = 50
@@ -61,7 +59,7 @@ def read_plan_page(sight: Sight, model: str, *, endpoint: str, version: str) -> 
     found = _find_asked(sight, endpoint, version) if endpoint else None
     if found is not None and found.model != model:
         return None
-    plan = tell_plan_at(_library(sight), read_place(sight, found), version) if found is not None else None
+    plan = tell_plan_at(sight.library, sight.library.place(found), version) if found is not None else None
     return PlanPage(
         now=sight.reading.now,
         model=model,
@@ -75,7 +73,7 @@ def read_plan_page(sight: Sight, model: str, *, endpoint: str, version: str) -> 
 
 def _find_asked(sight: Sight, endpoint: str, version: str) -> Environment:
     read_arguments(VERBS["plan"], {"endpoint": endpoint, "version": version})
-    return find_place(_library(sight), endpoint)
+    return find_place(sight.library, endpoint)
 
 
 def foresee(sight: Sight, place: Place | None, promotion: Promotion) -> Plan | None:
@@ -89,8 +87,4 @@ def foresee(sight: Sight, place: Place | None, promotion: Promotion) -> Plan | N
     """
     if place is None or promotion.phase.is_final or place.environment.model != promotion.model:
         return None
-    return tell_plan_at(_library(sight), place, promotion.version)
-
-
-def _library(sight: Sight) -> Library:
-    return Library(sight.store, sight.access.seen)
+    return tell_plan_at(sight.library, place, promotion.version)

@@ -9,26 +9,21 @@ from fastapi import Request
 
 from gitops.access import Access
 from gitops.audit.entry import Entry
-from gitops.explaining import Reading
-from gitops.holding import is_pause
+from gitops.explaining import Explanation, Reading
 from gitops.notices import Letter, Notice
-from gitops.ports import AuditLog, Catalogue, JobView, Pages, Store, Wanted
+from gitops.ports import JobView
 from gitops.ports.tallies import Tallies
 from gitops.records import Environment, Hold, Promotion, Record, Repository, Rollout, Training
-from gitops.roles import AccessRole
-from gitops.steps import Phase
-from webhooks.api.events import may_see
+from gitops.telling import library
+from gitops.telling.explained import Outlook, explain_from, look_from
+from gitops.telling.library import Library
+from gitops.telling.subjects import Subject
 from webhooks.askers import asker_of
 
 R = TypeVar("R", Training, Promotion, Rollout)
 
-_OPEN = (Phase.RUNNING, Phase.PENDING)
-_MOST_OPEN = 200
-_MOST_JOBS = 1_000
-_OF_REPOSITORY = frozenset({"poll", "compare", "anchor"})
 
-
-class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
+class Reader(library.Reader, Protocol):
     """What the pages read from; they call nothing that writes."""
 
     def tallies(self) -> Tallies:
@@ -42,7 +37,7 @@ class Reader(Store, AuditLog, Pages, Catalogue, Protocol):
 
 @dataclass(frozen=True)
 class Sight:
-    """The store as one person sees it, each list read once for a page.
+    """The store as one person sees it, each list read once for a page, with what the command line and the API read.
 
     Args:
         is_service: whether the parts were started by somebody else than `launchpin up`.
@@ -52,6 +47,11 @@ class Sight:
     access: Access
     is_service: bool = False
 
+    @cached_property
+    def library(self) -> Library:
+        """What the store holds for them."""
+        return Library(self.store, self.access.seen)
+
     @property
     def all(self) -> bool:
         """Whether they may look at everything."""
@@ -59,74 +59,64 @@ class Sight:
 
     def sees(self, repository_id: int) -> bool:
         """Whether they may look at what belongs to a repository."""
-        return self.access.may(AccessRole.VIEWER, repository_id)
+        return self.library.sees(repository_id)
 
     @cached_property
     def reading(self) -> Reading:
         """What explanations need beside the records."""
-        jobs = {(job.kind, job.subject): job for job in self.jobs}
-        return Reading(now=self.store.now(), jobs=jobs, pause=self.pause)
+        return self.library.reading()
 
     @cached_property
+    def outlook(self) -> Outlook:
+        """The same with how the parts are."""
+        return look_from(self.library, self.reading, is_service=self.is_service)
+
+    def explain(self, subject: Subject) -> Explanation:
+        """Explain a subject, as the command line and the API do."""
+        return explain_from(self.outlook, subject)
+
+    @property
     def jobs(self) -> Sequence[JobView]:
         """The jobs that are not over, as far as they are about something that they may look at."""
-        found = self.store.jobs(limit=_MOST_JOBS)
-        if self.all:
-            return found
-        stories = {(type(one).__name__.lower(), one.id) for one in self.stories}
-        return [job for job in found if (job.kind, job.subject) in stories or self._is_of_theirs(job)]
+        return self.library.jobs
 
-    def _is_of_theirs(self, job: JobView) -> bool:
-        return job.kind in _OF_REPOSITORY and job.subject.isdecimal() and self.sees(int(job.subject))
-
-    @cached_property
+    @property
     def stories(self) -> Sequence[Training | Promotion | Rollout]:
-        """The trainings, promotions and rollouts that are not over, the newest first; 200 of each phase at most."""
-        found: list[Training | Promotion | Rollout] = []
-        for kind in (self._open(Training), self._open(Promotion), self._open(Rollout)):
-            found += kind
-        return sorted(found, key=lambda one: one.id.partition("-")[2], reverse=True)
+        """The trainings, promotions and rollouts that are not over, newest first."""
+        return self.library.stories
 
-    def _open(self, kind: type[R]) -> list[R]:
-        return [one for phase in _OPEN for one in self.page(kind, _MOST_OPEN, phase=phase.value)]
-
-    @cached_property
+    @property
     def repositories(self) -> Sequence[Repository]:
         """The connected repositories."""
-        return self.store.repositories(ids=self.access.seen)
+        return self.library.repositories
 
     @cached_property
     def html_urls(self) -> dict[int, str]:
         """Where the forge shows each repository, by its id."""
         return {one.id: one.html_url for one in self.repositories}
 
-    @cached_property
+    @property
     def environments(self) -> Sequence[Environment]:
         """The environments."""
-        return self.store.environments(repositories=self.access.seen)
-
-    @cached_property
-    def _holds(self) -> Sequence[Hold]:
-        return self.store.holds()
+        return self.library.environments
 
     @property
     def pause(self) -> Hold | None:
         """The hold on everything, which is for everybody to know; None when there is none."""
-        return next(filter(is_pause, self._holds), None)
+        return self.library.pause
 
     @property
     def holds(self) -> Sequence[Hold]:
         """The open holds of places."""
-        return [one for one in self._holds if not is_pause(one) and self.sees(one.repository_id)]
+        return self.library.holds
 
-    def page(self, kind: type[R], limit: int, **filters: str) -> list[R]:
+    def page(self, kind: type[R], limit: int, **filters: str) -> Sequence[R]:
         """Return the newest records of a kind."""
-        wanted = Wanted(limit, repositories=self.access.seen, filters=filters)
-        return cast("list[R]", list(self.store.page(kind.__name__.lower(), wanted)))
+        return self.library.page(kind, limit, **filters)
 
     def may_read(self, entry: Entry) -> bool:
         """Whether they may see an entry of the audit log."""
-        return may_see(self.access, entry)
+        return self.library.may_read(entry)
 
     def record(self, record: Record | None) -> bool:
         """Whether there is such a record, and they may look at it."""

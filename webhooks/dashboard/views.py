@@ -27,7 +27,6 @@ from webhooks.dashboard.sight import sight_of
 from webhooks.dashboard.trail import Filters, Trail, kinds_of_log, read_timeline
 from webhooks.dashboard.versions import PAGE as _VERSIONS
 from webhooks.problems import ProblemError
-from webhooks.trail import each_entry
 
 if TYPE_CHECKING:
     from gitops.records import Delivery
@@ -176,7 +175,7 @@ def audit_at(request: Request) -> Response:
     answer: Answer | None = None
     if endpoint and time is not None:
         with trail_of(request).turn():
-            answer = serving_at(each_entry(sight.store), endpoint, time=time)
+            answer = serving_at(sight.library.entries(), endpoint, time=time)
     endpoints = sorted({one.endpoint for one in sight.environments if one.endpoint})
     return show(
         request,
