@@ -1,8 +1,10 @@
-"""`status`, `versions`, `endpoints` and `history`: what there is, what was judged how, and what served when."""
+"""`status`, `versions`, `endpoints`, `history`, `audit at`: what there is, what was judged how, what served when."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from gitops.audit import history
+from gitops.audit.at import Answer, serving_at
 from gitops.audit.entry import Entry
 from gitops.errors import NotFoundError, UnknownNameError
 from gitops.ports import JobView
@@ -44,6 +46,18 @@ def tell_versions(library: Library, model: str, *, limit: int) -> answers.Versio
 def _judged(version: Version, environments: Sequence[Environment]) -> answers.JudgedVersion:
     places = [{"endpoint": place.endpoint, "environment": place.name} for place in serving(version, environments)]
     return answers.JudgedVersion.model_validate({**showing.version(version).model_dump(), "serves": places})
+
+
+def endpoints_of(library: Library, model: str) -> Sequence[Environment]:
+    """Return the endpoints of a model, or all of them without one.
+
+    Raises:
+        UnknownNameError: nobody knows the model.
+    """
+    found = [one for one in library.environments if model in {"", one.model}]
+    if model and not found and model not in library.model_names:
+        raise UnknownNameError("model", model, library.model_names)
+    return found
 
 
 def tell_endpoints(environments: Iterable[Environment], holds: Sequence[Hold], pause: Hold | None) -> answers.Endpoints:
@@ -139,6 +153,28 @@ def read_history(
     return found, others
 
 
+def read_serving(
+    entries: Callable[[], Iterable[Entry]], endpoint: str, *, time: datetime, others: Iterable[str] = ()
+) -> Answer:
+    """Return what the audit log says of an endpoint, or of REPOSITORY:PATH, at a time.
+
+    Args:
+        entries: as `read_history` takes them.
+        time: an aware datetime.
+        others: names of endpoints and places that are known, though no entry may be about them.
+
+    Raises:
+        UnknownNameError: nobody knows the name.
+    """
+    answer = serving_at(entries(), endpoint, time=time)
+    if not answer.known:
+        found = {name for entry in entries() for name in (entry.subject.endpoint, history.place_of(entry))}
+        known = sorted({*found, *others} - {""})
+        if endpoint not in known:
+            raise UnknownNameError("endpoint", endpoint, known)
+    return answer
+
+
 def tell_history(
     name: str, found: Sequence[history.Tenure], others: Sequence[history.KeptOut], *, limit: int
 ) -> answers.History:
@@ -181,6 +217,7 @@ def _tenure(one: history.Tenure) -> answers.Tenure:
         training_id=one.training_id,
         verdict=one.verdict,
         approved_by=one.approved_by,
+        merged_by=one.merged_by,
         pull=one.pull,
         merge_commit=one.merge_sha,
         rollout_id=one.rollout_id,

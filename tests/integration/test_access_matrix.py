@@ -84,6 +84,7 @@ ABOUT: Mapping[Row, tuple[int, ...]] = {
     ("GET", "/api/v1/endpoints/{name:path}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/models/{model}/versions/{version}"): (IRIS,),
     ("GET", "/api/v1/plan"): (IRIS_DEPLOY,),
+    ("GET", "/api/v1/audit/at"): (IRIS_DEPLOY,),
 }
 # Of what has a name in its path and is about no repository: what is of all, what nobody has, and what is open.
 _OF_NONE = {
@@ -259,9 +260,8 @@ def test_every_kind_of_answer_is_among_those_that_were_expected(askers: list[Ask
     """The table above would hold nothing if it let everybody in."""
     found = {expected(asker, row, rule) for row, rule in MATRIX.items() if not rule.is_open for asker in askers}
     assert found == set(Answer)
-    of_audit = {
-        asker.who: expected(asker, ("GET", "/api/v1/audit/at"), MATRIX["GET", "/api/v1/audit/at"]) for asker in askers
-    }
+    row = ("GET", "/api/v1/audit/entries")
+    of_audit = {asker.who: expected(asker, row, MATRIX[row]) for asker in askers}
     assert {who for who, answer in of_audit.items() if answer is Answer.LET_IN} == {
         f"{role} of everything" for role in AccessRole
     }

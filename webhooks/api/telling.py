@@ -3,7 +3,7 @@
 Each tells what the command line prints with `--json`, as far as whoever asks may look at it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from gitops.audit.at import read_time, serving_at
+from gitops.audit.at import read_time
+from gitops.audit.entry import Entry
 from gitops.audit.figures import Selection, Window, to_plain
 from gitops.errors import InputError
 from gitops.grammar import VERBS, Verb
@@ -28,7 +29,15 @@ from gitops.telling.explained import (
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.lists import moving, read_history, tell_history, tell_status, tell_versions
+from gitops.telling.lists import (
+    endpoints_of,
+    moving,
+    read_history,
+    read_serving,
+    tell_history,
+    tell_status,
+    tell_versions,
+)
 from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
@@ -38,7 +47,6 @@ from webhooks.api.arguments import MODELS, Arguments
 from webhooks.api.following import stream_log
 from webhooks.api.reading import library_of, store_of, trail_of
 from webhooks.problems import ProblemError
-from webhooks.trail import each_entry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -91,8 +99,7 @@ def _versions(_: Request, library: Library, given: _Given) -> answers.Versions:
 
 
 def _endpoints(_: Request, library: Library, given: _Given) -> tuple[shapes.Endpoint, ...]:
-    model = given.get("model", "")
-    found = (one for one in library.environments if model in {"", one.model})
+    found = endpoints_of(library, given.get("model", ""))
     return tuple(showing.endpoint(one, library.all_holds) for one in found)
 
 
@@ -109,15 +116,23 @@ def _audit_at(request: Request, library: Library, given: _Given) -> shapes.Servi
         moment = store.now() if given["time"] == "now" else read_time(given["time"])
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", error.message, field="time") from error
+    # One that never served is known all the same.
+    others = (name for one in library.environments for name in (one.endpoint, showing.place_of(one)))
     with trail_of(request).turn():
-        return showing.serving(serving_at(filter(library.may_read, each_entry(store)), given["endpoint"], time=moment))
+        return showing.serving(read_serving(_readable(library), given["endpoint"], time=moment, others=others))
 
 
 def _history(request: Request, library: Library, given: _Given) -> answers.History:
     limit = int(given.get("limit", 20))
     with trail_of(request).turn():
-        found, others = read_history(lambda: filter(library.may_read, library.entries()), given["name"])
+        found, others = read_history(_readable(library), given["name"])
     return tell_history(given["name"], found, others, limit=limit)
+
+
+def _readable(library: Library) -> Callable[[], Iterable[Entry]]:
+    """Return what reads the audit log, as far as whoever asks may know it."""
+    entries = library.entries()
+    return lambda: filter(library.may_read, entries)
 
 
 def _logs(request: Request, library: Library, given: _Given) -> "answers.Log | Response":
