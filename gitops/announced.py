@@ -35,8 +35,8 @@ def check_plan(
         StalledError: `PlanChanged`.
     """
     promotion = deps.store.promotion_of(rollout.repository_id, environment, rollout.model, rollout.version)
-    if promotion is None or promotion.facts.plan_digest is None:
-        return None
+    if promotion is None or promotion.facts.plan_digest is None or promotion.path != rollout.path:
+        return None  # another folder's environment may have the same name
     digest = digest_of(desired, environment=environment, host=rollout.host, version=version)
     if digest == promotion.facts.plan_digest:
         return None

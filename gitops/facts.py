@@ -1,6 +1,11 @@
-"""What running a script taught, be it a training's own or that of one trial of its search. Values only."""
+"""What stories have learned so far: of running a script, be it a training's or a trial's, and of a promotion.
+
+Values only.
+"""
 
 from pydantic import BaseModel, Field
+
+from gitops.reviews import Review
 
 
 class ScriptFacts(BaseModel, frozen=True, extra="forbid"):
@@ -30,3 +35,26 @@ class ScriptFacts(BaseModel, frozen=True, extra="forbid"):
     candidate_run_id: str | None = None
     candidate_model: str | None = None
     metrics: dict[str, str] = Field(default_factory=dict)
+
+
+class PromotionFacts(BaseModel, frozen=True, extra="forbid"):
+    """What a promotion has learned so far.
+
+    Args:
+        reviews: of the pull request when it was merged, the newest 50; None where they could not be read.
+        approved_by: whose approval held at the head that was merged; None likewise.
+    """
+
+    branch: str | None = None
+    base_sha: str | None = None
+    head_sha: str | None = None
+    plan_digest: str | None = None
+    previous_version: str | None = None
+    tier: str | None = None
+    min_tier: str | None = None
+    number: int | None = None
+    url: str | None = None
+    merge_sha: str | None = None
+    merged_by: str | None = None
+    reviews: tuple[Review, ...] | None = None
+    approved_by: tuple[str, ...] | None = None

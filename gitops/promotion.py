@@ -14,6 +14,7 @@ from gitops.holding import say_held
 from gitops.plans import promotion_branch
 from gitops.ports import Check, CheckState, Commit, Deps, Pull
 from gitops.records import MergeMode, Promotion, Repository, Version
+from gitops.reviews import MOST_KEPT, approvers
 from gitops.steps import Done, Ended, Outcome, Phase, Refused, Step, Story, Wait
 from gitops.texts import PullText, code, pull_text, short
 from gitops.tiers import TIER_UNKNOWN, tier_facts
@@ -256,11 +257,7 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     pull = deps.forge.pull(promotion.repository, promotion.facts.number or 0)
     if pull.merged:
         _note_merge(deps, promotion, pull)
-        return Done(
-            facts={"merge_sha": pull.merge_sha, "merged_by": pull.merged_by},
-            writes=(Wake("compare", str(promotion.repository_id)),),
-            message=f"merged by {pull.merged_by}",
-        )
+        return _merged(deps, promotion, pull)
     if pull.state != "open":
         return _closed(deps, promotion, pull)
     if planned := _plan_again(deps, promotion, pull):
@@ -272,6 +269,31 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     if promotion.merge is MergeMode.REVIEW:
         return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
     return _merge(deps, promotion, pull)
+
+
+def _merged(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
+    """Say who merged it, and who approved what was merged.
+
+    A forge that is away for the reviews is asked again, as for anything else; the rollout does not wait for that. One
+    that refuses to tell them would refuse for ever: then they are not known.
+    """
+    merge: dict[str, object] = {"merge_sha": pull.merge_sha, "merged_by": pull.merged_by}
+    message, compare = f"merged by {pull.merged_by}", (Wake("compare", str(promotion.repository_id)),)
+    try:
+        reviews = deps.forge.reviews(promotion.repository, pull.number)
+    except RetryError as error:
+        after = max(_LOOK, timedelta(seconds=error.after))
+        return Wait(after, error.reason, f"{message}; its reviews: {error.message}", writes=compare, facts=merge)
+    except (StalledError, NotFoundError, RefusedError):
+        return Done(facts=merge, writes=compare, message=message)
+    approved = approvers(reviews, head=pull.head_sha)
+    if approved:
+        message += f", approved by {', '.join(approved)}"
+    return Done(
+        facts={**merge, "reviews": tuple(reviews[-MOST_KEPT:]), "approved_by": approved},
+        writes=compare,
+        message=message,
+    )
 
 
 def _plan_again(deps: Deps, promotion: Promotion, pull: Pull) -> Wait | None:

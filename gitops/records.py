@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from gitops.facts import ScriptFacts
+from gitops.facts import PromotionFacts, ScriptFacts
 from gitops.steps import Phase
 from gitops.verdicts import GateOutcome, TierOutcome
 
@@ -203,22 +203,6 @@ class Training(Record):
     def run_key(self, attempt: int) -> str:
         """Return what an attempt's run in MLflow is found by; it also marks the further runs of its script."""
         return f"{self.id}/{attempt}"
-
-
-class PromotionFacts(Frozen):
-    """What a promotion has learned so far."""
-
-    branch: str | None = None
-    base_sha: str | None = None
-    head_sha: str | None = None
-    plan_digest: str | None = None
-    previous_version: str | None = None
-    tier: str | None = None
-    min_tier: str | None = None
-    number: int | None = None
-    url: str | None = None
-    merge_sha: str | None = None
-    merged_by: str | None = None
 
 
 class Promotion(Record):

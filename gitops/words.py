@@ -1,5 +1,6 @@
 """Values as people read them in eighty columns: ages, numbers, short commits, cut texts. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -22,6 +23,16 @@ def tiered(version: str, tier: str) -> str:
 def short(commit: str) -> str:
     """Return a commit as people name it."""
     return commit[:_SHORT]
+
+
+def approved(logins: Sequence[str] | None, unknown: str = "-") -> str:
+    """Return who approved something: `ada, grace`, or `nobody`.
+
+    Args:
+        logins: None where nobody knows.
+        unknown: what is said then.
+    """
+    return unknown if logins is None else ", ".join(logins) or "nobody"
 
 
 def number(text: str) -> str:

@@ -48,9 +48,6 @@ _PAGE_OF_ALL = Rule(AccessRole.VIEWER, everywhere=True, for_people=True)
 ACTIONS = ("hold", "resume", "pause", "rollback", "promote", "train", "retry", "cancel", "register", "redeliver")
 """The verbs that pages have forms for."""
 
-_OF_ALL = frozenset({"audit at"})
-"""Verbs that read what belongs to no repository."""
-
 _GIVE = frozenset({"people grant"})
 """Verbs that give somebody something: no token gives what outlives it."""
 
@@ -106,9 +103,8 @@ MATRIX: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/v1/events"): _SEE,
     ("GET", "/api/v1/deliveries"): _SEE_ALL,
     ("GET", "/api/v1/deliveries/{guid}"): _SEE_ALL,
-    ("GET", VERBS["audit at"].route): _SEE_ALL,
     ("GET", "/api/v1/audit/entries"): _SEE_ALL,
-    **{("GET", verb.route): _SEE for verb in VERBS.values() if not verb.changes and verb.name not in _OF_ALL},
+    **{("GET", verb.route): _SEE for verb in VERBS.values() if not verb.changes},
     **{("POST", verb.route): Rule(verb.who) for verb in VERBS.values() if verb.changes},
     **{
         ("POST" if verb.changes else "GET", verb.route): Rule(verb.who, everywhere=True, for_people=verb.name in _GIVE)

@@ -12,8 +12,9 @@ from http import HTTPStatus
 from typing import NoReturn
 
 from gitops.audit.deployments import Ledger
-from gitops.audit.figures import Report, Selection, Window, measure
+from gitops.audit.figures import Report, Selection, Window
 from gitops.ports import AuditLog
+from gitops.telling.dora import read_figures
 from webhooks.problems import ProblemError
 
 _PAGE = 1000
@@ -58,6 +59,7 @@ class TrailReader:
 
         Raises:
             ProblemError: 503 when the turn does not come, or so much is new that it takes another request.
+            UnknownNameError: as `read_figures`.
         """
         with self.turn():
             try:
@@ -68,7 +70,7 @@ class TrailReader:
                 # A page of entries may have been read in part.
                 self._forget()
                 raise
-            return measure(self._ledger, window, selection=selection)
+            return read_figures(self._ledger, window, selection)
 
     def _follow(self, log: AuditLog) -> None:
         size = log.audit_size()

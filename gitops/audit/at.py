@@ -3,9 +3,10 @@
 It reads `rollout.applied`, `rollout.restored`, `rollout.succeeded` and `rollout.rolled_back` (traffic moves at the
 first two; `serving` in their evidence names the version that serves from then on), `training.succeeded`, and every
 `promotion.*` entry whose evidence names `merged_by`. `rollout.opened` says which folder of which deploy repository
-a rollout was for, so that a place may be named as REPOSITORY:PATH, too.
+a rollout was for, so that a place may be named as REPOSITORY:PATH, too, and is told of no merge for another one.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ APPLIED = "rollout.applied"
 RESTORED = "rollout.restored"
 ROLLED_BACK = "rollout.rolled_back"
 SUCCEEDED = "rollout.succeeded"
+BY_HAND = "RolledBack"
+"""The failure of a rollout whose bake a person ended."""
+
 _SERVING = {APPLIED, SUCCEEDED, ROLLED_BACK, RESTORED}
 _TRAINED = "training.succeeded"
 _PROMOTION = "promotion."
@@ -40,6 +44,10 @@ class Span:
         end: when traffic left it; None while it serves.
         kind: the entry that began it.
         rollout_id: the rollout that began it.
+        repo_id: the deploy repository; 0 where no entry says so.
+        path: the folder there; empty likewise.
+        pinned_after: when Git was last known to pin another version there, where this one's pin was followed since:
+            what was merged before led to an earlier time of service. None where it began otherwise, or at first.
     """
 
     endpoint: str
@@ -50,6 +58,9 @@ class Span:
     end: datetime | None
     kind: str
     rollout_id: str = ""
+    repo_id: int = 0
+    path: str = ""
+    pinned_after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,8 @@ class Answer:
         training_id: the training.
         verdict: `pass`, or what the judging said.
         gates: one sentence for each gate.
-        approved_by: the login that merged it.
+        approved_by: the logins that approved what was merged; None where no reviews are on record.
+        merged_by: the login that merged it.
         merge_sha: the merge's commit in the deploy repository.
     """
 
@@ -87,7 +99,8 @@ class Answer:
     training_id: str = ""
     verdict: str = ""
     gates: tuple[str, ...] = ()
-    approved_by: str = ""
+    approved_by: tuple[str, ...] | None = None
+    merged_by: str = ""
     merge_sha: str = ""
 
 
@@ -108,11 +121,14 @@ def read_time(text: str) -> datetime:
 
 
 class Folders:
-    """Which folder each rollout was for, and what repositories are called."""
+    """Which folder each rollout and each promotion was for, and what repositories are called."""
 
     def __init__(self) -> None:
         self._of: dict[str, Folder] = {}
         self._ids: dict[str, int] = {}
+        self._promoted: dict[str, str] = {}
+        self._followed: dict[str, datetime] = {}
+        self._written: dict[str, datetime] = {}
 
     def read(self, entry: Entry) -> None:
         """Learn what an entry says of it."""
@@ -122,10 +138,36 @@ class Folders:
         path = text_of(entry, "path")
         if entry.kind == OPENED and path:
             self._of[entry.subject.rollout_id] = (entry.subject.repo_id, path)
+        if entry.kind == OPENED and not is_rollback(entry):
+            self._followed[entry.subject.rollout_id] = entry.time
+        if text_of(entry, "write_back_sha"):
+            self._written.setdefault(entry.subject.rollout_id, entry.time)
+        if entry.kind.startswith(_PROMOTION) and path:
+            self._promoted[entry.subject.promotion_id] = path
 
     def of(self, rollout_id: str) -> Folder | None:
         """Return the folder that a rollout was for; None where its beginning is not on record."""
         return self._of.get(rollout_id)
+
+    def followed_at(self, move: Entry) -> datetime | None:
+        """Return when a rollout that follows its pin began, where it gave its version the traffic by this entry."""
+        return self._followed.get(move.subject.rollout_id) if move.kind in {APPLIED, SUCCEEDED} else None
+
+    def pinned_at(self, move: Entry) -> datetime | None:
+        """Return when Git was known to pin what got the traffic by this entry; None where it is not known to have."""
+        return self.followed_at(move) or self._written.get(move.subject.rollout_id)
+
+    def is_for(self, merge: Entry, span: Span) -> bool:
+        """Return whether a merge was for where a span's version served, as far as both say where that is.
+
+        An environment's name will not do where both say its folder: another repository, and another folder, may have
+        one of the same name.
+        """
+        subject = merge.subject
+        if span.repo_id and subject.repo_id and span.repo_id != subject.repo_id:
+            return False
+        path = text_of(merge, "path") or self._promoted.get(subject.promotion_id, "")
+        return path == span.path if path and span.path else subject.env == span.env
 
     def named(self, name: str) -> Folder | None:
         """Return the folder that a person means by REPOSITORY:PATH; None where it is no such name, or nobody's."""
@@ -154,9 +196,10 @@ def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> An
             relevant.append(entry)
     meant = folders.named(endpoint)
     if meant is None:
-        spans = serving_spans(relevant, endpoint)
+        spans = serving_spans(relevant, endpoint, folders)
     else:
-        spans = _spans([one for one in relevant if moves_traffic(one) and folders.of(one.subject.rollout_id) == meant])
+        here = [one for one in relevant if moves_traffic(one) and folders.of(one.subject.rollout_id) == meant]
+        spans = _spans(here, folders)
     if not spans:
         return Answer(known=False, message=f"not known: no record of endpoint {endpoint}", endpoint=endpoint, time=time)
     if time < spans[0].start:
@@ -164,33 +207,57 @@ def serving_at(entries: Iterable[Entry], endpoint: str, *, time: datetime) -> An
         return Answer(known=False, message=f"not known before {first}", endpoint=endpoint, time=time)
     span = next(span for span in reversed(spans) if span.start <= time)
     trained = find_training(relevant, span, time)
-    merged = find_merge(relevant, span, time)
+    merged = find_merge(relevant, span, time, folders)
     return _compose(span, time, trained, merged)
 
 
-def serving_spans(entries: Iterable[Entry], endpoint: str) -> tuple[Span, ...]:
+def serving_spans(entries: Iterable[Entry], endpoint: str, folders: Folders) -> tuple[Span, ...]:
     """Return what served on an endpoint, oldest first, each span ending where the next begins.
 
     Args:
         entries: the trail in tree order.
         endpoint: the endpoint's name.
+        folders: where each rollout was, as the whole trail tells it.
     """
-    return _spans([entry for entry in entries if moves_traffic(entry) and entry.subject.endpoint == endpoint])
+    here = [entry for entry in entries if moves_traffic(entry) and entry.subject.endpoint == endpoint]
+    return _spans(here, folders)
 
 
-def _spans(moves: Sequence[Entry]) -> tuple[Span, ...]:
+def _spans(moves: Sequence[Entry], folders: Folders) -> tuple[Span, ...]:
     begun: list[Entry] = []
     for entry in sorted(moves, key=lambda entry: entry.ts):
         if not begun or _served_on(entry) != _served_on(begun[-1]):
             begun.append(entry)
     ends: list[datetime | None] = [*(entry.time for entry in begun[1:]), None]
-    return tuple(_span(entry, end) for entry, end in zip(begun, ends, strict=False))
+    spans: list[Span] = []
+    pins: dict[Folder | None, list[tuple[str, datetime]]] = defaultdict(list)
+    for entry, end in zip(begun, ends, strict=False):
+        version, pinned = served_by(entry)[1], folders.pinned_at(entry)
+        here = pins[folders.of(entry.subject.rollout_id)]
+        others = (moment for one, moment in reversed(here) if one != version)
+        pinned_after = next(others, None) if folders.followed_at(entry) else None
+        spans.append(_span(entry, end, folders, pinned_after=pinned_after))
+        if pinned:
+            here.append((version, pinned))
+    return tuple(spans)
 
 
-def _span(entry: Entry, end: datetime | None) -> Span:
+def _span(entry: Entry, end: datetime | None, folders: Folders, *, pinned_after: datetime | None) -> Span:
+    subject = entry.subject
     model, version = served_by(entry)
+    folder = folders.of(subject.rollout_id)
     return Span(
-        entry.subject.endpoint, model, version, entry.subject.env, entry.time, end, entry.kind, entry.subject.rollout_id
+        endpoint=subject.endpoint,
+        model=model,
+        version=version,
+        env=subject.env,
+        start=entry.time,
+        end=end,
+        kind=entry.kind,
+        rollout_id=subject.rollout_id,
+        repo_id=subject.repo_id,
+        path=folder[1] if folder else "",
+        pinned_after=pinned_after,
     )
 
 
@@ -209,7 +276,7 @@ def served_by(entry: Entry) -> tuple[str, str]:
 
 
 def _is_relevant(entry: Entry) -> bool:
-    return moves_traffic(entry) or entry.kind == _TRAINED or _is_merge(entry)
+    return moves_traffic(entry) or entry.kind == _TRAINED or is_merge(entry)
 
 
 def moves_traffic(entry: Entry) -> bool:
@@ -222,7 +289,8 @@ def is_rollback(opened: Entry | None) -> bool:
     return text_of(opened, "direction") == "rollback"
 
 
-def _is_merge(entry: Entry) -> bool:
+def is_merge(entry: Entry) -> bool:
+    """Return whether an entry tells of a promotion's merge."""
     return entry.kind.startswith(_PROMOTION) and "merged_by" in entry.evidence
 
 
@@ -236,12 +304,17 @@ def find_training(entries: Sequence[Entry], span: Span, time: datetime) -> Entry
     return found[-1] if found and span.version else None
 
 
-def find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | None:
-    """Return the merge that led to a span: the last before it, else the first that was recorded late."""
+def find_merge(entries: Sequence[Entry], span: Span, time: datetime, folders: Folders) -> Entry | None:
+    """Return the merge that led to a span: the last before it, else the first that was recorded late.
+
+    Args:
+        folders: where each promotion was to, as the whole trail tells it.
+    """
+    merges = (entry for entry in entries if is_merge(entry) and _is_about(entry, span) and entry.time <= time)
     found = [
         entry
-        for entry in entries
-        if _is_merge(entry) and _is_about(entry, span) and entry.subject.env == span.env and entry.time <= time
+        for entry in merges
+        if folders.is_for(entry, span) and (span.pinned_after is None or entry.time > span.pinned_after)
     ]
     before = [entry for entry in found if entry.time <= span.start]
     candidates = before[-1:] or found[:1]
@@ -251,12 +324,11 @@ def find_merge(entries: Sequence[Entry], span: Span, time: datetime) -> Entry | 
 def _compose(span: Span, time: datetime, trained: Entry | None, merged: Entry | None) -> Answer:
     verdict = text_of(trained, "verdict")
     sha = trained.subject.sha if trained else ""
-    approved_by = text_of(merged, "merged_by")
     parts = [f"{span.model} v{span.version} has served on {span.endpoint} since {span.start.isoformat()}"]
     if span.version:
         parts.append(f"trained from {sha}" if sha else "no training on record")
         parts.append(f"judged {verdict}" if verdict else "no verdict on record")
-        parts.append(f"approved by {approved_by}" if approved_by else "no approval on record")
+        parts.append(_say_merged(merged))
     else:
         parts = [f"nothing has served on {span.endpoint} since {span.start.isoformat()}"]
     return Answer(
@@ -273,9 +345,25 @@ def _compose(span: Span, time: datetime, trained: Entry | None, merged: Entry | 
         training_id=trained.subject.training_id if trained else "",
         verdict=verdict,
         gates=_gates(trained),
-        approved_by=approved_by,
+        approved_by=approvers_of(merged),
+        merged_by=text_of(merged, "merged_by"),
         merge_sha=text_of(merged, "merge_sha"),
     )
+
+
+def _say_merged(merged: Entry | None) -> str:
+    if merged is None:
+        return "no merge on record"
+    approved_by, merged_by = approvers_of(merged), text_of(merged, "merged_by")
+    if approved_by is None:
+        return f"merged by {merged_by}, no reviews on record"
+    return f"approved by {', '.join(approved_by) or 'nobody'}, merged by {merged_by}"
+
+
+def approvers_of(entry: Entry | None) -> tuple[str, ...] | None:
+    """Return who approved what a promotion's end tells was merged; None where it says nothing of reviews."""
+    told = entry.evidence.get("approved_by") if entry else None
+    return tuple(map(str, told)) if isinstance(told, (list, tuple)) else None
 
 
 def text_of(entry: Entry | None, name: str) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from gitops.audit.at import (
     APPLIED,
+    BY_HAND,
     OPENED,
     RESTORED,
     ROLLED_BACK,
@@ -38,11 +39,12 @@ class Deployment:
 
     Args:
         at: when it was given the traffic.
-        repo_id: the model repository that it was trained from; 0 when no training is on record.
+        repo_id: the deploy repository, whose rollout it was.
         lead: from its commit to the traffic; None when that is not on record, or it had served there before.
         is_lead_of_commit: whether the lead begins at the commit's own time, not when its push arrived.
-        has_failed: whether its rollout gave the traffic back, or a person went back from it later.
-        restored: from the traffic to that of a good version, after it failed; None as long as none serves.
+        failed_from: from when on it counts as failed: its traffic where its own rollout found out, else when somebody
+            asked for the way back; None as long as it has not failed.
+        restored: from then to the traffic of a good version; None as long as none serves.
     """
 
     env: str
@@ -52,8 +54,13 @@ class Deployment:
     repo_id: int = 0
     lead: timedelta | None = None
     is_lead_of_commit: bool = False
-    has_failed: bool = False
+    failed_from: datetime | None = None
     restored: timedelta | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its rollout gave the traffic back, or a person went back from it."""
+        return self.failed_from is not None
 
     @property
     def is_down(self) -> bool:
@@ -63,9 +70,8 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a version comes from: the repository, and when its commit was made, or its push arrived."""
+    """When a version's commit was made, or its push arrived."""
 
-    repo_id: int
     begun: datetime
     is_commit: bool
 
@@ -78,11 +84,13 @@ class _Place:
         serving: the version that has the traffic.
         brought: every version that had it, each with the last deployment that brought it, where one did.
         failed: deployments that failed, and no good version has served since.
+        asked: when somebody last asked to go back from a version.
     """
 
     serving: _Version = _NOTHING
     brought: dict[_Version, Deployment | None] = field(default_factory=dict)
     failed: list[Deployment] = field(default_factory=list)
+    asked: dict[_Version, datetime] = field(default_factory=dict)
 
     def serve(self, served: _Version) -> None:
         """Give a version the traffic."""
@@ -90,17 +98,21 @@ class _Place:
         if served[1]:
             self.brought.setdefault(served, None)
 
-    def fail(self, version: _Version) -> None:
-        """Say that the deployment of a version has failed; each fails once."""
+    def fail(self, version: _Version, noticed: datetime | None = None) -> None:
+        """Say that the deployment of a version has failed; each fails once.
+
+        Args:
+            noticed: when somebody was first known to think so; None where its own rollout found out.
+        """
         deployment = self.brought.get(version)
         if deployment is not None and not deployment.has_failed:
-            deployment.has_failed = True
+            deployment.failed_from = noticed or deployment.at
             self.failed.append(deployment)
 
     def restore(self, moment: datetime) -> None:
         """Say that a good version has the traffic from a moment on."""
         for deployment in self.failed:
-            deployment.restored = max(moment - deployment.at, _AT_ONCE)
+            deployment.restored = max(moment - (deployment.failed_from or deployment.at), _AT_ONCE)
         self.failed.clear()
 
 
@@ -109,11 +121,13 @@ class _Rollout:
     """A rollout that is not over.
 
     Args:
+        begun: when it was opened.
         is_rollback: a person asked for it, to leave the version `leaves`.
         moved_at: when it gave its version the traffic; None as long as it did not.
         deploys: the version, where that was a deployment.
     """
 
+    begun: datetime
     is_rollback: bool = False
     leaves: str = ""
     moved_at: datetime | None = None
@@ -132,8 +146,8 @@ class Ledger:
         self.deployments: list[Deployment] = []
         self.since: datetime | None = None
         self.until: datetime | None = None
-        self._names: set[str] = set()
-        self._environments: set[str] = set()
+        self._models: dict[str, set[int]] = defaultdict(set)
+        self._environments: dict[str, set[int]] = defaultdict(set)
         self._begun: dict[str, _Origin] = {}  # by training
         self._committed: dict[tuple[int, str], datetime] = {}
         self._origins: dict[_Version, _Origin] = {}
@@ -182,19 +196,21 @@ class Ledger:
         take = self._take.get(entry.kind)
         if take is None:
             return
-        self._names.add(entry.subject.model)
-        self._environments.add(entry.subject.env)
+        self._models[entry.subject.model].add(entry.subject.repo_id)
+        self._environments[entry.subject.env].add(entry.subject.repo_id)
         take(entry)
 
-    @property
-    def models(self) -> list[str]:
-        """The names of all models, deployed or not."""
-        return sorted(self._names - {""})
+    def models(self, sees: Callable[[int], bool] = lambda _: True) -> list[str]:
+        """Return the names of all models, deployed or not.
 
-    @property
-    def environments(self) -> list[str]:
-        """The names of all environments."""
-        return sorted(self._environments - {""})
+        Args:
+            sees: whether what a repository's entries name is told, by its number.
+        """
+        return _names(self._models, sees)
+
+    def environments(self, sees: Callable[[int], bool] = lambda _: True) -> list[str]:
+        """Return the names of all environments; `sees` as in `models`."""
+        return _names(self._environments, sees)
 
     def _begin_training(self, entry: Entry) -> None:
         subject = entry.subject
@@ -203,7 +219,7 @@ class Ledger:
         committed = _committed_at(entry) or self._committed.get(commit)
         if committed is not None:
             self._committed[commit] = committed
-        origin = _Origin(subject.repo_id, committed or entry.time, is_commit=committed is not None)
+        origin = _Origin(committed or entry.time, is_commit=committed is not None)
         self._begun[subject.training_id] = origin
 
     def _name_version(self, entry: Entry) -> None:
@@ -214,20 +230,24 @@ class Ledger:
 
     def _open(self, entry: Entry) -> None:
         leaves = text_of(entry, "from_version")
-        self._rollouts[entry.subject.rollout_id] = _Rollout(is_rollback(entry), leaves)
+        self._rollouts[entry.subject.rollout_id] = _Rollout(entry.time, is_rollback(entry), leaves)
+        if is_rollback(entry):
+            self._place(entry).asked[entry.subject.model, leaves] = entry.time
 
     def _apply(self, entry: Entry) -> None:
         place, served = self._place(entry), served_by(entry)
-        rollout = self._rollouts.setdefault(entry.subject.rollout_id, _Rollout())
+        rollout = self._rollouts.setdefault(entry.subject.rollout_id, _Rollout(entry.time))
         if rollout.moved_at is not None:
             return
         rollout.moved_at = entry.time
         if rollout.is_rollback:
-            place.fail((entry.subject.model, rollout.leaves) if rollout.leaves else place.serving)
+            left = (entry.subject.model, rollout.leaves) if rollout.leaves else place.serving
+            place.fail(left, noticed=rollout.begun)
         elif _is_set_back(place, served):
-            place.fail(place.serving)
+            place.fail(place.serving, noticed=rollout.begun)
         elif served[1]:
             deployment = self._deploy(entry, place, served)
+            place.asked.pop(served, None)
             place.brought[served] = deployment
             rollout.deploys = served
         place.serve(served)
@@ -235,7 +255,7 @@ class Ledger:
     def _deploy(self, entry: Entry, place: _Place, served: _Version) -> Deployment:
         model, version = served
         origin = self._origins.get(served)
-        deployment = Deployment(entry.subject.env, model, version, entry.time, repo_id=origin.repo_id if origin else 0)
+        deployment = Deployment(entry.subject.env, model, version, entry.time, repo_id=entry.subject.repo_id)
         if origin is not None and served not in place.brought:
             deployment.lead = max(entry.time - origin.begun, _AT_ONCE)
             deployment.is_lead_of_commit = origin.is_commit
@@ -243,15 +263,20 @@ class Ledger:
         return deployment
 
     def _bake(self, entry: Entry) -> None:
-        rollout = self._rollouts.get(entry.subject.rollout_id)
-        if rollout is not None and rollout.deploys and text_of(entry, "failure"):
-            self._place(entry).fail(rollout.deploys)
+        failure = text_of(entry, "failure")
+        if failure:
+            self._fail(entry, failure)
+
+    def _fail(self, entry: Entry, failure: str) -> None:
+        """Say that what a rollout deployed has failed; a bake that a person ended failed when that was asked for."""
+        rollout, place = self._rollouts.get(entry.subject.rollout_id), self._place(entry)
+        if rollout is not None and rollout.deploys:
+            noticed = place.asked.get(rollout.deploys, entry.time) if failure == BY_HAND else None
+            place.fail(rollout.deploys, noticed=noticed)
 
     def _give_back(self, entry: Entry) -> None:
         place = self._place(entry)
-        rollout = self._rollouts.get(entry.subject.rollout_id)
-        if rollout is not None and rollout.deploys:
-            place.fail(rollout.deploys)
+        self._fail(entry, text_of(entry, "reason"))
         if not moves_traffic(entry):
             return
         served = served_by(entry)
@@ -278,6 +303,10 @@ class Ledger:
 
     def _place(self, entry: Entry) -> _Place:
         return self._places[entry.subject.repo_id, entry.subject.endpoint]
+
+
+def _names(known: Mapping[str, set[int]], sees: Callable[[int], bool]) -> list[str]:
+    return sorted(name for name, repositories in known.items() if name and any(map(sees, repositories)))
 
 
 def _committed_at(entry: Entry) -> datetime | None:

@@ -64,12 +64,13 @@ class Figures:
 
     Args:
         deployments: forward rollouts that gave a version the traffic, also those that were taken back.
-        per_week: deployment frequency: deployments in seven days of the window.
+        per_week: deployment frequency: deployments in seven days of the window, as far as it is known. Never more than
+            there were: of less than a week nobody knows how a week would go on.
         lead_time: from a version's commit to its first traffic in the environment.
         leads_of_commit: how many of the lead times begin at the commit's own time; the others when its push arrived.
         failed: deployments that their own rollout took back, or that a person went back from.
         failure_rate: change failure rate: the failed ones' part of all, from 0 to 1.
-        time_to_restore: from a failed version's traffic to that of a good version.
+        time_to_restore: from when deployments counted as failed to the traffic of a good version.
         down: failed ones since which no good version has served.
     """
 
@@ -139,7 +140,7 @@ class Selection:
     Args:
         model: only this model's; empty for all.
         environment: only of this one; empty for all.
-        sees: whether a model repository's are told, by its number; 0 stands for versions that no training is known of.
+        sees: whether a deploy repository's are told, by its number.
     """
 
     model: str = ""
@@ -181,26 +182,31 @@ def measure(ledger: Ledger, window: Window, *, selection: Selection | None = Non
         found = [deployment] if deployment.at in window else []
         fleet[deployment.env] += found
         models[deployment.env, deployment.model] += found
-    rows = [Row(env, figures_of(found, window), model) for (env, model), found in models.items()]
+    since = ledger.since
+    rows = [Row(env, figures_of(found, window, since=since), model) for (env, model), found in models.items()]
     return Report(
         window=window,
-        since=ledger.since,
+        since=since,
         fleet=tuple(
-            Row(env, figures_of(found, window), weeks=_weeks(found, window, since=ledger.since))
+            Row(env, figures_of(found, window, since=since), weeks=_weeks(found, window, since=since))
             for env, found in sorted(fleet.items())
         ),
         models=tuple(sorted(rows, key=lambda row: (row.environment, -row.figures.deployments, row.model))),
     )
 
 
-def figures_of(deployments: Sequence[Deployment], window: Window) -> Figures:
-    """Return the figures of deployments that are all in a window."""
+def figures_of(deployments: Sequence[Deployment], window: Window, *, since: datetime | None) -> Figures:
+    """Return the figures of deployments that are all in a window.
+
+    Args:
+        since: when the trail begins.
+    """
     if not deployments:
         return Figures()
     failed = sum(one.has_failed for one in deployments)
     return Figures(
         deployments=len(deployments),
-        per_week=len(deployments) * (_WEEK / (window.end - window.start)),
+        per_week=len(deployments) * (_WEEK / max(_WEEK, window.end - max(window.start, since or window.start))),
         lead_time=_spread([one.lead for one in deployments if one.lead is not None]),
         leads_of_commit=sum(one.is_lead_of_commit for one in deployments),
         failed=failed,

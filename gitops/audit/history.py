@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitops.audit.at import (
+    BY_HAND,
     OPENED,
     RESTORED,
     ROLLED_BACK,
     Folder,
     Folders,
     Span,
+    approvers_of,
     find_merge,
     find_training,
     is_rollback,
@@ -25,7 +27,6 @@ from gitops.audit.at import (
 )
 from gitops.audit.entry import Entry
 
-_BY_HAND = "RolledBack"
 _REFUSED = frozenset({"promotion.refused", "rollout.refused"})
 _OF_FOLDERS = frozenset({OPENED, "promotion.opened"})
 _BY_TIER = frozenset({"TierTooLow", "TierUnknown"})
@@ -42,7 +43,8 @@ class Tenure:
         repo: the model repository it was trained from.
         sha: the commit it was trained from.
         verdict: `pass`, or what the judging said.
-        approved_by: the login that merged it.
+        approved_by: the logins that approved what was merged; None where no reviews are on record.
+        merged_by: the login that merged it.
         pull: the number of that pull request in the deploy repository, 0 when none is on record.
         merge_sha: the merge's commit there.
         rollout_id: the rollout that brought it into service.
@@ -59,7 +61,8 @@ class Tenure:
     sha: str = ""
     training_id: str = ""
     verdict: str = ""
-    approved_by: str = ""
+    approved_by: tuple[str, ...] | None = None
+    merged_by: str = ""
     pull: int = 0
     merge_sha: str = ""
     rollout_id: str = ""
@@ -144,7 +147,7 @@ class _Trail:
         meant = self._folders.named(name)
         for endpoint, chapters in self._chapters.items():
             for chapter in chapters:
-                spans = serving_spans(chapter.moves, endpoint)
+                spans = serving_spans(chapter.moves, endpoint, self._folders)
                 for span, following in zip(spans, (*spans[1:], None), strict=False):
                     is_there = meant is not None and self._folders.of(span.rollout_id) == meant
                     if span.version and (is_there or name in {span.endpoint, span.model}):
@@ -153,6 +156,10 @@ class _Trail:
     def about(self, span: Span) -> list[Entry]:
         """Return what was recorded about a span's version before any rollout."""
         return self._by_version[span.model, span.version]
+
+    def merge_of(self, span: Span, until: datetime) -> Entry | None:
+        """Return the merge that led to a span, as far as it was recorded by then."""
+        return find_merge(self.about(span), span, until, self._folders)
 
     def of_rollout(self, kind: str, rollout_id: str) -> Entry | None:
         """Return the first entry of a kind about a rollout."""
@@ -229,9 +236,8 @@ def _tenure(trail: _Trail, span: Span, following: Span | None, left: tuple[datet
         end, ended = left[0], f"its environment moved to endpoint {left[1]}"
     # A merge may be recorded after the traffic has moved.
     until = end or trail.last or span.start
-    known = trail.about(span)
-    trained = find_training(known, span, until)
-    merged = find_merge(known, span, until)
+    trained = find_training(trail.about(span), span, until)
+    merged = trail.merge_of(span, until)
     return Tenure(
         endpoint=span.endpoint,
         env=span.env,
@@ -244,7 +250,8 @@ def _tenure(trail: _Trail, span: Span, following: Span | None, left: tuple[datet
         sha=trained.subject.sha if trained else "",
         training_id=trained.subject.training_id if trained else "",
         verdict=text_of(trained, "verdict"),
-        approved_by=text_of(merged, "merged_by"),
+        approved_by=approvers_of(merged),
+        merged_by=text_of(merged, "merged_by"),
         pull=merged.subject.pr if merged else 0,
         merge_sha=text_of(merged, "merge_sha"),
         rollout_id=span.rollout_id,
@@ -267,6 +274,6 @@ def _why_failed(ended: Entry | None) -> str:
     """Return why a rollout gave the traffic back; it says so itself once Git follows."""
     reason, message = text_of(ended, "reason"), text_of(ended, "message")
     why = message.removeprefix(f"{reason}: ").rpartition(" - ")[0] or message
-    if reason == _BY_HAND:
+    if reason == BY_HAND:
         return f"rolled back: {why}"
     return ": ".join(("failed", *filter(None, (reason, why))))

@@ -18,7 +18,7 @@ from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
 from gitops.cli.installed import Installed, settings_of
-from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import Console, print_json
 from gitops.cli.suggest import endpoints, offers
 from gitops.cli.trail import entries_of, pages
@@ -185,19 +185,16 @@ def _show_verification(found: dict[str, object], code: Code, *, as_json: bool) -
 @stack_dir_option
 @json_option
 def at(folder: Path | None, *, endpoint: str, moment: str, stack_dir: Path, as_json: bool) -> int:
-    """Say what served on an endpoint at a time, trained from what, judged how, approved by whom.
+    """Say what served on an endpoint at a time, trained from what, judged how, approved and merged by whom.
 
     Reads the stack's log, or the bundle in DIR after verifying it.
     """
-    from gitops.audit.at import read_time, serving_at  # noqa: PLC0415 - for this verb alone
-    from gitops.audit.history import place_of  # noqa: PLC0415 - likewise
+    from gitops.audit.at import read_time  # noqa: PLC0415 - for this verb alone
+    from gitops.telling.lists import read_serving  # noqa: PLC0415 - likewise
 
     time_asked = read_time(moment)
     entries = entries_of(folder, stack_dir)
-    known = sorted({name for entry in entries for name in (entry.subject.endpoint, place_of(entry))} - {""})
-    if endpoint not in known:
-        fail_unknown("endpoint", endpoint, known)
-    answer = serving_at(entries, endpoint, time=time_asked)
+    answer = read_serving(lambda: entries, endpoint, time=time_asked)
     _show_answer(answer, as_json=as_json)
     return ExitCode.OK if answer.known else ExitCode.INCONCLUSIVE
 

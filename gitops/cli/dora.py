@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from gitops.audit.deployments import Ledger
-from gitops.audit.figures import MOST_DAYS, Figures, Report, Row, Selection, Spread, Window, measure, to_plain
-from gitops.cli.main import fail_unknown, json_option, stack_dir_option
+from gitops.audit.figures import MOST_DAYS, Figures, Report, Row, Selection, Spread, Window, to_plain
+from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import models, offers
-from gitops.cli.trail import lines_of
-from gitops.telling.dora import Dora
+from gitops.cli.trail import lines_of, time_of
+from gitops.telling.dora import Dora, read_figures
 from gitops.words import cut, lasting
 
 _HEAD = ("ENVIRONMENT", "MODEL", "DEPLOYED", "A WEEK", "LEAD TIME", "9 OF 10 IN", "FAILED", "RESTORED IN")
@@ -33,12 +33,9 @@ def dora(model: str | None, *, env: str | None, days: int, bundle: Path | None, 
     """Tell how often, how fast and how well versions of MODEL, or of all models, are deployed: DORA's four figures."""
     ledger = Ledger()
     ledger.read(lines_of(bundle, stack_dir))
-    for what, name, known in (("model", model, ledger.models), ("environment", env, ledger.environments)):
-        if name and known and name not in known:
-            fail_unknown(what, name, known)
-    end = ledger.until if bundle is not None else None
-    window = Window.last(days, until=end or datetime.now(UTC))
-    report = measure(ledger, window, selection=Selection(model or "", env or ""))
+    end = ledger.until or datetime.now(UTC) if bundle is not None else time_of(stack_dir)
+    window = Window.last(days, until=end)
+    report = read_figures(ledger, window, Selection(model or "", env or ""))
     if as_json:
         print_json({"ok": True, "days": days, **Dora.model_validate(to_plain(report)).model_dump(mode="json")})
         return

@@ -12,10 +12,10 @@ from gitops.cli.main import json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.status import as_last_seen
 from gitops.cli.suggest import models, offers
-from gitops.errors import UnknownNameError
 from gitops.holding import is_pause
 from gitops.records import Environment, Hold
-from gitops.telling.lists import tell_endpoints
+from gitops.telling.library import Library
+from gitops.telling.lists import endpoints_of, tell_endpoints
 from gitops.trainers.redaction import show_controls
 from gitops.words import age, cut, tiered
 
@@ -32,10 +32,7 @@ Place = tuple[int, str]
 def endpoints(model: str, *, stack_dir: Path, as_json: bool) -> None:
     """List the endpoints, of MODEL where given: what serves, what Git pins, health, since when, and who holds it."""
     with opened(stack_dir) as (layout, store):
-        known = store.environments()
-        if model and model not in {one.model for one in known}:
-            raise UnknownNameError("model", model, sorted({one.model for one in known} - {""}))
-        found = [one for one in known if model in {"", one.model}]
+        found = endpoints_of(Library(store), model)
         found = found if is_up(layout) else as_last_seen(found)
         holds = store.holds()
         now = store.now()

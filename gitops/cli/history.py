@@ -17,9 +17,9 @@ from gitops.cli.suggest import endpoints, models, offers
 from gitops.cli.trail import lines_of
 from gitops.telling.lists import read_history, tell_history
 from gitops.trainers.redaction import show_controls
-from gitops.words import cut, short
+from gitops.words import approved, cut, short
 
-_HEAD = ("ENDPOINT", "VERSION", "FROM (UTC)", "TO", "COMMIT", "MERGED BY")
+_HEAD = ("ENDPOINT", "VERSION", "FROM (UTC)", "TO", "COMMIT", "APPROVED BY", "MERGED BY")
 _NAME, _LOGIN, _TEXT = 24, 16, 74
 
 
@@ -60,13 +60,14 @@ def _show_refused(found: Sequence[KeptOut]) -> str:
 
 
 def _cells(one: Tenure) -> tuple[str, ...]:
-    merged = f"{one.approved_by} (#{one.pull})" if one.pull else one.approved_by
+    merged = f"{one.merged_by} (#{one.pull})" if one.pull else one.merged_by
     return (
         cut(one.endpoint, _NAME),
         f"v{one.version}",
         _moment(one.start),
         _moment(one.end) if one.end else "serves",
         short(one.sha) or "-",
+        cut(approved(one.approved_by), _LOGIN),
         cut(merged, _LOGIN + len(" (#1000)")) or "-",
     )
 

@@ -1,6 +1,7 @@
 """The audit trail as verbs read it: from the stack's log, or from a bundle that is intact."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from gitops.audit.bundle import has_entries, read_entries
@@ -21,6 +22,12 @@ def entries_of(bundle: Path | None, stack_dir: Path) -> list[Entry]:
         InputError: `bundle_not_intact`; an answer from an altered one would be worth nothing.
     """
     return [parse(entry) for entry in lines_of(bundle, stack_dir)]
+
+
+def time_of(stack_dir: Path) -> datetime:
+    """Return the time by the clock that the stack's log is written by."""
+    with opened(stack_dir) as (_, store):
+        return store.now()
 
 
 def lines_of(bundle: Path | None, stack_dir: Path) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ def promote(deps: Deps, command: Command) -> Outcome:
     model, number = command.arguments["model"], command.arguments["version"]
     version = check_version(deps.store.version(model, number), model, number)
     check_place(place, version)
+    _check_name(deps, place, version)
     _check_tier(deps, place, version)
     here = (place.repository_id, place.name, version.model, version.version)
     merge, note = _who_merges(deps, version, place)
@@ -46,6 +47,22 @@ def promote(deps: Deps, command: Command) -> Outcome:
         writes=(ReconsiderVersion(*here, by=command.cause.actor), OpenPromotion(promotion)),
         message=f"{version.model} {version.version} is proposed in {name_of(place)}{note}{_held(deps, place)}",
     )
+
+
+def _check_name(deps: Deps, place: Environment, version: Version) -> None:
+    """Refuse a place whose name stands for another one's proposal, which would make way for a version of this one.
+
+    Raises:
+        RefusedError: `NameTaken`.
+    """
+    for one in deps.store.open_promotions(place.repository_id, environment=place.name):
+        if one.model == version.model and one.path != place.path:
+            raise RefusedError(
+                "NameTaken",
+                f"{one.path} of {place.repository} is called {place.name}, too, and {one.model} {one.version} is "
+                f"proposed there: merge or close that first, or name both apart under deploy.environments in "
+                f"launchpin.yaml",
+            )
 
 
 def _check_tier(deps: Deps, place: Environment, version: Version) -> None:

@@ -122,6 +122,7 @@ _PROMOTIONS: tuple[Row, ...] = (
     ("BranchMoved branch_moved branch_protected pull_conflict", Answer(Who.ITSELF)),
     ("BranchMissing", Answer(Who.OWNER, "push the deploy repository's default branch")),
     ("OtherModel", Answer(Who.OWNER, "give each model a directory of its own")),
+    ("NameTaken", Answer(Who.OWNER, "name both environments apart in launchpin.yaml")),
     ("EnvironmentMissing FileMissing", Answer(Who.OWNER, "push what the message says is missing")),
     ("ConfigInvalid both_spellings", Answer(Who.OWNER, _FILES)),
     ("VersionUnknown", Answer(Who.OWNER, "pin a version that Launchpin has judged")),

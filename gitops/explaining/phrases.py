@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from gitops.audit.at import text_of
+from gitops.audit.at import approvers_of, text_of
 from gitops.audit.entry import Entry
 from gitops.holding import EVERYWHERE
-from gitops.words import short
+from gitops.words import approved, short
 
 
 def phrase(entry: Entry) -> str:
@@ -83,7 +83,9 @@ def _merged(entry: Entry) -> str:
     by, sha = text_of(entry, "merged_by"), text_of(entry, "merge_sha")
     if not by:
         return f"{_pull(entry)} was over: {text_of(entry, 'message')}"
-    return f"{_pull(entry)} was merged" + (f" at {short(sha)}" if sha else "")
+    approved_by = approvers_of(entry)
+    told = f", approved by {approved(approved_by)}" if approved_by is not None else ""
+    return f"{_pull(entry)} was merged" + (f" at {short(sha)}" if sha else "") + told
 
 
 def _opened_rollout(entry: Entry) -> str:

@@ -22,12 +22,15 @@ from gitops.forge.replies import (
     PullReply,
     RefReply,
     RepositoryReply,
+    ReviewReply,
 )
 from gitops.forge.wire import Wire, read_list, repo_path
 from gitops.ports import READABLE, Ahead, Check, CheckState, Commit, ForgeRepository, Pull
+from gitops.reviews import Review
 
 EVENTS = ("push", "pull_request", "issue_comment", "check_run", "status")
 _WEB_FLOW = "web-flow"  # the committer of what GitHub itself wrote on somebody's behalf
+_UNSUBMITTED = "PENDING"
 _INVALID = (HTTPStatus.UNPROCESSABLE_ENTITY,)
 _MISSING = (HTTPStatus.NOT_FOUND,)
 
@@ -189,6 +192,13 @@ class GitHubForge:
         body: dict[str, JsonValue] = {"sha": head_sha, "merge_method": "merge", "commit_title": title}
         path = repo_path(full_name, "pulls", str(number), "merge")
         return self._wire.write("PUT", path, f"merging pull request {number}", body=body).read(MergeReply).sha
+
+    def reviews(self, full_name: str, number: int) -> Sequence[Review]:
+        """Return the reviews of a pull request that were submitted, the oldest first."""
+        path, what = repo_path(full_name, "pulls", str(number), "reviews"), f"reading the reviews of pull {number}"
+        replies = self._wire.pages(path, what)
+        found = [one for reply in replies for one in read_list(ReviewReply, reply.content, reply=reply)]
+        return [one.value() for one in found if one.state != _UNSUBMITTED]
 
     def pull_files(self, full_name: str, number: int) -> Sequence[str]:
         """Return the paths a pull request changes, the earlier names of renamed files among them."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from gitops.ports import ForgeRepository, Pull
+from gitops.reviews import Review
 
 
 class ForgeReply(BaseModel):
@@ -158,6 +159,20 @@ class MergeReply(ObjectReply):
     """PUT /pulls/{number}/merge."""
 
     merged: bool
+
+
+class ReviewReply(ForgeReply):
+    """One entry of GET /pulls/{number}/reviews; whose account is gone has none."""
+
+    id: int
+    state: str
+    user: AccountReply | None = None
+    commit_id: str | None = None
+
+    def value(self) -> Review:
+        """Return our value."""
+        login = self.user.login if self.user else ""
+        return Review(id=self.id, login=login, state=self.state, sha=self.commit_id or "")
 
 
 class FileReply(ForgeReply):

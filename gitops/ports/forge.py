@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gitops.records import Frozen, Repository
+from gitops.reviews import Review
 
 READABLE = 25 * 1024**2
 """Bytes of a file that is read through the forge, unless somebody says how many."""
@@ -167,6 +168,10 @@ class Forge(Protocol):
         Raises:
             ConflictError: when the head moved or it cannot be merged.
         """
+        ...
+
+    def reviews(self, full_name: str, number: int) -> Sequence[Review]:
+        """Return the reviews of a pull request that were submitted, the oldest first."""
         ...
 
     def pull_files(self, full_name: str, number: int) -> Sequence[str]:

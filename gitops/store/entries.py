@@ -26,7 +26,7 @@ _RAW_LOGS = "log_tail"
 _SUMMARY = {
     "training": ("verdict", "tier", "gates", "manifest_sha256"),
     "trial": ("run_id", "metrics", "log_sha256"),
-    "promotion": ("merged_by", "merge_sha"),
+    "promotion": ("merged_by", "merge_sha", "reviews", "approved_by"),
     "rollout": ("serving", "unchanged"),
 }
 """Facts that the entry of a story's end repeats, so that it says by itself what came out."""
@@ -65,6 +65,8 @@ def end_evidence(record: Record, facts: Mapping[str, object]) -> dict[str, objec
     """Return the evidence of a story's end: the outcome's facts, why it ended, and what came out."""
     known = record.facts.model_dump() if hasattr(record, "facts") else {}
     summary = {name: known[name] for name in _SUMMARY.get(kind_of(record), ()) if known.get(name)}
+    if isinstance(record, Promotion):
+        summary["path"] = record.path
     if isinstance(record, Rollout) and record.direction is Direction.ROLLBACK:
         summary["direction"] = record.direction.value
     return summary | dict(facts) | {"reason": record.reason or None, "message": record.message or None}

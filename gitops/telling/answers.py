@@ -157,6 +157,7 @@ class Tenure(Frozen):
     Args:
         end: when traffic left it; null while it serves.
         ended: why, in a few words.
+        approved_by: whose approval held at the commit that was merged; null where no reviews are on record.
         pull: the number of the pull request, 0 when none is on record.
     """
 
@@ -171,7 +172,8 @@ class Tenure(Frozen):
     commit: str
     training_id: str
     verdict: str
-    approved_by: str
+    approved_by: tuple[str, ...] | None
+    merged_by: str
     pull: int
     merge_commit: str
     rollout_id: str

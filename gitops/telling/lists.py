@@ -1,8 +1,10 @@
-"""`status`, `versions`, `endpoints` and `history`: what there is, what was judged how, and what served when."""
+"""`status`, `versions`, `endpoints`, `history`, `audit at`: what there is, what was judged how, what served when."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from gitops.audit import history
+from gitops.audit.at import Answer, serving_at
 from gitops.audit.entry import Entry
 from gitops.errors import NotFoundError, UnknownNameError
 from gitops.ports import JobView, Mark
@@ -45,6 +47,28 @@ def tell_versions(library: Library, model: str, *, limit: int) -> answers.Versio
 def show_version(version: Version, environments: Iterable[Environment]) -> shapes.Version:
     """Return a version as programs read it, with where it serves of these environments."""
     return showing.version(version, serving(version, environments))
+
+
+def endpoints_of(library: Library, model: str) -> Sequence[Environment]:
+    """Return the endpoints of a model, or all of them without one.
+
+    Raises:
+        UnknownNameError: nobody knows the model.
+    """
+    found = [one for one in library.environments if model in {"", one.model}]
+    if model and not found:
+        check_model(library, model)
+    return found
+
+
+def check_model(library: Library, model: str) -> None:
+    """Refuse the name of a model that nobody knows.
+
+    Raises:
+        UnknownNameError: with the names that are meant perhaps.
+    """
+    if model not in library.model_names:
+        raise UnknownNameError("model", model, library.model_names)
 
 
 def tell_endpoints(environments: Iterable[Environment], holds: Sequence[Hold], pause: Hold | None) -> answers.Endpoints:
@@ -140,6 +164,28 @@ def read_history(
     return found, others
 
 
+def read_serving(
+    entries: Callable[[], Iterable[Entry]], endpoint: str, *, time: datetime, others: Iterable[str] = ()
+) -> Answer:
+    """Return what the audit log says of an endpoint, or of REPOSITORY:PATH, at a time.
+
+    Args:
+        entries: as `read_history` takes them.
+        time: an aware datetime.
+        others: names of endpoints and places that are known, though no entry may be about them.
+
+    Raises:
+        UnknownNameError: nobody knows the name.
+    """
+    answer = serving_at(entries(), endpoint, time=time)
+    if not answer.known:
+        found = {name for entry in entries() for name in (entry.subject.endpoint, history.place_of(entry))}
+        known = sorted({*found, *others} - {""})
+        if endpoint not in known:
+            raise UnknownNameError("endpoint", endpoint, known)
+    return answer
+
+
 def tell_history(
     name: str, found: Sequence[history.Tenure], others: Sequence[history.KeptOut], *, limit: int
 ) -> answers.History:
@@ -182,6 +228,7 @@ def _tenure(one: history.Tenure) -> answers.Tenure:
         training_id=one.training_id,
         verdict=one.verdict,
         approved_by=one.approved_by,
+        merged_by=one.merged_by,
         pull=one.pull,
         merge_commit=one.merge_sha,
         rollout_id=one.rollout_id,

@@ -121,6 +121,7 @@ class Promotion(Story):
         merge: `auto` where Launchpin merges, `review` where a person does.
         min_tier: the one that the environment asks for, null where any tier will do.
         plan_digest: SHA-256 of the plan that the pull request shows.
+        approved_by: whose approval held at the commit that was merged; null before, and where no reviews are on record.
     """
 
     repository: str
@@ -135,6 +136,7 @@ class Promotion(Story):
     plan_digest: str | None
     tier: str | None
     min_tier: str | None
+    approved_by: tuple[str, ...] | None
     merged_by: str | None
     merge_commit: str | None
 
@@ -367,7 +369,8 @@ class Serving(Frozen):
 
     Args:
         known: false where the log does not say; `message` says why.
-        approved_by: who merged the pin.
+        approved_by: whose approval held at the commit that was merged; null where no reviews are on record.
+        merged_by: who merged the pin.
     """
 
     known: bool
@@ -383,5 +386,6 @@ class Serving(Frozen):
     training_id: str
     verdict: str
     gates: tuple[str, ...]
-    approved_by: str
+    approved_by: tuple[str, ...] | None
+    merged_by: str
     merge_commit: str

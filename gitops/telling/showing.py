@@ -79,6 +79,7 @@ def promotion(record: records.Promotion) -> shapes.Promotion:
         plan_digest=facts.plan_digest,
         tier=facts.tier,
         min_tier=facts.min_tier,
+        approved_by=facts.approved_by,
         merged_by=facts.merged_by,
         merge_commit=facts.merge_sha,
     )
@@ -233,5 +234,6 @@ def serving(answer: Answer) -> shapes.Serving:
         verdict=answer.verdict,
         gates=answer.gates,
         approved_by=answer.approved_by,
+        merged_by=answer.merged_by,
         merge_commit=answer.merge_sha,
     )

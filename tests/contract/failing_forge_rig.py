@@ -17,6 +17,7 @@ READS: list[Callable[[GitHubForge], object]] = [
     lambda forge: forge.pull("acme/x", 1),
     lambda forge: forge.open_pulls("acme/x"),
     lambda forge: forge.pull_files("acme/x", 1),
+    lambda forge: forge.reviews("acme/x", 1),
     lambda forge: forge.checks("acme/x", SHA),
 ]
 WRITES: list[Callable[[GitHubForge], object]] = [

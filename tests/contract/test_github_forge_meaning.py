@@ -195,3 +195,24 @@ def test_a_commit_that_a_person_amended_is_theirs(forge: GitHubForge, server: Sc
     ):
         server.play(pull, Scripted(200, [{"sha": SHA, "author": author, "committer": committer}]))
         assert forge.pull("acme/x", 1).head_by_us is ours
+
+
+def test_reviews_that_were_not_submitted_are_none_and_what_is_gone_is_empty(
+    forge: GitHubForge, server: ScriptedServer
+) -> None:
+    you = {"login": "you"}
+    server.play(
+        Scripted(
+            200,
+            [
+                {"id": 1, "user": None, "state": "APPROVED", "commit_id": SHA},
+                {"id": 2, "user": you, "state": "PENDING", "commit_id": SHA},
+                {"id": 3, "user": you, "state": "DISMISSED", "commit_id": None},
+                {"id": 4, "user": you, "state": "APPROVED"},
+            ],
+        )
+    )
+
+    found = [(one.id, one.login, one.state, one.sha) for one in forge.reviews("acme/x", 1)]
+
+    assert found == [(1, "", "APPROVED", SHA), (3, "you", "DISMISSED", ""), (4, "you", "APPROVED", "")]

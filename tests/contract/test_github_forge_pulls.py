@@ -144,8 +144,42 @@ def test_merge_pull_conflicts_when_it_cannot_be_merged_or_was(forge: GitHubForge
         forge.merge_pull(name, pull.number, head_sha=pull.head_sha, title="Merge it")
 
 
+def test_reviews_are_told_with_the_head_that_each_looked_at(
+    forge: GitHubForge, person: GitHubForge, name: str, base: str, server: ForgeUnderTest
+) -> None:
+    pull = open_pull(forge, name, base)
+    assert forge.reviews(name, pull.number) == []
+    written = server.http(server.user).post(f"/repos/{name}/pulls/{pull.number}/reviews", json={"event": "APPROVE"})
+    moved = commit(forge, name, pull.head_sha, pull.head_ref, {"a": b"1"})
+    server.http().post(f"/repos/{name}/pulls/{pull.number}/reviews", json={"event": "COMMENT", "body": "anew"})
+
+    person.merge_pull(name, pull.number, head_sha=moved, title="Merge it")
+
+    assert forge.pull(name, pull.number).head_sha == moved
+    assert [(one.login, one.state, one.sha) for one in forge.reviews(name, pull.number)] == [
+        ("you", "APPROVED", pull.head_sha),
+        (BOT, "COMMENTED", moved),
+    ]
+    assert forge.reviews(name, pull.number)[0].id == written.json()["id"]
+
+
+def test_reviews_are_all_over_many_pages(forge: GitHubForge, name: str, base: str, server: ForgeUnderTest) -> None:
+    pull, http = open_pull(forge, name, base), server.http()
+    for number in range(103):
+        told = {"event": "COMMENT", "body": f"word {number}"}
+        http.post(f"/repos/{name}/pulls/{pull.number}/reviews", json=told).raise_for_status()
+
+    ids = [one.id for one in forge.reviews(name, pull.number)]
+    assert (len(ids), ids) == (103, sorted(ids))
+
+
 def test_pull_raises_not_found_when_there_is_none(forge: GitHubForge, name: str) -> None:
-    for ask in (lambda: forge.pull(name, 99), lambda: forge.close_pull(name, 99), lambda: forge.pull_files(name, 99)):
+    for ask in (
+        lambda: forge.pull(name, 99),
+        lambda: forge.close_pull(name, 99),
+        lambda: forge.pull_files(name, 99),
+        lambda: forge.reviews(name, 99),
+    ):
         with pytest.raises(NotFoundError):
             ask()
 

@@ -1,7 +1,7 @@
 """A world for the tests of promotions: the embedded forge with two repositories, a training handed over."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from gitops.forge.mirror import GitMirror
 from gitops.ports import CheckState, Commit
 from gitops.reconcile import Loop, run_until_idle
 from gitops.records import MergeMode, Promotion, Repository, Role, Training
+from gitops.reviews import Review
 from gitops.steps import Queue
 from gitops.store import SqlStore
 from gitops.writes import OpenPromotion, SaveRepository, SaveVersion, StartTraining
@@ -39,9 +40,14 @@ TRACKING = "http://127.0.0.1:2"  # as `make_service` has it
 
 
 class InterruptedForge(GitHubForge):
-    """The forge as one worker sees it, to whom something happens just before it commits."""
+    """The forge as one worker sees it, to whom something happens just before it commits, or reads reviews."""
 
     before_commit: Callable[[], object] = staticmethod(lambda: None)
+    before_reviews: Callable[[], object] = staticmethod(lambda: None)
+
+    def reviews(self, full_name: str, number: int) -> Sequence[Review]:
+        self.before_reviews()
+        return super().reviews(full_name, number)
 
     def commit_file(
         self, full_name: str, *, parent: str, branch: str, path: str, content: bytes, message: str, create: bool

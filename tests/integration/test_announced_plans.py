@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from gitops.buildspec import set_pin
-from gitops.records import Promotion, PromotionFacts
+from gitops.facts import PromotionFacts
+from gitops.records import Promotion
 from gitops.steps import Phase
 from gitops.store import SqlStore
 from tests.integration.test_rollout_story import deployment, forge
@@ -71,6 +72,19 @@ def test_another_plan_than_was_announced_stalls_whether_the_promotion_saw_the_me
     stalled = deployment.rollouts()[-1]
     assert (stalled.version, stalled.step, stalled.reason) == ("2", "verify", "PlanChanged")
     assert deployment.live() == "1"
+
+
+def test_plan_that_was_announced_for_another_folder_of_the_same_name_is_none_of_this_one(
+    deployment: Deployment,
+) -> None:
+    deployment.serve("1")
+    promotion = propose(deployment, "2")
+    facts = promotion.facts.model_copy(update={"merge_sha": merge(deployment, promotion)})
+    elsewhere = promotion.model_copy(update={"path": "us/staging", "facts": facts})
+    deployment.with_parts(store=Announcing(deployment.store, elsewhere))
+    deployment.compare()
+    assert deployment.rollouts()[-1].reason != "PlanChanged"
+    assert deployment.live() == "2"
 
 
 def test_version_that_a_person_pins_by_hand_beside_its_pull_request_is_rolled_out(deployment: Deployment) -> None:

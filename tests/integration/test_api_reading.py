@@ -168,8 +168,11 @@ def test_the_trail_is_given_in_its_exact_bytes(fleet: Dashboard, viewer: httpx.C
 
 
 def test_what_served_when_is_answered_from_the_trail(viewer: httpx.Client) -> None:
-    shown = get(viewer, "audit/at", endpoint="none", time="2026-01-31T12:00:00Z")
-    assert (shown["known"], shown["message"]) == (False, "not known: no record of endpoint none")
+    shown = get(viewer, "audit/at", endpoint="churn-staging", time="2001-01-31T12:00:00Z")
+    assert (shown["known"], shown["message"].partition(" 20")[0]) == (False, "not known before")
+    mistyped = viewer.get("/api/v1/audit/at", params={"endpoint": "churn-stagng", "time": "now"})
+    assert (mistyped.status_code, mistyped.json()["code"]) == (404, "not_found")
+    assert "did you mean churn-staging?" in mistyped.json()["detail"]
     answer = viewer.get("/api/v1/audit/at", params={"endpoint": "none", "time": "2026-01-31T12:00:00"})
     assert (answer.status_code, answer.json()["field"]) == (422, "time")
 

@@ -158,7 +158,9 @@ def test_what_served_is_answered_from_the_log_and_from_a_bundle(stack: Stack, bu
     offline = call("audit", "at", bundle, "--endpoint", "iris-staging", "--time", "now")
 
     assert live.code == 0, live.both
-    assert (live.json["version"], live.json["approved_by"], live.json["verdict"]) == ("2", "mona", "pass")
+    assert (live.json["version"], live.json["merged_by"], live.json["verdict"]) == ("2", "mona", "pass")
+    assert live.json["approved_by"] is None
+    assert "merged by mona, no reviews on record" in offline.out
     assert "iris v2 has served on iris-staging since" in offline.out
     assert "d" * 40 in offline.out
 

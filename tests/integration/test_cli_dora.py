@@ -52,9 +52,9 @@ def test_figures_are_told_of_the_fleet_and_of_each_model(stack: Stack) -> None:
     head, rows = result.out.splitlines()[0], [" ".join(line.split()) for line in result.out.splitlines()[3:6]]
     assert head.startswith("30 days up to ")
     assert rows == [
-        "production all models 4 0.9 1 h 30 min 3 h 30 min 1 (25%) 4 min",
-        "production iris 3 0.7 1 h 30 min 3 h 30 min 1 (33%) 4 min",
-        "production churn 1 0.2 - - 0 (0%) -",
+        "production all models 4 1.4 1 h 30 min 3 h 30 min 1 (25%) 4 min",
+        "production iris 3 1.0 1 h 30 min 3 h 30 min 1 (33%) 4 min",
+        "production churn 1 0.3 - - 0 (0%) -",
     ]
     assert "1 of 3 lead times begin when the push arrived." in result.out
     assert "The audit log begins on " in result.out

@@ -23,12 +23,16 @@ def rolled(kind: str, version: str, rollout: str, **evidence: str) -> Audit:
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """Give a stack on which a first version serves again, since the second one failed."""
     with make_stack(tmp_path) as stack:
-        for version, sha in (("1", "a" * 40), ("2", "d" * 40)):
+        for version, sha, reviewed in (("1", "a" * 40, {"approved_by": ["ada", "lin"]}), ("2", "d" * 40, {})):
             about = {"model": "iris", "version": version}
             write(
                 stack.store,
                 Audit("training.succeeded", {**about, "sha": sha, "repo": "acme/iris"}, {"verdict": "pass"}),
-                Audit("promotion.succeeded", {**about, "env": "staging", "pr": int(version)}, {"merged_by": "mona"}),
+                Audit(
+                    "promotion.succeeded",
+                    {**about, "env": "staging", "pr": int(version)},
+                    {"merged_by": "mona", **reviewed},
+                ),
                 rolled("applied", version, f"r{version}", serving=version),
             )
         write(stack.store, rolled("rolled_back", "2", "r2", serving="1", reason="BakeFailed", message="5 \x1b[31mred"))
@@ -42,7 +46,10 @@ def test_each_time_of_service_is_shown_with_its_commit_merge_and_end(stack: Stac
     assert [line.split()[1] for line in lines if line.startswith("iris-staging")] == ["v1", "v2", "v1"]
     assert "serves" in lines[1]
     assert "aaaaaaaa" in lines[1]
+    assert "ada, lin" in lines[1], "who approved is not who merged"
     assert "mona (#1)" in lines[1]
+    (second,) = [line for line in lines if " v2 " in line and "mona" in line]
+    assert " - " in second, "no reviews on record"
     assert "    failed: BakeFailed: 5 \\x1b[31mred" in lines
     assert "    replaced by v2" in lines
     assert max(map(len, lines)) <= 110
@@ -53,6 +60,11 @@ def test_history_is_the_same_from_the_stack_and_from_a_bundle_and_for_model_and_
 ) -> None:
     live = stack.launchpin("history", "iris-staging", "--json").json
     assert live["times"] == 3
+    assert [(one["approved_by"], one["merged_by"]) for one in live["history"]] == [
+        (["ada", "lin"], "mona"),
+        (None, "mona"),
+        (["ada", "lin"], "mona"),
+    ]
     assert call("history", "iris-staging", "--bundle", bundle, "--json").json == live
     assert stack.launchpin("history", "iris", "--json").json["history"] == live["history"]
     short = stack.launchpin("history", "iris", "--limit", "1")

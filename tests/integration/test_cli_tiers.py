@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gitops.records import Health, PromotionFacts, Role, Sync
+from gitops.facts import PromotionFacts
+from gitops.records import Health, Role, Sync
 from gitops.writes import Audit, RefusePromotion, SaveEnvironment, SaveRepository, SaveVersion
 from tests.support.cli import Output, Stack, make_stack
 from tests.support.store import make_environment, make_promotion, make_repository, make_version, write

@@ -99,6 +99,8 @@ def test_what_served_is_answered_on_the_page(client: httpx.Client, history: Dash
     page = client.get(f"/audit/at?endpoint=fraud-production&time={before}").text
     assert '<span class="serving">v4</span>' in page
     assert "t-fraud-04" in page
+    assert '<th scope="row">approved by</th><td>lin</td>' in page
+    assert '<th scope="row">merged by</th><td>ada</td>' in page
     unknown = client.get("/audit/at?endpoint=fraud-production&time=2000-01-01T00:00").text
     assert "not known before" in unknown
     assert 'type="datetime-local"' in client.get("/audit/at").text

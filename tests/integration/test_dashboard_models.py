@@ -42,7 +42,7 @@ def test_model_page_tells_which_version_served_when_and_why_it_ended(client: htt
     assert drawn.count(("v5", "band tone-1 failed")) == 1
     assert ("v5", "band tone-1") in drawn, "staging kept it until the next one came"
     assert "failed: EndpointUnhealthy: 31 of 900 requests were answered with 500" in page
-    assert "merged by" in page.lower()
+    assert '<td class="anywhere">lin</td><td class="anywhere">ada</td>' in page
 
 
 def test_model_page_draws_each_metric_over_the_versions_and_says_it_in_words(client: httpx.Client) -> None:
@@ -81,7 +81,8 @@ def test_models_page_says_what_to_do_when_there_is_none(tmp_path: Path) -> None:
 
 def test_promotion_page_shows_the_plan_its_lineage_and_who_merged_it(client: httpx.Client) -> None:
     page = client.get(f"/promotions/{MERGED}").text
-    for text in ("v4", "v6", "9d3f" * 16, "merged by ada", "pull/16", "t-fraud-06", "auc 0.896 is above 0.85"):
+    merged = "approved by lin, merged by ada"
+    for text in ("v4", "v6", "9d3f" * 16, merged, "pull/16", "t-fraud-06", "auc 0.896 is above 0.85"):
         assert text in page
     assert "promotion.succeeded" in page
 

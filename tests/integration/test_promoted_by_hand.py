@@ -114,6 +114,23 @@ def test_another_version_takes_the_place_of_the_open_one(place: World) -> None:
     assert newer.facts.number == older.facts.number
 
 
+def test_a_proposal_does_not_make_way_for_one_of_another_folder_of_the_same_name(place: World) -> None:
+    write(place.store, SetHold(make_hold(repository_id=place.deploy.id)))
+    other = make_environment(
+        repository_id=place.deploy.id, repository=place.deploy.full_name, path="us/staging", endpoint="iris-us"
+    )
+    write(place.store, SaveEnvironment(other, ()))
+    ask(place, version="2")
+
+    command = ask(place, version="1", to="iris-us")
+
+    assert (command.phase, command.reason) == (Phase.REFUSED, "NameTaken")
+    assert "staging of " in command.message
+    assert "iris 2 is proposed there" in command.message
+    (open_one,) = promotions(place)
+    assert (open_one.version, open_one.path, open_one.phase.is_final) == ("2", "staging", False)
+
+
 def test_a_version_that_a_person_declined_is_proposed_again(place: World) -> None:
     promotion = place.promote("1")
     place.person.close_pull(place.deploy.full_name, place.now(promotion).facts.number or 0)

@@ -240,6 +240,10 @@ def test_an_endpoint_is_found_by_its_place_as_by_its_name(viewer: httpx.Client) 
         ("versions", {}, 422, "invalid"),
         ("versions", {"model": "nothing"}, 404, "not_found"),
         ("history", {"name": "nothing"}, 404, "not_found"),
+        ("endpoints", {"model": "nothing"}, 404, "not_found"),
+        ("dora", {"model": "nothing"}, 404, "not_found"),
+        ("dora", {"env": "nothing"}, 404, "not_found"),
+        ("audit at", {"endpoint": "nothing", "time": "now"}, 404, "not_found"),
         ("logs", {"name": "t-00"}, 409, "training_unclear"),
         ("logs", {"name": "iris-staging"}, 404, "NoRollout"),
         ("plan", {"endpoint": "nothing"}, 404, "not_found"),
@@ -254,6 +258,37 @@ def test_what_cannot_be_answered_is_a_problem(
 ) -> None:
     answer = viewer.get(VERBS[verb].route, params=given)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        ("endpoints", {"model": "chrun"}),
+        ("dora", {"model": "chrun"}),
+        ("dora", {"env": "stagng"}),
+        ("audit at", {"endpoint": "churn-stagng", "time": "now"}),
+        ("history", {"name": "churn-stagng"}),
+        ("versions", {"model": "chrun"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
+)
+def test_a_mistyped_name_is_refused_in_the_same_words_by_both(
+    told: Told, viewer: httpx.Client, verb: str, given: dict[str, str]
+) -> None:
+    typed, answer = told.stack.launchpin(*words_of(VERBS[verb], given)), viewer.get(VERBS[verb].route, params=given)
+    assert (typed.code, answer.status_code) == (2, 404), (typed.both, answer.text)
+    assert "did you mean " in answer.json()["detail"]
+    assert answer.json()["detail"] in typed.err
+
+
+def test_what_served_when_is_told_to_who_may_see_the_endpoint_and_one_that_never_served_is_known(told: Told) -> None:
+    place = {"endpoint": "iris-staging", "time": "now"}
+    with told.client({IRIS_DEPLOY: VIEWER}) as client:
+        of_history = client.get(VERBS["history"].route, params={"name": "iris-production"})
+        shown = client.get(VERBS["audit at"].route, params={**place, "endpoint": "iris-production"})
+        assert (of_history.status_code, shown.status_code) == (200, 200)
+        now = client.get(VERBS["audit at"].route, params=place)
+    assert (now.status_code, now.json()["endpoint"]) == (200, "iris-staging"), now.text
 
 
 def test_a_name_that_nobody_knows_is_answered_with_the_nearest_that_one_may_see(told: Told) -> None:
@@ -278,6 +313,10 @@ def test_a_name_that_nobody_knows_is_answered_with_the_nearest_that_one_may_see(
         ("versions", {"model": "churn"}),
         ("history", {"name": "churn-staging"}),
         ("history", {"name": "acme/churn-deploy:staging"}),
+        ("audit at", {"endpoint": "churn-staging", "time": "now"}),
+        ("audit at", {"endpoint": "acme/churn-deploy:staging", "time": "now"}),
+        ("endpoints", {"model": "churn"}),
+        ("dora", {"model": "churn"}),
         ("logs", {"name": "t-000000009"}),
         ("logs", {"name": "r-000000005"}),
         ("logs", {"name": "churn-staging"}),

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gitops.records import Environment, Health, PromotionFacts, Role, Sync
+from gitops.facts import PromotionFacts
+from gitops.records import Environment, Health, Role, Sync
 from gitops.roles import AccessRole
 from gitops.steps import Done
 from gitops.store import SqlStore

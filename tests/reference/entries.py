@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from gitops.audit.entry import Actor, Cause, Entry, Service, Subject
+from gitops.audit.entry import Actor, Cause, Entry, Evidence, Service, Subject
 from gitops.explaining.phrases import PHRASES, phrase
 from tests.reference.marks import Part, always
 from tests.reference.prose import arguments_of, code, table
@@ -38,7 +38,8 @@ _LEARNED = {
     "login": "grace",
     "name": "notebook",
 }
-_OF_KIND: Mapping[str, Mapping[str, str]] = {
+_OF_KIND: Mapping[str, Evidence] = {
+    "promotion.succeeded": {"approved_by": ("grace",)},
     "hold.set": {"reason": "SmokeFailed", "message": "question 1 was answered 500"},
     "hook.lost": {"reason": "HookLost", "message": "no delivery told of a push within two minutes"},
 }

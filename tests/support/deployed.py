@@ -67,12 +67,14 @@ class Life:
         started = Told("training.started", minute, about, committed=committed)
         return [started, Told("training.registered", minute, {**about, "version": version})]
 
-    def rolled(self, version: str, *, minute: float, back_from: str = "", until: str = "applied") -> "Rolling":
-        """Begin a rollout, which moves traffic at its minute unless it ends before."""
+    def rolled(
+        self, version: str, *, minute: float, back_from: str = "", until: str = "applied", begun: float | None = None
+    ) -> "Rolling":
+        """Begin a rollout, which moves traffic at its minute unless it ends before; `begun` is when, if not then."""
         rolling = Rolling(self, version, f"r-{self.model}-{self.env}-{next(self.numbers)}")
         evidence: dict[str, object] = {"direction": "rollback" if back_from else "forward"}
         evidence |= {"from_version": back_from} if back_from else {}
-        rolling.tell("opened", minute, **evidence)
+        rolling.tell("opened", minute if begun is None else begun, **evidence)
         if until == "applied":
             rolling.tell("applied", minute, applied=True, serving=version)
         return rolling
@@ -132,7 +134,7 @@ def busy_weeks() -> list[list[Told]]:
             )
     acts.append(CHURN.trained("3", minute=54 * _DAY))
     acts.append(CHURN.rolled("3", minute=54 * _DAY + 900).failed(54 * _DAY + 906, back_to=""))
-    acts.append(IRIS.rolled("13", minute=55 * _DAY, back_from="14").kept(55 * _DAY + 3))
+    acts.append(IRIS.rolled("13", minute=55 * _DAY, back_from="14", begun=55 * _DAY - 2).kept(55 * _DAY + 3))
     return acts
 
 

@@ -155,6 +155,8 @@ def _merge(store: SqlStore, version: str, who: str, before: str) -> None:
         "previous_version": before,
         "branch": "launchpin/production/fraud",
         "merged_by": who,
+        "reviews": ({"id": number, "login": "lin", "state": "APPROVED", "sha": "c0ffee0" * 5 + "c0ffe"},),
+        "approved_by": ("lin",),
         "merge_sha": "beef" * 10,
     }
     answer(store, take(store), Done(facts=facts, message=f"merged by {who}"), step="await_merge")

@@ -85,9 +85,17 @@ def test_deployment_has_failed_as_soon_as_its_bake_did() -> None:
     assert found(FIRST, baking)[1] == ("2", True, None)
 
 
-def test_deployment_that_a_person_rolled_back_failed_until_the_earlier_version_had_the_traffic() -> None:
-    back = IRIS.rolled("1", minute=2 * DAY, back_from="2").kept(2 * DAY + 30)
-    assert found(FIRST, SECOND, back) == [("1", False, None), ("2", True, minutes(DAY))]
+def test_deployment_that_a_person_rolled_back_failed_from_their_asking_until_the_earlier_version_had_the_traffic() -> (
+    None
+):
+    back = IRIS.rolled("1", minute=40 * DAY, back_from="2", begun=40 * DAY - 2).kept(40 * DAY + 30)
+    assert found(FIRST, SECOND, back) == [("1", False, None), ("2", True, minutes(2))]
+
+
+def test_rollback_that_came_to_nothing_is_not_where_a_later_one_began() -> None:
+    tried = IRIS.rolled("1", minute=2 * DAY, back_from="2", until="opened").refused(2 * DAY + 1, serves="2")
+    back = IRIS.rolled("1", minute=9 * DAY, back_from="2", begun=9 * DAY - 3).kept(9 * DAY + 30)
+    assert found(FIRST, SECOND, tried, back)[1] == ("2", True, minutes(3))
 
 
 def test_rollback_counts_once_its_own_rollout_went_well() -> None:
@@ -103,9 +111,25 @@ def test_rollback_that_moved_no_traffic_says_nothing() -> None:
 
 
 def test_rollback_during_the_bake_fails_the_version_that_baked_and_no_other() -> None:
-    baking = IRIS.rolled("2", minute=DAY).failed(DAY + 3, back_to="1", reason="RolledBack")
-    asked = IRIS.rolled("1", minute=DAY + 4, back_from="2", until="opened").tell("succeeded", DAY + 5, serving="1").told
-    assert found(FIRST, baking, asked) == [("1", False, None), ("2", True, minutes(3))]
+    baking = IRIS.rolled("2", minute=DAY)
+    asked = IRIS.rolled("1", minute=DAY + 60, back_from="2", until="opened")
+    begun = [*baking.told, *asked.told]
+    ended = baking.failed(DAY + 64, back_to="1", reason="RolledBack")[len(begun) - 1 :]
+    done = asked.tell("succeeded", DAY + 65, serving="1").told[1:]
+    assert found(FIRST, begun, ended, done) == [("1", False, None), ("2", True, minutes(4))]
+
+
+def test_bake_that_a_person_ended_failed_then_where_nothing_says_when_they_asked() -> None:
+    baking = IRIS.rolled("2", minute=DAY).tell("baked", DAY + 60, failure="RolledBack")
+    restored = baking.tell("restored", DAY + 61, serving="1").told
+    assert found(FIRST, restored)[1] == ("2", True, minutes(1))
+    again = IRIS.rolled("2", minute=3 * DAY).tell("baked", 3 * DAY + 60, failure="RolledBack")
+    asked_long_ago = IRIS.rolled("1", minute=2 * DAY, back_from="2").kept(2 * DAY + 5)
+    assert found(FIRST, SECOND, asked_long_ago, again.tell("restored", 3 * DAY + 62, serving="1").told)[2] == (
+        "2",
+        True,
+        minutes(2),
+    )
 
 
 def test_rollback_further_back_leaves_what_served_in_between_as_it_was() -> None:
@@ -114,13 +138,13 @@ def test_rollback_further_back_leaves_what_served_in_between_as_it_was() -> None
     assert found(FIRST, SECOND, baking, asked) == [
         ("1", False, None),
         ("2", False, None),
-        ("3", True, minutes(3)),
+        ("3", True, minutes(0)),
     ]
 
 
 def test_pin_that_is_set_back_in_git_is_a_way_back_like_any_other() -> None:
-    reverted = IRIS.rolled("1", minute=2 * DAY).kept(2 * DAY + 30)
-    assert found(FIRST, SECOND, reverted) == [("1", False, None), ("2", True, minutes(DAY))]
+    reverted = IRIS.rolled("1", minute=2 * DAY, begun=2 * DAY - 5).kept(2 * DAY + 30)
+    assert found(FIRST, SECOND, reverted) == [("1", False, None), ("2", True, minutes(5))]
 
 
 def test_lower_version_that_never_served_here_is_a_deployment() -> None:
@@ -131,7 +155,7 @@ def test_lower_version_that_never_served_here_is_a_deployment() -> None:
 def test_version_that_comes_again_after_a_way_back_is_a_deployment() -> None:
     back = IRIS.rolled("1", minute=2 * DAY, back_from="2").kept(2 * DAY)
     again = IRIS.rolled("2", minute=3 * DAY).kept(3 * DAY)
-    assert found(FIRST, SECOND, back, again) == [("1", False, None), ("2", True, minutes(DAY)), ("2", False, None)]
+    assert found(FIRST, SECOND, back, again) == [("1", False, None), ("2", True, minutes(0)), ("2", False, None)]
 
 
 def test_other_model_on_the_endpoint_is_no_way_back() -> None:
@@ -183,7 +207,7 @@ def test_version_that_is_no_number_is_never_lower(version: str) -> None:
 
 def test_lead_time_begins_at_the_commit_where_it_names_its_time() -> None:
     one = only(IRIS.trained("1", minute=4, committed=-50), FIRST)
-    assert (one.lead, one.is_lead_of_commit, one.repo_id) == (minutes(60), True, 1)
+    assert (one.lead, one.is_lead_of_commit) == (minutes(60), True)
 
 
 def test_lead_time_begins_when_the_push_arrived_where_the_commit_names_none() -> None:
@@ -206,8 +230,7 @@ def test_training_that_is_tried_once_more_has_the_time_of_its_commit() -> None:
 
 
 def test_lead_time_is_unknown_where_no_training_is_on_record() -> None:
-    one = only(FIRST)
-    assert (one.lead, one.repo_id) == (None, 0)
+    assert only(FIRST).lead is None
 
 
 def test_version_that_served_there_before_has_no_lead_time_again() -> None:
@@ -245,9 +268,19 @@ def test_trail_says_when_it_begins_and_ends_and_what_it_names() -> None:
     ledger = read(other)
     assert ledger.since == other[0].entry.time
     assert ledger.until == other[-1].entry.time
-    assert (ledger.models, ledger.environments) == (["iris"], ["production"])
+    assert (ledger.models(), ledger.environments()) == (["iris"], ["production"])
     empty = read()
-    assert (empty.since, empty.until, empty.models, empty.deployments) == (None, None, [], [])
+    assert (empty.since, empty.until, empty.models(), empty.deployments) == (None, None, [], [])
+
+
+def test_deployment_is_of_the_deploy_repository_and_names_are_told_by_theirs() -> None:
+    trained, churn = IRIS.trained("1", minute=4), Life(model="churn", env="staging", source=3, deploy=4)
+    ledger = read(trained, FIRST, churn.trained("1", minute=20), churn.rolled("1", minute=30).kept(31))
+    assert [(one.model, one.repo_id) for one in ledger.deployments] == [("iris", 2), ("churn", 4)]
+    assert (ledger.models(), ledger.environments()) == (["churn", "iris"], ["production", "staging"])
+    for repository, models, environments in ((1, ["iris"], []), (2, ["iris"], ["production"]), (9, [], [])):
+        assert ledger.models({repository}.__contains__) == models
+        assert ledger.environments({repository}.__contains__) == environments
 
 
 def test_kind_that_only_evidence_speaks_of_is_read_as_what_it_is() -> None:

@@ -30,7 +30,7 @@ def made(*leads: float | None, failed: int = 0, restored: float | None = None) -
         for at, lead in enumerate(leads)
     ]
     for one in found[:failed]:
-        one.has_failed = True
+        one.failed_from = START
         one.restored = None if restored is None else minutes(restored)
     return found
 
@@ -39,11 +39,29 @@ def made(*leads: float | None, failed: int = 0, restored: float | None = None) -
 
 
 def test_without_a_deployment_nothing_is_known() -> None:
-    assert figures_of([], WINDOW) == Figures(0, None, None, 0, 0, None, None, 0)
+    assert figures_of([], WINDOW, since=START) == Figures(0, None, None, 0, 0, None, None, 0)
 
 
 def test_frequency_is_told_by_the_week() -> None:
-    assert figures_of(made(1, 1, 1, 1, 1, 1), WINDOW).per_week == pytest.approx(1.5)
+    assert figures_of(made(1, 1, 1, 1, 1, 1), WINDOW, since=START).per_week == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("window", "known", "per_week"),
+    [(30, 2, 10), (30, 7, 10), (30, 14, 5), (30, 28, 2.5), (28, 90, 2.5), (2, 90, 10)],
+    ids=str,
+)
+def test_frequency_is_of_the_time_that_is_known_and_of_a_week_at_least(
+    window: int, known: int, per_week: float
+) -> None:
+    end = START + timedelta(days=100)
+    figures = figures_of(made(*[1] * 10), Window.last(window, until=end), since=end - timedelta(days=known))
+    assert figures.per_week == pytest.approx(per_week)
+
+
+def test_frequency_of_a_log_that_begins_after_its_window_by_a_clock_set_back_is_of_a_week() -> None:
+    late = WINDOW.end + timedelta(days=1)
+    assert figures_of(made(1, 1), WINDOW, since=late).per_week == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
@@ -60,20 +78,20 @@ def test_frequency_is_told_by_the_week() -> None:
 def test_lead_time_is_the_middle_and_what_nine_of_ten_do_not_exceed(
     leads: list[float | None], median: float, most: float
 ) -> None:
-    spread = figures_of(made(*leads), WINDOW).lead_time
+    spread = figures_of(made(*leads), WINDOW, since=START).lead_time
     assert spread is not None
     assert (spread.median, spread.most) == (minutes(median), minutes(most))
     assert spread.count == sum(lead is not None for lead in leads)
 
 
 def test_lead_time_is_absent_where_none_is_on_record() -> None:
-    assert figures_of(made(None, None), WINDOW).lead_time is None
+    assert figures_of(made(None, None), WINDOW, since=START).lead_time is None
 
 
 def test_failure_rate_is_the_part_that_failed_and_who_is_down_has_no_time_to_restore() -> None:
-    figures = figures_of(made(1, 1, 1, 1, failed=1), WINDOW)
+    figures = figures_of(made(1, 1, 1, 1, failed=1), WINDOW, since=START)
     assert (figures.failed, figures.failure_rate, figures.time_to_restore, figures.down) == (1, 0.25, None, 1)
-    restored = figures_of(made(1, 1, failed=2, restored=8), WINDOW)
+    restored = figures_of(made(1, 1, failed=2, restored=8), WINDOW, since=START)
     assert restored.time_to_restore is not None
     assert (restored.time_to_restore.median, restored.down) == (minutes(8), 0)
 
@@ -129,11 +147,13 @@ def test_selection_makes_rows_of_its_own_deployments_alone() -> None:
     assert [(row.environment, row.figures.deployments) for row in by_model.fleet] == [("production", 1)]
     by_place = measured(*acts, selection=Selection(environment="staging"))
     assert [(row.environment, row.model) for row in by_place.models] == [("staging", "iris")]
-    seen = measured(*acts, selection=Selection(sees=lambda repository: repository == 3))
+    # By the deploy repository, as everything about rollouts, whether a training is on record or not.
+    seen = measured(*acts, selection=Selection(sees=lambda repository: repository == 4))
     assert [(row.environment, row.model) for row in seen.models] == [("production", "churn")]
-    # What no training is known of belongs to nobody in particular.
-    unknown = measured(*acts, selection=Selection(sees=lambda repository: repository == 0))
-    assert [(row.environment, row.model) for row in unknown.models] == [("staging", "iris")]
+    unknown = measured(*acts, selection=Selection(sees=lambda repository: repository == 2))
+    assert [(row.environment, row.model) for row in unknown.models] == [("production", "iris"), ("staging", "iris")]
+    sources = measured(*acts, selection=Selection(sees=lambda repository: repository in {1, 3}))
+    assert sources.models == ()
 
 
 def test_weeks_begin_on_monday_and_cover_the_window() -> None:

@@ -3,6 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+import pytest
+
 from gitops.audit.at import serving_at
 from gitops.audit.entry import Actor, Entry, Event, Evidence, Service, Subject, stamp
 from gitops.audit.history import kept_out, known_names, tenures
@@ -69,14 +72,15 @@ BACK = [
 
 
 def told(entries: list[Entry], name: str = "iris-production") -> list[tuple[str, str, str]]:
-    return [(one.version, one.approved_by, one.ended) for one in tenures(entries, name)]
+    return [(one.version, one.merged_by, one.ended) for one in tenures(entries, name)]
 
 
 def test_version_that_serves_has_no_end_and_its_commit_verdict_and_merge() -> None:
     (one,) = tenures(FIRST, "iris-production")
     assert (one.start, one.end, one.ended) == (START + timedelta(minutes=4), None, "")
     assert (one.repo, one.sha, one.training_id, one.verdict) == ("acme/iris", "a" * 40, "t1", "pass")
-    assert (one.approved_by, one.pull, one.merge_sha, one.rollout_id) == ("ann", 2, "c" * 40, "r1")
+    assert (one.merged_by, one.pull, one.merge_sha, one.rollout_id) == ("ann", 2, "c" * 40, "r1")
+    assert one.approved_by is None
 
 
 def test_version_ends_when_traffic_goes_to_a_newer_one() -> None:
@@ -123,7 +127,7 @@ def test_model_is_told_on_every_endpoint_in_the_order_of_time() -> None:
         rollout("applied", "1", minute=2, id="s1", endpoint="iris-staging", serving="1"),
     ]
     found = tenures([*staging, *FIRST], "iris")
-    assert [(one.endpoint, one.env, one.approved_by) for one in found] == [
+    assert [(one.endpoint, one.env, one.merged_by) for one in found] == [
         ("iris-staging", "staging", "launchpin[bot]"),
         ("iris-production", "production", "ann"),
     ]
@@ -258,3 +262,114 @@ def test_what_was_kept_out_of_a_place_is_told_for_that_place_alone() -> None:
     assert [one.version for one in kept_out(trail, "acme/other:prod")] == ["5"]
     begun = entry("promotion.opened", minute=29, evidence={"path": "prod"}, version="4", **about)
     assert [one.version for one in kept_out([begun, refused], "acme/deploy:prod")] == ["4"]
+
+
+# ---------------------------------------------------------------- merges, each of one place alone
+
+EU, US = (2, "acme/eu-deploy"), (3, "acme/us-deploy")
+ONE = (2, "acme/deploy")
+
+
+def pinned(
+    version: str, *, minute: int, at: tuple[int, str], path: str = "production", by: str = "", written: bool = False
+) -> list[Entry]:
+    """Return a rollout of a folder to an endpoint of its own; `by` goes back there, and `written` says so in Git."""
+    about: Any = {"repo_id": at[0], "repo": at[1], "env": "production", "model": "iris", "version": version}
+    about |= {"endpoint": f"iris-{at[1]}-{path}", "rollout_id": f"r-{at[0]}-{path}-{minute}"}
+    direction = "rollback" if by else "forward"
+    told: Any = {"path": path, "direction": direction}
+    moved = [
+        entry("rollout.opened", minute=minute, actor=by, evidence=told, **about),
+        entry("rollout.applied", minute=minute + 1, evidence={"serving": version}, **about),
+    ]
+    git = [entry("rollout.written_back", minute=minute + 2, evidence={"write_back_sha": "e" * 40}, **about)]
+    return [*moved, *(git if written else [])]
+
+
+def promoted(
+    version: str, by: str, *, minute: int, at: tuple[int, str], path: str = "production", is_older: bool = False
+) -> list[Entry]:
+    """Return a promotion to a folder, from its beginning to its merge; of an older release only the first names it."""
+    about: Any = {"repo_id": at[0], "repo": at[1], "env": "production", "model": "iris", "version": version}
+    about["promotion_id"] = f"p-{at[0]}-{path}-{minute}"
+    where = {} if is_older else {"path": path}
+    told: Any = {"merged_by": by, "merge_sha": f"{minute:040x}", "approved_by": [f"{by}s-friend"], **where}
+    return [
+        entry("promotion.opened", minute=minute - 1, evidence={"path": path}, **about),
+        entry("promotion.succeeded", minute=minute, evidence=told, pr=minute, **about),
+    ]
+
+
+def merges(entries: list[Entry], endpoint: str) -> list[tuple[str, str, int]]:
+    """Return each version that served on an endpoint, who merged it, and by which pull request."""
+    in_order = sorted(entries, key=lambda entry: entry.ts)
+    found = [(one.version, one.merged_by, one.pull) for one in tenures(in_order, endpoint)]
+    for version, merged_by, _ in found[-1:]:
+        now = serving_at(in_order, endpoint, time=START + timedelta(days=1))
+        assert (now.version, now.merged_by) == (version, merged_by), "both tell the same"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("eu", "us", "eu_path", "us_path"),
+    [(EU, US, "production", "production"), (ONE, ONE, "eu/production", "us/production")],
+    ids=["two repositories", "two folders of one"],
+)
+@pytest.mark.parametrize("is_older", [False, True], ids=["with its path", "older"])
+def test_merge_for_another_environment_of_the_same_name_is_not_told_of_this_one(
+    eu: tuple[int, str], us: tuple[int, str], eu_path: str, us_path: str, is_older: bool
+) -> None:
+    trail = [
+        *promoted("8", "ada", minute=10, at=eu, path=eu_path, is_older=is_older),
+        *promoted("8", "bob", minute=15, at=us, path=us_path, is_older=is_older),
+        *pinned("8", minute=16, at=us, path=us_path),
+        *pinned("8", minute=20, at=eu, path=eu_path),
+    ]
+    assert merges(trail, f"iris-{eu[1]}-{eu_path}") == [("8", "ada", 10)]
+    assert merges(trail, f"iris-{us[1]}-{us_path}") == [("8", "bob", 15)]
+    pushed = [*trail[2:]]
+    assert merges(pushed, f"iris-{eu[1]}-{eu_path}") == [("8", "", 0)]
+    late = [*trail[2:4], *pinned("8", minute=5, at=eu, path=eu_path)]
+    assert merges(late, f"iris-{eu[1]}-{eu_path}") == [("8", "", 0)], "nor one that came later"
+
+
+def test_merge_is_found_by_its_folder_whatever_the_environment_is_called() -> None:
+    named = [msgspec.structs.replace(one, subject=msgspec.structs.replace(one.subject, env="eu"))
+             for one in promoted("8", "ada", minute=10, at=EU)]  # fmt: skip
+    assert merges([*named, *pinned("8", minute=20, at=EU)], "iris-acme/eu-deploy-production") == [("8", "ada", 10)]
+
+
+def test_version_that_is_pinned_again_without_a_pull_request_has_no_merge_on_record() -> None:
+    first = [*promoted("8", "ada", minute=10, at=EU), *pinned("8", minute=11, at=EU)]
+    second = [*promoted("9", "bob", minute=20, at=EU), *pinned("9", minute=21, at=EU)]
+    again = pinned("8", minute=30, at=EU)
+    endpoint = "iris-acme/eu-deploy-production"
+    assert merges([*first, *second, *again], endpoint) == [("8", "ada", 10), ("9", "bob", 20), ("8", "", 0)]
+    by_pull = promoted("8", "cyd", minute=29, at=EU)
+    assert merges([*first, *second, *by_pull, *again], endpoint)[-1] == ("8", "cyd", 29)
+
+
+def test_version_that_a_way_back_brings_again_was_merged_by_who_merged_it_first() -> None:
+    first = [*promoted("8", "ada", minute=10, at=EU), *pinned("8", minute=11, at=EU)]
+    second = [*promoted("9", "bob", minute=20, at=EU), *pinned("9", minute=21, at=EU)]
+    back = pinned("8", minute=30, at=EU, by="oncall", written=True)
+    endpoint = "iris-acme/eu-deploy-production"
+    assert merges([*first, *second, *back], endpoint)[-1] == ("8", "ada", 10)
+    # Git pins 8 since then: who pins 9 once more by hand has nobody's merge.
+    pushed = pinned("9", minute=40, at=EU)
+    assert merges([*first, *second, *back, *pushed], endpoint)[-1] == ("9", "", 0)
+    unwritten = pinned("8", minute=30, at=EU, by="oncall")
+    assert merges([*first, *second, *unwritten, *pushed], endpoint)[-1] == ("9", "bob", 20)
+
+
+def test_pin_of_another_folder_on_the_same_endpoint_takes_no_merge_from_this_one() -> None:
+    def on(endpoint: str, entries: list[Entry]) -> list[Entry]:
+        return [msgspec.structs.replace(one, subject=msgspec.structs.replace(one.subject, endpoint=endpoint))
+                for one in entries]  # fmt: skip
+
+    trail = [
+        *promoted("8", "ada", minute=10, at=ONE, path="prod"),
+        *on("shared", pinned("9", minute=20, at=ONE, path="other")),
+        *on("shared", pinned("8", minute=30, at=ONE, path="prod")),
+    ]
+    assert merges(trail, "shared") == [("9", "", 0), ("8", "ada", 10)]

@@ -4,7 +4,7 @@ Each tells what the command line prints with `--json`, as far as whoever asks ma
 given part by part.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from gitops.audit.at import read_time, serving_at
+from gitops.audit.at import read_time
+from gitops.audit.entry import Entry
 from gitops.audit.figures import Selection, Window, to_plain
 from gitops.errors import InputError
 from gitops.grammar import VERBS, Verb
@@ -30,7 +31,7 @@ from gitops.telling.explained import (
     tell_incident,
 )
 from gitops.telling.library import Library
-from gitops.telling.lists import moving, read_history, tell_history, tell_status
+from gitops.telling.lists import check_model, moving, read_history, read_serving, tell_history, tell_status
 from gitops.telling.logs import find_logged, follow, tell_log
 from gitops.telling.planning import tell_plan
 from gitops.telling.runs import Asked, ask_mlflow, read_runs, tell_runs
@@ -91,8 +92,12 @@ def _versions(request: Request, _: Library, given: _Given) -> shapes.Page[shapes
     return versions_of(request, given["model"], limit=int(given["limit"]), cursor=given.get("cursor", ""))
 
 
-def _endpoints(request: Request, _: Library, given: _Given) -> shapes.Page[shapes.Endpoint]:
-    return endpoints_of(request, given.get("model", ""), limit=int(given["limit"]), cursor=given.get("cursor", ""))
+def _endpoints(request: Request, library: Library, given: _Given) -> shapes.Page[shapes.Endpoint]:
+    model = given.get("model", "")
+    found = endpoints_of(request, model, limit=int(given["limit"]), cursor=given.get("cursor", ""))
+    if model and not found.items:
+        check_model(library, model)
+    return found
 
 
 def _dora(request: Request, library: Library, given: _Given) -> Dora:
@@ -107,16 +112,22 @@ def _audit_at(request: Request, library: Library, given: _Given) -> shapes.Servi
         moment = library.store.now() if given["time"] == "now" else read_time(given["time"])
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "time", error.message, field="time") from error
+    # One that never served is known all the same.
+    others = (name for one in library.environments for name in (one.endpoint, showing.place_of(one)))
     with trail_of(request).turn():
-        told = filter(library.may_read, library.entries())
-        return showing.serving(serving_at(told, given["endpoint"], time=moment))
+        return showing.serving(read_serving(_readable(library), given["endpoint"], time=moment, others=others))
 
 
 def _history(request: Request, library: Library, given: _Given) -> answers.History:
     limit = int(given.get("limit", 20))
     with trail_of(request).turn():
-        found, others = read_history(lambda: filter(library.may_read, library.entries()), given["name"])
+        found, others = read_history(_readable(library), given["name"])
     return tell_history(given["name"], found, others, limit=limit)
+
+
+def _readable(library: Library) -> Callable[[], Iterable[Entry]]:
+    """Return what reads the audit log, as far as whoever asks may know it."""
+    return lambda: filter(library.may_read, library.entries())
 
 
 def _logs(request: Request, library: Library, given: _Given) -> "answers.Log | Response":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from gitops.words import lasting
+from gitops.words import approved, lasting
 from webhooks.dashboard import actions, charts, links, words
 from webhooks.dashboard.shell import shell_of
 
@@ -74,6 +74,7 @@ def templates() -> "Environment":
         served_for=charts.length_of,
         shell=shlex.quote,
         lasting=lasting,
+        approved=approved,
     )
     templates.globals.update({"assets": ASSETS.values(), "ago": words.ago, "links": links, "actions": actions})
     return templates

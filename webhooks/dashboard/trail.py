@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from gitops.audit.at import moves_traffic
+from gitops.audit.at import is_merge, moves_traffic
 from gitops.audit.entry import Entry, parse
 from gitops.audit.history import Tenure, tenures
 from gitops.explaining.phrases import PHRASES, phrase
@@ -32,6 +32,15 @@ MOST_SCANNED = 5_000
 """Entries that one page of a filtered timeline looks through."""
 
 _PAGE = 1_000
+_TELLING = frozenset(
+    {
+        "training.succeeded",
+        "promotion.opened",
+        "rollout.opened",
+        "rollout.written_back",
+        "rollout.rolled_back",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,7 @@ class Trail:
 
 
 def _tells_what_served(entry: Entry) -> bool:
-    is_merge = entry.kind.startswith("promotion.") and "merged_by" in entry.evidence
-    return (
-        moves_traffic(entry)
-        or is_merge
-        or entry.kind in {"training.succeeded", "rollout.opened", "rollout.rolled_back"}
-    )
+    return moves_traffic(entry) or is_merge(entry) or entry.kind in _TELLING
 
 
 # ---------------------------------------------------------------- the timeline

@@ -37,6 +37,11 @@ CREATE TABLE IF NOT EXISTS comments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, repo_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
   number INTEGER NOT NULL, user_id INTEGER NOT NULL, body TEXT NOT NULL, created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS reviews (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, repo_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
+  number INTEGER NOT NULL, user_id INTEGER NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL,
+  commit_id TEXT NOT NULL, submitted_at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS reviews_by_pull ON reviews (repo_id, number);
 CREATE TABLE IF NOT EXISTS statuses (
   id INTEGER PRIMARY KEY AUTOINCREMENT, repo_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
   sha TEXT NOT NULL, state TEXT NOT NULL, context TEXT NOT NULL, description TEXT, target_url TEXT,
@@ -132,6 +137,20 @@ class Comment:
     body: str
     created_at: str
     updated_at: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """One row of `reviews`; `commit_id` was the head when somebody reviewed it."""
+
+    id: int
+    repo_id: int
+    number: int
+    user_id: int
+    state: str
+    body: str
+    commit_id: str
+    submitted_at: str
 
 
 @dataclass(frozen=True)

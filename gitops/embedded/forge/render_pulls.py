@@ -1,4 +1,4 @@
-"""GitHub's JSON of pull requests and what hangs on them: issues, labels, comments."""
+"""GitHub's JSON of pull requests and what hangs on them: issues, labels, comments, reviews."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,7 +8,7 @@ import pygit2
 from gitops.embedded.forge.errors import Json
 from gitops.embedded.forge.git import FileChange, commits_between, contains, diff_files, merge_base, read_ref
 from gitops.embedded.forge.merging import is_mergeable
-from gitops.embedded.forge.records import Comment, Pull, Repository
+from gitops.embedded.forge.records import Comment, Pull, Repository, Review
 from gitops.embedded.forge.render import node_id, repo_url, repository_json, user_json
 from gitops.embedded.forge.state import Forge
 
@@ -163,4 +163,21 @@ def comment_json(forge: Forge, repo: Repository, comment: Comment) -> Json:
         "created_at": comment.created_at,
         "updated_at": comment.updated_at,
         "author_association": "OWNER",
+    }
+
+
+def review_json(forge: Forge, repo: Repository, review: Review) -> Json:
+    """Render a review of a pull request."""
+    html = f"{forge.url}/{repo.full_name}/pull/{review.number}"
+    return {
+        "id": review.id,
+        "node_id": node_id("PullRequestReview", review.id),
+        "user": user_json(forge, forge.accounts.by_id(review.user_id)),
+        "body": review.body,
+        "state": review.state,
+        "html_url": f"{html}#pullrequestreview-{review.id}",
+        "pull_request_url": f"{repo_url(forge, repo)}/pulls/{review.number}",
+        "author_association": "OWNER",
+        "submitted_at": review.submitted_at,
+        "commit_id": review.commit_id,
     }

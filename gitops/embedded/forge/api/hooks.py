@@ -16,7 +16,7 @@ from gitops.embedded.forge.records import Delivery, Hook, Repository, now
 from gitops.embedded.forge.render import hook_json, repo_url
 from gitops.embedded.forge.state import Transaction
 
-_EVENTS = {"*", "check_run", "issue_comment", "ping", "pull_request", "push", "status"}
+_EVENTS = {"*", "check_run", "issue_comment", "ping", "pull_request", "pull_request_review", "push", "status"}
 
 
 def list_hooks(call: Call) -> Response:

@@ -111,7 +111,7 @@ def merge(call: Call) -> Response:
 
 
 def list_none(call: Call) -> Response:
-    """GET /pulls/{number}/reviews and /comments: nobody reviews on this forge."""
+    """GET /pulls/{number}/comments: nobody comments on lines at this forge."""
     find_pull(call.forge, call.repo, call.number("number"))
     return answer(call, [])
 
@@ -233,7 +233,6 @@ ROUTES = (
     ("GET", f"{_REPO}/pulls/{{number}}/commits", list_pull_commits),
     ("GET", f"{_REPO}/pulls/{{number}}/merge", is_merged),
     ("PUT", f"{_REPO}/pulls/{{number}}/merge", merge),
-    ("GET", f"{_REPO}/pulls/{{number}}/reviews", list_none),
     ("GET", f"{_REPO}/pulls/{{number}}/comments", list_none),
     ("GET", f"{_REPO}/issues/comments/{{id}}", get_comment),
     ("PATCH", f"{_REPO}/issues/comments/{{id}}", edit_comment),

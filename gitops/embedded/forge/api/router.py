@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from gitops.embedded.forge.api import checks, commits, contents, gitdata, hooks, pulls, repos
+from gitops.embedded.forge.api import checks, commits, contents, gitdata, hooks, pulls, repos, reviews
 from gitops.embedded.forge.api.call import BODY_LIMIT, Call, bearer, parse_body, read_limited
 from gitops.embedded.forge.errors import ForgeError
 from gitops.embedded.forge.state import Forge
@@ -25,6 +25,7 @@ _TABLE = (
     *checks.ROUTES,
     *commits.ROUTES,
     *pulls.ROUTES,
+    *reviews.ROUTES,
     *hooks.ROUTES,
 )
 _ROUTES = tuple((method, compile_path(path)[0], function) for method, path, function in _TABLE)
