@@ -23,6 +23,7 @@ RELAY = "relay"
 _STACK = "stack.json"  # what `launchpin up` writes into the folder of state that its parts share
 _NEEDED = frozenset({RELAY, *WORKERS})
 _LEASED = "leased"
+_TAKES_LONG = "training"  # what waits there while a worker has another job waits for its turn
 _WAITING = frozenset({"waiting", "stalled", "retrying"})
 _DOCTOR = "launchpin doctor"
 _LOG_OF_PART = re.compile(r"launchpin logs (?:valkey|relay|control|training|web|forge|mlflow|endpoints)")
@@ -132,14 +133,18 @@ def find_troubles(pulse: Pulse) -> Sequence[PartTrouble]:
     return [
         PartTrouble(name, word, f"{finding.what.lower()}: {finding.text}", _DOCTOR)
         for name, word, finding in zip((RELAY, *WORKERS), words, findings, strict=True)
-        if finding.grade is not Grade.OK
+        if finding.grade is not Grade.OK and not (name == _TAKES_LONG and name in _busy(pulse))
     ]
 
 
 def is_at_work(pulse: Pulse) -> bool:
     """Return whether anything carries work out: a relay that leads, or a worker whose lease lasts."""
-    leads = pulse.lead is not None and pulse.lead > 0
-    return leads or any(job.state == _LEASED and not job.is_due for job in pulse.jobs)
+    return (pulse.lead is not None and pulse.lead > 0) or bool(_busy(pulse))
+
+
+def _busy(pulse: Pulse) -> set[str]:
+    """Return the queues whose workers have a job, and a lease on it that lasts."""
+    return {job.queue for job in pulse.jobs if job.state == _LEASED and not job.is_due}
 
 
 def add_troubles(explanation: Explanation, wrong: Sequence[PartTrouble]) -> Explanation:

@@ -132,6 +132,13 @@ def test_a_relay_that_does_not_lead_is_trouble(lead: float | None, word: PartWor
     assert {one.state for one in find_troubles(counted)} <= {word}
 
 
+@pytest.mark.parametrize(("queue", "wrong"), [("training", []), ("control", ["control"])])
+def test_a_training_that_waits_for_its_turn_is_no_trouble(queue: str, wrong: list[str]) -> None:
+    late = JobTally("training", queue, "ready", "", is_due=True, count=2, age=900.0, tries=0)
+    held = JobTally("training", queue, "leased", "", is_due=False, count=1, age=0.0, tries=0)
+    assert [one.name for one in find_troubles(Pulse((late, held), 3.0))] == wrong
+
+
 def test_workers_that_take_nothing_are_trouble() -> None:
     late = JobTally("training", "training", "ready", "", is_due=True, count=2, age=900.0, tries=0)
     (found,) = find_troubles(Pulse((late,), 3.0))
