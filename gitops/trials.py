@@ -1,10 +1,10 @@
 """The trials of a search: one as it is kept, the best of several, how far a search is, and how people see it. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from pydantic import Field
 
@@ -12,6 +12,18 @@ from gitops.config.goals import Goal, Objective
 from gitops.facts import ScriptFacts
 from gitops.records import Record, Training, TrainingFacts
 from gitops.steps import Phase
+
+
+class Numbered(Protocol):
+    """What has a number among trials."""
+
+    @property
+    def number(self) -> int:
+        """From 1, in the order in which the search was laid out."""
+        ...
+
+
+T = TypeVar("T", bound=Numbered)
 
 SEARCHING = "Searching"
 """What a training waits for whose trials are not all over."""
@@ -183,6 +195,37 @@ def measure(trial: Trial, objective: Objective) -> Decimal | None:
     except (KeyError, InvalidOperation):
         return None
     return value if value.is_finite() else None
+
+
+def count_for(state: str, metrics: Mapping[str, float], metric: str) -> float | None:
+    """Return what a trial that people see counts with; None for one that came to no model, whatever it logged."""
+    return metrics.get(metric) if state == Phase.SUCCEEDED.value else None
+
+
+def read_value(text: str | None) -> str | float | None:
+    """Return a parameter's value as trials are put in order by it: a number where it is one."""
+    try:
+        value = Decimal(text or "")
+    except InvalidOperation:
+        return text
+    return float(value) if value.is_finite() else text
+
+
+def in_order(trials: Iterable[T], value: Callable[[T], str | float | None], *, is_down: bool) -> list[T]:
+    """Return trials by a value, numbers before words; those without one come last, and of equals the first by number.
+
+    Args:
+        is_down: the greatest first.
+    """
+
+    def rank(pair: tuple[str | float, T]) -> tuple[bool, float, str]:
+        known = pair[0]
+        return (True, 0.0, known) if isinstance(known, str) else (False, known, "")
+
+    numbered = sorted(trials, key=lambda one: one.number)
+    found = [(value(one), one) for one in numbered]
+    known = sorted(((value, one) for value, one in found if value is not None), key=rank, reverse=is_down)
+    return [*(one for _, one in known), *(one for value, one in found if value is None)]
 
 
 def progress(trials: Sequence[SeenTrial], *, total: int, objective: Objective) -> Progress:

@@ -173,7 +173,17 @@ def look_at_all(outlook: Outlook) -> Look:
 
 def tell_attention(look: Look, outlook: Outlook) -> answers.Attention:
     """Return what needs somebody as programs read it."""
-    concerns = tuple(
-        answers.Concern.model_validate({**asdict(one), "rank": one.rank.name.lower()}) for one in look.concerns
-    )
+    concerns = tuple(map(_told, look.concerns))
     return answers.Attention(time=outlook.reading.now, up=outlook.is_up, headline=look.headline, attention=concerns)
+
+
+def _told(concern: Concern) -> answers.Concern:
+    hint = concern.hint
+    return answers.Concern(
+        rank=concern.rank.name.lower(),
+        name=concern.name,
+        text=concern.text,
+        reason=concern.reason,
+        who=concern.who,
+        hint=answers.Hint(command=hint.command, purpose=hint.purpose) if hint is not None else None,
+    )

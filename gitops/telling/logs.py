@@ -41,7 +41,8 @@ def find_logged(library: Library, typed: str) -> Logged:
 
     Args:
         typed: a training's id or the beginning of it, with a point and a number for a trial of its search, a rollout's
-            id, an endpoint for its newest rollout, or empty for the newest training.
+            id, an endpoint for its newest rollout, or empty for the newest training. Of a training that judges a trial
+            which a person chose, it is that trial's.
 
     Raises:
         InputError: several could be meant.
@@ -54,11 +55,17 @@ def find_logged(library: Library, typed: str) -> Logged:
     try:
         place = find_place(library, typed)
     except UnknownNameError:
-        return _find_trial(library, typed) if "." in typed else find_training(library, typed)
+        return _find_trial(library, typed) if "." in typed else _trained_as(library, find_training(library, typed))
     newest = library.store.newest_rollout(place.repository_id, place.path)
     if newest is None:
         raise NotFoundError("NoRollout", f"nothing was rolled out on {typed} yet: merge a promotion's pull request")
     return newest
+
+
+def _trained_as(library: Library, training: Training) -> Training | Trial:
+    """Return the trial that a training judges which a person chose: that ran the script."""
+    chosen = Trial.id_of(training.facts.search_of, training.facts.trial or 0) if training.facts.search_of else ""
+    return (library.store.trial(chosen) if chosen else None) or training
 
 
 def _find_trial(library: Library, typed: str) -> Trial:

@@ -1,17 +1,16 @@
 """`trials`: the trials of a search, as far as whoever asks may look at it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitops.config.goals import Goal
+from gitops.config.goals import Goal, Objective
 from gitops.errors import InputError, UnknownNameError
 from gitops.records import Training
 from gitops.telling import answers
 from gitops.telling.library import Library
 from gitops.telling.runs import sentence_of
 from gitops.telling.subjects import find_training
-from gitops.trials import Trial, TrialView, objective_of, progress_of, search_of, view
+from gitops.trials import Trial, TrialView, count_for, in_order, objective_of, progress_of, read_value, search_of, view
 
 LOWEST_ALONE = "--lowest says which end of a metric or parameter comes first: name it with --sort NAME"
 
@@ -65,28 +64,19 @@ def read_trials(library: Library, searched: Training, *, sort: str, is_lowest: b
     if sort:
         objective = objective_of(searched)
         is_least_best = objective is not None and (objective.metric, objective.goal) == (sort, Goal.MINIMIZE)
-        rows = sort_trials(rows, sort, is_lowest=is_lowest or is_least_best)
+        rows = tuple(_sort(rows, sort, objective, is_lowest=is_lowest or is_least_best))
     return Found(rows, now.sentence if now is not None else sentence_of(searched))
 
 
-def sort_trials(rows: Sequence[TrialView], name: str, *, is_lowest: bool) -> tuple[TrialView, ...]:
-    """Return trials by a metric or parameter; what has no number there comes last."""
-    values = {row.number: _value(row, name) for row in rows}
-    sign = 1 if is_lowest else -1
+def _sort(rows: Sequence[TrialView], name: str, objective: Objective | None, *, is_lowest: bool) -> Sequence[TrialView]:
+    """Return trials by a metric or parameter; what has none comes last, by the objective what does not count, too."""
 
-    def place(row: TrialView) -> tuple[bool, float]:
-        value = values[row.number]
-        return value is None, sign * (value or 0.0)
+    def value(row: TrialView) -> str | float | None:
+        if objective is not None and objective.metric == name:
+            return count_for(row.state, row.metrics, name)
+        return row.metrics[name] if name in row.metrics else read_value(row.parameters.get(name))
 
-    return tuple(sorted(rows, key=place))
-
-
-def _value(row: TrialView, name: str) -> float | None:
-    try:
-        value = row.metrics[name] if name in row.metrics else float(row.parameters[name])
-    except (KeyError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
+    return in_order(rows, value, is_down=not is_lowest)
 
 
 def tell_trials(searched: Training, found: Found) -> answers.Trials:

@@ -100,8 +100,7 @@ _OF_READING: Mapping[str, tuple[int, ...]] = {
 ABOUT: Mapping[Row, tuple[int, ...]] = {
     **{("POST", VERBS[name].route): about for name, about in _OF_VERBS.items()},
     **{("POST", f"/actions/{name}"): _OF_VERBS[name] for name in ACTIONS},
-    # Where a version goes is chosen in the form, of the places where one may.
-    **{("GET", f"/actions/{name}"): _OF_VERBS[name] for name in ACTIONS if name != "promote"},
+    **{("GET", f"/actions/{name}"): _OF_VERBS[name] for name in ACTIONS},
     **{("GET", VERBS[name].route): about for name, about in _OF_READING.items()},
     ("GET", "/models/{model}"): (IRIS_DEPLOY,),
     ("GET", "/trainings/{training_id}"): (IRIS,),
@@ -112,12 +111,14 @@ ABOUT: Mapping[Row, tuple[int, ...]] = {
     ("GET", "/api/v1/promotions/{promotion_id}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/rollouts/{rollout_id}"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/endpoints/{name:path}"): (IRIS_DEPLOY,),
+    # Its name is known to whoever sees where it serves, its versions to whoever sees what trains it.
+    ("GET", "/api/v1/models/{model}/versions"): (IRIS_DEPLOY,),
     ("GET", "/api/v1/models/{model}/versions/{version}"): (IRIS,),
     ("GET", "/models/{model}/plan"): (IRIS_DEPLOY,),
 }
 # Of what has a name in its path and is about no repository: what is of all, what nobody has, and what is open.
 _OF_NONE = {
-    *("/api/v1/models/{model}/versions", "/deliveries/{guid}", "/api/v1/deliveries/{guid}"),
+    *("/deliveries/{guid}", "/api/v1/deliveries/{guid}"),
     *("/commands/{command_id}", "/api/v1/commands/{command_id}", "/api/v1/tokens/{token_id}"),
     *("/_static/{name}", "/_login/{token}", "/_signin/{provider}", "/_signin/{provider}/callback"),
 }

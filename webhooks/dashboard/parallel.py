@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gitops.spaces import Space, SpaceAxis
 from gitops.steps import Phase
+from gitops.trials import count_for
 from webhooks.dashboard.picture import APART, BOTTOM, TOP, Axis, Goal, Path, Picture, Tick
 from webhooks.dashboard.scales import WIDE, Scale, to_number, to_plain
 from webhooks.dashboard.words import number
@@ -86,7 +87,7 @@ def draw_search(trials: Sequence[Trial], goal: Goal, space: Space | None = None)
 
 def value_of(trial: Trial, goal: Goal) -> float | None:
     """Return what a trial counts with; None for one that came to no model, whatever it logged."""
-    return trial.metrics.get(goal.metric) if trial.state == Phase.SUCCEEDED.value else None
+    return count_for(trial.state, trial.metrics, goal.metric)
 
 
 def is_over(trial: Trial) -> bool:

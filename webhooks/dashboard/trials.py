@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
 
 from gitops.spaces import Space
 from gitops.steps import Phase
+from gitops.trials import in_order, read_value
 from gitops.words import cut
 from webhooks.dashboard.asked import EVERYTHING, ROWS, Asked
 from webhooks.dashboard.parallel import Trial, draw_search, value_of
@@ -233,22 +233,8 @@ def sort_trials(trials: Sequence[T], by: str, *, goal: Goal, is_down: bool) -> l
             case ("value", _, _):
                 return value_of(one, goal)
             case ("p", _, name):
-                return _read(one.parameters.get(name))
+                return read_value(one.parameters.get(name))
             case _:
                 return one.number
 
-    def rank(one: T) -> tuple[bool, float, str]:
-        value = found(one)
-        return (True, 0.0, value) if isinstance(value, str) else (False, value or 0.0, "")
-
-    in_order = sorted(trials, key=lambda one: one.number)
-    known = sorted((one for one in in_order if found(one) is not None), key=rank, reverse=is_down)
-    return [*known, *(one for one in in_order if found(one) is None)]
-
-
-def _read(text: str | None) -> str | float | None:
-    try:
-        value = Decimal(text or "")
-    except InvalidOperation:
-        return text
-    return float(value) if value.is_finite() else text
+    return in_order(trials, found, is_down=is_down)
