@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gitops.grammar import VERBS
 from gitops.roles import AccessRole
 from gitops.steps import Phase
 from gitops.writes import StartTrial
@@ -101,6 +102,14 @@ def test_log_of_a_trial_is_read_from_the_record_where_its_file_is_on_another_mac
     assert "Its last 2 lines" in text
     assert "<span>ValueError: &lt;too&gt; deep</span>" in text
     assert "TrainingFailed" in text
+
+
+def test_training_that_judges_a_chosen_trial_has_the_log_of_that(client: httpx.Client) -> None:
+    page = client.get(f"/trainings/{CHOSEN}").text
+    link = f'<a href="{PAGE}/trials/{JUDGED}/log">trial {JUDGED} of {SEARCHED}</a>'
+    assert f"Its script ran as {link}, which has the log." in page
+    told = client.get(VERBS["logs"].route, params={"name": CHOSEN}).json()
+    assert (told["kind"], told["id"]) == ("trial", f"{SEARCHED}.{JUDGED}")
 
 
 def test_trial_without_a_log_says_why(client: httpx.Client, tmp_path: Path) -> None:

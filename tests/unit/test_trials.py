@@ -4,7 +4,7 @@ from gitops.config.goals import Goal, Objective
 from gitops.facts import ScriptFacts
 from gitops.records import Cause
 from gitops.steps import Phase
-from gitops.trials import SeenTrial, Trial, TrialView, best_trial, progress, view
+from gitops.trials import SeenTrial, Trial, TrialView, best_trial, count_for, in_order, progress, read_value, view
 
 ACCURACY = Objective("accuracy")
 LOSS = Objective("accuracy", Goal.MINIMIZE)
@@ -130,3 +130,20 @@ def test_people_see_trials_by_number_with_their_finite_metrics_and_which_is_best
         TrialView(1, {"depth": "1"}, {}, "Succeeded", "run1", is_best=False),
         TrialView(2, {"depth": "2"}, {"accuracy": 0.96}, "Succeeded", "run2", is_best=True),
     )
+
+
+def test_in_order_come_numbers_then_words_then_what_has_no_value_and_equals_by_number() -> None:
+    values = {1: "gini", 2: "10", 3: None, 4: "9", 5: "entropy", 6: "10.0"}
+    trials = [trial(number) for number in (6, 5, 4, 3, 2, 1)]
+
+    def value(one: SeenTrial) -> str | float | None:
+        return read_value(values[one.number])
+
+    assert [one.number for one in in_order(trials, value, is_down=False)] == [4, 2, 6, 5, 1, 3]
+    assert [one.number for one in in_order(trials, value, is_down=True)] == [1, 5, 2, 6, 4, 3]
+
+
+def test_a_trial_that_came_to_no_model_counts_for_nothing_whatever_it_logged() -> None:
+    assert count_for("Succeeded", {"accuracy": 0.96}, "accuracy") == 0.96
+    assert count_for("Refused", {"accuracy": 0.99}, "accuracy") is None
+    assert count_for("Succeeded", {}, "accuracy") is None
