@@ -164,14 +164,7 @@ class Effects(Protocol):
         ...
 
     def recover(self, name: str, key: str, *, look: Callable[[], E | None], result: type[E]) -> E | None:
-        """Return what a lost attempt made with `once`, if it did; nobody makes it any more.
-
-        Args:
-            name: as in `once`.
-            key: as in `once`.
-            look: as in `once`.
-            result: as in `once`.
-        """
+        """Return what a lost attempt made with `once`, whose arguments these are; nobody makes it any more."""
         ...
 
 
@@ -306,13 +299,7 @@ class Store(Asked, Outbox, Locks, Searches, Protocol):
     def repositories(
         self, *, ids: frozenset[int] | None = None, after: tuple[str, int] | None = None, limit: int = 0
     ) -> Sequence[Repository]:
-        """Return the connected repositories, by name.
-
-        Args:
-            ids: only these; None for all.
-            after: begin after this name and id.
-            limit: at most so many, 0 for all.
-        """
+        """Return the connected repositories of these ids, by name: so many (0 for all) after a name and id."""
         ...
 
     def watched_ref(self, repository_id: int, ref: str) -> WatchedRef | None:
@@ -332,13 +319,7 @@ class Store(Asked, Outbox, Locks, Searches, Protocol):
         after: tuple[int, str] | None = None,
         limit: int = 0,
     ) -> Sequence[Environment]:
-        """Return the environments, of one repository or model where asked for, by repository and path.
-
-        Args:
-            repositories: only of these, by numeric id; None for all.
-            after: begin after this repository's id and path.
-            limit: at most so many, 0 for all.
-        """
+        """Return the environments of these, by repository and path: so many (0 for all) after an id and a path."""
         ...
 
     def resting(self, repository_id: int, *, commit: str) -> Sequence[Resting]:
@@ -350,19 +331,9 @@ class Store(Asked, Outbox, Locks, Searches, Protocol):
         ...
 
     def versions(
-        self,
-        model: str,
-        *,
-        limit: int = 50,
-        repositories: frozenset[int] | None = None,
-        after: Mark | None = None,
+        self, model: str, *, limit: int = 50, repositories: frozenset[int] | None = None, after: Mark | None = None
     ) -> Sequence[Version]:
-        """Return the versions of a model that have a verdict of ours, newest first.
-
-        Args:
-            repositories: only those that were trained from one of these, by numeric id; None for all.
-            after: begin after this place: the time and number of a version.
-        """
+        """Return the versions of a model with a verdict of ours, trained from these repositories, newest first."""
         ...
 
     def champion(self, model: str) -> Version | None:
