@@ -1,11 +1,37 @@
 """Whom an admin means: by the id of who vouches for them, or by a login that an admin has given to one of them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from urllib.parse import urlsplit
 
 from gitops.access import LOCAL, Person, check_login, claimed_login
 from gitops.errors import InputError, NotFoundError, RefusedError
 from gitops.logins import this_user
 from gitops.ports import Accounts
+
+
+def check_provider(provider: str, issuers: Collection[str]) -> None:
+    """Refuse who vouches for nobody here: whoever is known by that name alone could never sign in.
+
+    Args:
+        issuers: those at which people may sign in, as far as this process knows; empty where it knows of none.
+
+    Raises:
+        InputError: `provider`.
+    """
+    if provider == LOCAL or provider in issuers:
+        return
+    if issuers:
+        listed = ", ".join((LOCAL, *issuers))
+        message = f"nobody signs in by {provider!r} here: write one of {listed}, letter by letter"
+        raise InputError("provider", message, field="provider")
+    try:
+        parts = urlsplit(provider)
+        is_address = parts.scheme in {"https", "http"} and bool(parts.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        message = f"{provider!r} vouches for nobody: write {LOCAL}, or an issuer's address as its tokens name it"
+        raise InputError("provider", message, field="provider")
 
 
 def name_person(accounts: Accounts, provider: str, login: str, *, subject: str) -> Person:

@@ -179,6 +179,12 @@ class Settings(BaseSettings):
         return frozenset(loopback | extra if host in loopback else {host} | extra)
 
     @property
+    def issuers(self) -> tuple[str, ...]:
+        """Who vouches for people that sign in here, as they name themselves; none where nothing was set of any."""
+        is_github = bool(self.github_oauth_client_id or self.github_oauth_client_secret_file)
+        return tuple(filter(None, (self.github_oauth_url.rstrip("/") if is_github else "", self.oidc_issuer)))
+
+    @property
     def allowed_tracking_uris(self) -> tuple[str, ...]:
         """Every tracking server that a pin may name."""
         return (self.tracking_uri, *self.tracking_uris)

@@ -11,13 +11,14 @@ from gitops.audit.entry import Actor
 from gitops.cli.asking import opened, require_up
 from gitops.cli.exits import ExitCode
 from gitops.cli.groups import NearestGroup
+from gitops.cli.installed import read_settings
 from gitops.cli.main import fail_unknown, json_option, stack_dir_option
 from gitops.cli.show import print_json, table
 from gitops.cli.suggest import logins, offers, providers, repositories
 from gitops.embedded.stack.layout import Layout
 from gitops.errors import RefusedError
 from gitops.logins import LINK_SECONDS, mint_link, this_user
-from gitops.people import check_may_leave, find_person, name_person, say_who
+from gitops.people import check_may_leave, check_provider, find_person, name_person, say_who
 from gitops.roles import AccessRole
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def grant(
     """
     with opened(stack_dir) as (_, store):
         place = _place(store, repository)
+        check_provider(provider, read_settings().issuers)
         person = name_person(store, provider, login, subject=subject)
         store.grant(person.id, AccessRole(role), repository_id=place, actor=_actor())
     text = f"{say_who(person)} is {_say(AccessRole(role), repository)}"

@@ -216,7 +216,10 @@ _VERBS: tuple[Row, ...] = (
         Answer(Who.ASKER, "ask again with a name that the message gives"),
     ),
     (
-        "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login subject token_name filter OwnFolder",
+        (
+            "ArgumentMissing ArgumentUnknown ArgumentInvalid ArgumentsUnclear login subject provider token_name filter "
+            "OwnFolder"
+        ),
         Answer(Who.ASKER, "follow the message, and ask again"),
     ),
     ("NoGrant PersonDisabled LoginTaken", Answer(Who.OPERATOR, "say who may do what: `launchpin people`")),

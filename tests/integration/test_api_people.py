@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from gitops.store import check_audit_joins
 from tests.integration.api_rig import ADMIN, APPROVER, RUNNER, VIEWER, get, own
 from tests.support.api import ROOT, give_token, program, program_as
 from tests.support.dashboard import ORIGIN, Dashboard
+from tests.support.signin import own_world
 
 __all__ = ["own"]
 
@@ -100,6 +102,7 @@ def test_a_page_elsewhere_changes_no_role_with_an_admins_cookie(own: Dashboard) 
         (GRANT, {"login": "mona"}, 422, "invalid"),
         (GRANT, {"login": "mona", "role": "viewer", "subject": "17"}, 422, "subject"),
         (GRANT, {"login": "mona", "role": "viewer", "provider": ISSUER}, 422, "subject"),
+        (GRANT, {"login": "mona", "role": "viewer", "provider": "locl", "subject": "17"}, 422, "provider"),
         (GRANT, {"login": "mona", "role": "viewer", "repository": "acme/none"}, 404, "not_found"),
         (GRANT, {"login": "gone", "role": "viewer"}, 409, "PersonDisabled"),
         (REVOKE, {"login": "mona"}, 404, "UnknownPerson"),
@@ -122,6 +125,16 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
         answer = client.post(route, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert (store.audit_size(), len(store.people())) == (before, people)
+
+
+def test_a_role_is_given_only_to_whom_a_provider_of_this_installation_vouches_for(tmp_path: Path) -> None:
+    ada = {"login": "ada", "role": "viewer", "subject": "17"}
+    with own_world(tmp_path) as world, signed_in(world.dashboard) as client:
+        wrong = client.post(GRANT, json=ada | {"provider": f"{world.provider.url}/"})
+        right = client.post(GRANT, json=ada | {"provider": world.provider.url})
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["field"]) == (422, "provider", "provider")
+    assert f"write one of local, {world.provider.url}" in wrong.json()["detail"]
+    assert right.status_code == 200, right.text
 
 
 def test_a_token_that_an_admin_makes_for_somebody_may_what_they_may(own: Dashboard) -> None:

@@ -67,6 +67,9 @@ def test_a_token_that_was_revoked_opens_nothing(stack: Stack) -> None:
             ("people", "grant", "mona", "viewer", "--provider", "https://id.example"),
             "give their id there with --subject",
         ),
+        (("people", "grant", "mona", "viewer", "--provider", "locl"), "'locl' vouches for nobody: write local"),
+        (("people", "grant", "mona", "viewer", "--provider", "id.example", "--subject", "17"), "vouches for nobody"),
+        (("people", "grant", "mona", "viewer", "--provider", "https://", "--subject", "17"), "vouches for nobody"),
         (("people", "grant", "mona", "viewer", "--subject", "17"), "say with --provider who vouches"),
         (("people", "revoke", "mona"), "nobody of local is called 'mona'"),
         (("people", "disable", "mona"), "nobody of local is called 'mona'"),
@@ -112,6 +115,20 @@ def test_somebody_of_a_provider_is_named_by_their_id_there_the_first_time(stack:
     (ada,) = stack.launchpin("people", "list", "--json").json["people"]
     assert (ada["subject"], [each["role"] for each in ada["grants"]]) == ("17", ["viewer", "approver"])
     assert "17" in stack.launchpin("people", "list").out
+
+
+def test_a_provider_is_one_of_those_that_this_process_knows(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHPIN_OIDC_ISSUER", ISSUER)
+    monkeypatch.setenv("LAUNCHPIN_GITHUB_OAUTH_CLIENT_ID", "x")
+    for wrong in (f"{ISSUER}/", "https://id.exampel", "locl"):
+        refused = stack.launchpin("people", "grant", "ada", "viewer", "--provider", wrong, "--subject", "17")
+        assert refused.code != 0
+        assert f"write one of local, https://github.com, {ISSUER}, letter by letter" in refused.err
+    assert list(stack.store.people()) == []
+    for right in (ISSUER, "https://github.com"):
+        given = stack.launchpin("people", "grant", "ada", "viewer", "--provider", right, "--subject", "17")
+        assert given.code == 0, given.both
+    assert stack.launchpin("people", "grant", "mona", "viewer").code == 0
 
 
 def test_a_name_that_somebody_gave_themselves_is_given_nothing_without_their_id(stack: Stack) -> None:

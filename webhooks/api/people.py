@@ -13,7 +13,7 @@ from gitops import access
 from gitops.access import EVERYWHERE, LOCAL
 from gitops.authority import AUTHORITY
 from gitops.grammar import Verb
-from gitops.people import check_may_leave, find_person, name_person
+from gitops.people import check_may_leave, check_provider, find_person, name_person
 from gitops.records import Frozen
 from gitops.roles import AccessRole
 from gitops.telling import shapes
@@ -67,10 +67,9 @@ def list_people(request: Request) -> tuple[Person, ...]:
 
 
 def _grant(request: Request, given: Given) -> access.Person:
-    place = _place(request, given)
-    person = name_person(
-        store_of(request), given.get("provider", LOCAL), given["login"], subject=given.get("subject", "")
-    )
+    place, provider = _place(request, given), given.get("provider", LOCAL)
+    check_provider(provider, request.app.state.settings.issuers)
+    person = name_person(store_of(request), provider, given["login"], subject=given.get("subject", ""))
     role = AccessRole(given["role"])
     store_of(request).grant(person.id, role, repository_id=place, actor=asker_of(request).actor)
     return person
