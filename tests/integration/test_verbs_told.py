@@ -1,106 +1,23 @@
 """Verbs that only read: the API answers what the command line prints with `--json`, on one stack, with one table."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from gitops.access import EVERYWHERE
-from gitops.embedded.stack.environment import settings_for
-from gitops.grammar import VERBS, Kind, Verb
+from gitops.grammar import VERBS, Kind
 from gitops.roles import AccessRole
-from gitops.store import SqlStore
-from gitops.telling import answers
-from gitops.writes import SaveVersion
-from tests.support.api import give_token
-from tests.support.cli import Stack, call, make_stack
-from tests.support.fleet import BAKING, REFUSED, fill_fleet
-from tests.support.store import Clock, make_version, write
-from tests.support.web import serving
-from webhooks.asgi import create_app
+from tests.integration.told_rig import Told, asked, told, viewer, words_of
+from tests.support.cli import call
+from tests.support.fleet import BAKING, REFUSED
 
 VIEWER = AccessRole.VIEWER
 IRIS, IRIS_DEPLOY = 1, 2
-READ = {name: verb for name, verb in VERBS.items() if not verb.changes}
 IN_PARTS, PART = {"versions", "endpoints"}, ("limit", "cursor")
-# Of this machine alone, and moments at which somebody looked.
-_ITS_OWN = {"ok", "days", "up", "parts", "urls", "time", "start", "end"}
+READ = {name: verb for name, verb in VERBS.items() if not verb.changes}
 
-
-@dataclass(frozen=True)
-class Told:
-    """A stack, and its web process."""
-
-    stack: Stack
-    port: int
-
-    def typed(self, *words: str) -> dict[str, Any]:
-        """Return what the command line says with `--json`."""
-        document = self.stack.launchpin(*words, "--json").json
-        return {name: value for name, value in document.items() if name not in _ITS_OWN}
-
-    def client(self, roles: Mapping[int, AccessRole]) -> httpx.Client:
-        """Return a program of somebody who has these roles."""
-        name = "-".join(f"{role}{place}" for place, role in roles.items()) or "nobody"
-        token = give_token(self.stack.store, name, roles)
-        headers = {"Host": host_of(self.stack), "Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, trust_env=False, timeout=60)
-
-
-def host_of(stack: Stack) -> str:
-    """Return the name by which a stack's web process is asked, wherever it listens."""
-    return urlsplit(settings_for(stack.layout).base_url).netloc
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    with make_stack(tmp_path_factory.mktemp("told")) as stack:
-        fill(stack)
-        with serving(create_app(settings_for(stack.layout))) as port:
-            yield Told(stack, port)
-
-
-def fill(stack: Stack) -> None:
-    """Play the afternoon of the fleet, hours ago, and write a log."""
-    clock = Clock()
-    clock.time = datetime.now(UTC) - timedelta(hours=9)
-    store = SqlStore(settings_for(stack.layout).database, clock=clock)
-    write(store, SaveVersion(make_version(version="8", training_id=REFUSED, metrics={"accuracy": "0.97"})))
-    fill_fleet(store, clock)
-    store.close()
-    stack.store.lead("relay", "relay:/var/lib/launchpin 4f1c", seconds=3600)
-    folder = stack.layout.dir / "trainings" / "logs"
-    folder.mkdir(parents=True)
-    (folder / f"{REFUSED}-1.log").write_bytes(b"fitting 120 rows\nbad \x1b[2J\naccuracy=0.893\n")
-
-
-@pytest.fixture(scope="module")
-def viewer(told: Told) -> Iterator[httpx.Client]:
-    with told.client({EVERYWHERE: VIEWER}) as client:
-        yield client
-
-
-def asked(client: httpx.Client, verb: str, **given: str) -> dict[str, Any]:
-    """Return what the API says."""
-    answer = client.get(VERBS[verb].route, params=given)
-    assert answer.status_code == 200, answer.text
-    document: dict[str, Any] = answer.json()
-    return {name: value for name, value in document.items() if name not in _ITS_OWN}
-
-
-def words_of(verb: Verb, given: Mapping[str, str]) -> list[str]:
-    """Return the words that are typed for the arguments of a request."""
-    words = verb.name.split()
-    for one in verb.arguments:
-        if one.name in given:
-            option = [f"--{one.name.replace('_', '-')}"] if one.is_option else []
-            words += option + ([] if one.kind is Kind.FLAG else [given[one.name]])
-    return words
+__all__ = ["told", "viewer"]
 
 
 @pytest.mark.parametrize(
@@ -338,103 +255,3 @@ def test_attack_66_a_plan_says_of_a_version_of_elsewhere_only_what_its_pull_requ
     assert (proposed["version"], proposed["metrics"][0]["planned"]) == ("8", "0.97")
     assert (other["verdict"], other["gates"], other["metrics"]) == ("", [], [])
     assert other["refusal"]["reason"] == "VersionUnknown"
-
-
-# ---------------------------------------------------------------- what they say
-
-
-def test_a_plan_says_what_a_merge_would_do(told: Told, viewer: httpx.Client) -> None:
-    found = answers.Plan.model_validate(viewer.get(VERBS["plan"].route, params={"endpoint": "iris-production"}).json())
-    assert (found.serving, found.pinned, found.version, found.changes) == ("6", "7", "8", True)
-    assert found.pull is not None
-    assert (found.pull.number, found.pull.merge, found.refusal) == (12, "review", None)
-    assert "pull request 12 changes the pin in acme/iris-deploy:production from 7 to 8" in found.steps[0]
-    assert found.steps[1] == "a person merges it"
-    assert found.waits == (f"rollout {BAKING} of version 7 is under way: one at a time",)
-    (metric,) = [one for one in found.metrics if one.metric == "accuracy"]
-    assert metric.planned == "0.97"
-    shown = told.stack.launchpin("plan", "iris-production")
-    assert shown.code == 0
-    assert shown.out.startswith("iris-production: iris 6 -> 8\n  1. pull request 12 changes the pin")
-
-
-@pytest.mark.parametrize(
-    ("version", "code", "words"),
-    [
-        ("5", 1, "iris 5 has no verdict of Launchpin's"),
-        ("7", 0, "nothing: version 7 is pinned and serves"),
-        ("8", 0, "opens a pull request that changes the pin in acme/iris-deploy:staging from 7 to 8"),
-    ],
-)
-def test_a_plan_refuses_what_promote_would_refuse(told: Told, version: str, code: int, words: str) -> None:
-    shown = told.stack.launchpin("plan", "iris-staging", "--version", version)
-    assert (shown.code, words in shown.out) == (code, True), shown.out
-
-
-def test_the_log_of_a_rollout_says_step_by_step_what_was_recorded(told: Told) -> None:
-    shown = told.stack.launchpin("logs", "churn-staging")
-    assert shown.code == 0
-    lines = shown.out.splitlines()
-    assert "rollout r-000000005 of v12 to churn-staging began" in lines[0]
-    assert len(lines) >= 3
-    times = [line.split()[0] for line in lines]
-    assert times == sorted(times)
-    assert "RolledBack: back to version 11" in shown.err
-
-
-# ---------------------------------------------------------------- following
-
-
-def events_of(text: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return each event's id, name and data."""
-    found = []
-    for block in text.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(":"))
-        if "event" in fields:
-            found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
-    return found
-
-
-def test_a_log_is_followed_to_its_end_and_goes_on_where_one_was_cut_off(viewer: httpx.Client) -> None:
-    route, given = VERBS["logs"].route, {"name": REFUSED, "follow": "yes"}
-    answer = viewer.get(route, params=given)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    *lines, (_, last, end) = events_of(answer.text)
-    assert [data["line"] for _, _, data in lines] == ["fitting 120 rows", "bad \\x1b[2J", "accuracy=0.893"]
-    assert (last, end["phase"]) == ("end", "Refused")
-
-    again = viewer.get(route, params=given, headers={"Last-Event-ID": lines[1][0]})
-    assert [data.get("line") for _, _, data in events_of(again.text)] == ["accuracy=0.893", None]
-
-
-@pytest.mark.parametrize("place", ["9" * 40, "1." + "9" * 40, "-1", "x", "1.٣"])
-def test_attack_68_a_place_that_we_did_not_give_is_the_beginning(viewer: httpx.Client, place: str) -> None:
-    given = {"name": REFUSED, "follow": "yes"}
-    headers = httpx.Headers({b"Last-Event-ID": place.encode()})
-    answer = viewer.get(VERBS["logs"].route, params=given, headers=headers)
-    assert events_of(answer.text)[0][2]["line"] == "fitting 120 rows"
-
-
-def test_a_log_that_grows_is_told_as_it_grows(told: Told, viewer: httpx.Client) -> None:
-    log = told.stack.layout.dir / "trainings" / "logs" / "t-000000009-1.log"
-    log.write_text("one\n")
-    with viewer.stream("GET", VERBS["logs"].route, params={"name": "t-000000009", "follow": "yes"}) as answer:
-        lines = answer.iter_lines()
-        assert '"one"' in next(line for line in lines if line.startswith("data: "))
-        with log.open("a") as file:
-            file.write("two\n")
-        assert '"two"' in next(line for line in lines if line.startswith("data: "))
-    log.unlink()
-
-
-def test_a_rollout_that_is_over_is_followed_to_its_end(viewer: httpx.Client) -> None:
-    answer = viewer.get(VERBS["logs"].route, params={"name": "r-000000005", "follow": "yes"})
-    *lines, (_, last, end) = events_of(answer.text)
-    assert (last, end["phase"]) == ("end", "RolledBack")
-    (told_at_once,) = [viewer.get(VERBS["logs"].route, params={"name": "r-000000005"}).json()["lines"]]
-    assert [data["line"] for _, _, data in lines] == told_at_once
-
-
-def test_a_training_without_a_file_here_has_the_last_lines_of_its_record(viewer: httpx.Client) -> None:
-    found = asked(viewer, "logs", name="t-000000001")
-    assert (found["attempt"], found["is_whole"], found["lines"][0]) == (0, False, "loading 48211 rows")
