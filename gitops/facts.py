@@ -43,6 +43,7 @@ class PromotionFacts(BaseModel, frozen=True, extra="forbid"):
     Args:
         reviews: of the pull request when it was merged, the newest 50; None where they could not be read.
         approved_by: whose approval held at the head that was merged; None likewise.
+        checks: how each check on its head stood when it was last looked at, by name; None before that.
     """
 
     branch: str | None = None
@@ -58,3 +59,4 @@ class PromotionFacts(BaseModel, frozen=True, extra="forbid"):
     merged_by: str | None = None
     reviews: tuple[Review, ...] | None = None
     approved_by: tuple[str, ...] | None = None
+    checks: dict[str, str] | None = None

@@ -4,6 +4,7 @@ One branch and one pull request for each (deploy repository, environment, model)
 on it are never overwritten, and a pull request that a person closed is not opened again for that version.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from gitops.tiers import TIER_UNKNOWN, tier_facts
 from gitops.writes import DeclineVersion, Wake
 
 _LOOK = timedelta(seconds=30)
+_MOST_CHECKS, _LONGEST_NAME = 50, 200  # of a commit, as they are kept
 
 
 def plan(deps: Deps, promotion: Promotion) -> Outcome:
@@ -266,9 +268,11 @@ def await_merge(deps: Deps, promotion: Promotion) -> Outcome:
     if holds:
         known = deps.store.environment(promotion.repository_id, promotion.path)
         return Wait(_LOOK, "Held", f"held, {say_held(holds[0], known.endpoint if known else promotion.path)}")
+    checks = deps.forge.checks(promotion.repository, pull.head_sha)
+    facts = {"checks": {name[:_LONGEST_NAME]: checks[name].value for name in sorted(checks)[:_MOST_CHECKS]}}
     if promotion.merge is MergeMode.REVIEW:
-        return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge")
-    return _merge(deps, promotion, pull)
+        return Wait(_LOOK, "AwaitingMerge", f"pull request {pull.number} waits for a person's merge", facts=facts)
+    return replace(_merge(deps, promotion, pull, checks), facts=facts)
 
 
 def _merged(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
@@ -329,10 +333,9 @@ def _closed(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
     return Refused("PullRequestClosed", message, writes=(decline,))
 
 
-def _merge(deps: Deps, promotion: Promotion, pull: Pull) -> Outcome:
+def _merge(deps: Deps, promotion: Promotion, pull: Pull, checks: Mapping[str, CheckState]) -> Wait:
     if pull.head_sha != promotion.facts.head_sha:
         return Wait(_LOOK, "BranchEdited", f"pull request {pull.number} has another head than ours: merge it by hand")
-    checks = deps.forge.checks(promotion.repository, pull.head_sha)
     red = sorted(name for name, state in checks.items() if state is CheckState.FAILURE)
     if red:
         return Wait(_LOOK, "ChecksRed", f"these checks failed: {', '.join(red)[:200]}")

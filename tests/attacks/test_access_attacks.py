@@ -158,7 +158,9 @@ def test_attack_73_code_merges_in_two_places_and_reviews_in_none() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and approving.search(node.value)
         if not path.startswith("gitops/embedded/forge/")
     }
-    assert found == set()
+    # What others said of a pull request is read when it is merged, and kept; nothing is written there.
+    read = {"gitops/forge/github.py", "gitops/promotion.py", "gitops/store/entries.py"}
+    assert found == {(path, "reviews") for path in read}
     assert calls("create_review", "approve", "dismiss") == set()
 
 

@@ -93,6 +93,15 @@ def test_promotion_page_says_what_it_waits_on(client: httpx.Client) -> None:
     assert 'href="http://127.0.0.1:3000/acme/iris-deploy/pull/12"' in page
 
 
+def test_promotion_page_shows_how_each_check_stands(client: httpx.Client) -> None:
+    page = client.get("/promotions/p-000000007").text
+    checks = page[page.index('<h2 id="checks">') :].partition("</section>")[0]
+    told = [" ".join(re.sub(r"<[^>]*>", "", line).split()) for line in re.findall(r"<li>.*?</li>", checks, re.DOTALL)]
+    assert told == ["success launchpin/plan (production)", "failure tests", "pending security"]
+    assert "As they were when the pull request was last looked at." in checks
+    assert "Nobody looked at them." in client.get(f"/promotions/{MERGED}").text
+
+
 def test_rollout_page_shows_who_has_the_traffic(client: httpx.Client) -> None:
     baking, failed = client.get("/rollouts/r-000000007").text, client.get(f"/rollouts/{FAILED}").text
     assert shares(baking) == [("v7", "100"), ("v6", "0")]

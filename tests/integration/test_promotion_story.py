@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gitops.errors import StalledError
-from gitops.ports import CheckState
+from gitops.ports import Check, CheckState
 from gitops.records import Training, TrainingFacts
 from gitops.steps import Done, Phase
 from gitops.training import hand_over
@@ -114,6 +114,15 @@ def test_what_waits_at_an_endpoint_is_looked_at_at_once_when_a_person_asks(world
     assert (ended.phase, ended.facts.result) == (Phase.SUCCEEDED, {"woken": [promotion]})
     assert "it waited: ConfigInvalid" in ended.message
     assert after.reason == "AwaitingMerge"
+
+
+def test_how_the_checks_stand_is_known_while_a_person_is_waited_for(world: World) -> None:
+    promotion = world.promote()
+    head = world.now(promotion).facts.head_sha or ""
+    world.forge.report_check(world.deploy.full_name, head, Check("tests", CheckState.FAILURE, "3 failed"))
+    now = world.now(promotion)
+    assert now.reason == "AwaitingMerge"
+    assert now.facts.checks == {"launchpin/plan (staging)": "success", "tests": "failure"}
 
 
 # ---------------------------------------------------------------- what the commit is told

@@ -205,12 +205,13 @@ def _promote(store: SqlStore) -> None:
     )
     write(store, OpenPromotion(promotion))
     facts = {"number": 12, "url": f"{FORGE}/acme/iris-deploy/pull/12"}
+    checks = {"checks": {"launchpin/plan (production)": "success", "tests": "failure", "security": "pending"}}
     _drive(
         store,
         promotion,
         ("plan", "open_pull_request", Done()),
         ("open_pull_request", "await_merge", Done(facts=facts, message="pull request 12 is open")),
-        ("await_merge", "", Wait(_LONG, "AwaitingMerge", "pull request 12 waits for a person's merge")),
+        ("await_merge", "", Wait(_LONG, "AwaitingMerge", "pull request 12 waits for a person's merge", facts=checks)),
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from markupsafe import Markup, escape
 
 from gitops.audit.entry import Entry, Subject
+from gitops.ports import CheckState
 from gitops.records import Health, Sync
 from gitops.steps import Phase
 
@@ -34,6 +35,10 @@ TONES: Mapping[str, str] = {
     "pass": "good",
     "fail": "bad",
     "inconclusive": "warn",
+    CheckState.SUCCESS: "good",
+    CheckState.FAILURE: "bad",
+    CheckState.PENDING: "busy",
+    CheckState.NEUTRAL: "calm",
     "woke": "good",
     "ignored": "calm",
     "rejected": "bad",
