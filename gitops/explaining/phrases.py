@@ -52,7 +52,7 @@ def _started(entry: Entry) -> str:
 
 def _trained(entry: Entry) -> str:
     end, seconds = text_of(entry, "end"), text_of(entry, "seconds")
-    return f"its script ended ({end})" + (f" after {seconds} s" if seconds else "")
+    return "its script ended" + (f" ({end})" if end else "") + (f" after {seconds} s" if seconds else "")
 
 
 def _judged(entry: Entry) -> str:

@@ -103,7 +103,9 @@ def test_what_served_is_answered_on_the_page(client: httpx.Client, history: Dash
     assert '<th scope="row">merged by</th><td>ada</td>' in page
     unknown = client.get("/audit/at?endpoint=fraud-production&time=2000-01-01T00:00").text
     assert "not known before" in unknown
-    assert 'type="datetime-local"' in client.get("/audit/at").text
+    nothing_asked = client.get("/audit/at").text
+    assert 'type="datetime-local"' in nothing_asked
+    assert "Choose an endpoint and a time." in nothing_asked
 
 
 # ---------------------------------------------------------------- verifying

@@ -99,7 +99,7 @@ def test_promotion_page_shows_how_each_check_stands(client: httpx.Client) -> Non
     told = [" ".join(re.sub(r"<[^>]*>", "", line).split()) for line in re.findall(r"<li>.*?</li>", checks, re.DOTALL)]
     assert told == ["success launchpin/plan (production)", "failure tests", "pending security"]
     assert "As they were when the pull request was last looked at." in checks
-    assert "Nobody looked at them." in client.get(f"/promotions/{MERGED}").text
+    assert "How they stood was not recorded." in client.get(f"/promotions/{MERGED}").text
 
 
 def test_rollout_page_shows_who_has_the_traffic(client: httpx.Client) -> None:
