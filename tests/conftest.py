@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops.store import postgres as store_postgres
 from tests.faults.table import pytest_runtest_makereport, pytest_sessionfinish, pytest_terminal_summary, tally
 from tests.faults.tally import find_mistake, is_full, is_slice
 from tests.support.live import ENVIRONMENTS
@@ -59,7 +60,19 @@ _LONG = (
 _BUSY = {"e2e/test_demo.py", "faults/test_walker_rollouts.py", "faults/test_walker.py", "faults/test_outside_away.py"}
 # The stack of the end-to-end tests, on another database in each second run.
 _ON_BOTH = "live"
+# What is about the database's own limits of time.
+_ON_TIME = {"faults", "benchmarks", "test_store_postgres", "test_store_postgres_lost"}
 _HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _patient_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a machine that stands still for seconds end no transaction of a test that is about something else."""
+    if not _ON_TIME & {request.path.parent.name, request.path.stem}:
+        session = vars(store_postgres)["_SESSION"]
+        monkeypatch.setattr(
+            store_postgres, "_SESSION", session.replace("session_timeout = 5000", "session_timeout = 60000")
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -211,5 +211,5 @@ def test_the_page_of_a_promotion_to_a_place_that_nobody_knows_yet_shows_what_was
 
     with running_dashboard(tmp_path / "home", fill_new) as dashboard, dashboard.client() as client:
         page = client.get("/promotions/p-new").text
-    assert "Merging rolls staging out" in page
+    assert "The merge rolls staging out." in page
     assert "Not planned yet." in page
