@@ -5,7 +5,7 @@ prove. Each deployment of a window is judged by all that the trail knows of it, 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -153,17 +153,6 @@ class Selection:
             and self.environment in {"", deployment.env}
             and self.sees(deployment.repo_id)
         )
-
-
-def read_ledger(lines: Iterable[bytes]) -> Ledger:
-    """Return the deployments of a trail.
-
-    Args:
-        lines: the entries' bytes in tree order, verified by the caller.
-    """
-    ledger = Ledger()
-    ledger.read(lines)
-    return ledger
 
 
 def measure(ledger: Ledger, window: Window, *, selection: Selection | None = None) -> Report:

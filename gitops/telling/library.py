@@ -302,10 +302,6 @@ class Entries(Collection[Entry]):
         return any(one == entry for one in self)
 
 
-def _since(environment: Environment) -> float:
-    return environment.serving_since.timestamp() if environment.serving_since else 0.0
-
-
 def _by_place(found: Iterable[P]) -> ByPlace[P]:
     known: ByPlace[P] = defaultdict(list)
     for one in found:
